@@ -1,0 +1,68 @@
+"""Ports of this machine: free ones, and who holds one that is taken."""
+
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+import psutil
+
+from cli.errors import EnvironmentUnfit
+
+__all__ = ["free_ports", "require_free"]
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Different ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((host, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def require_free(host: str, ports: Iterable[tuple[int, str, str]]) -> None:
+    """Checks that each (port, what it is for, its setting) can be listened on.
+
+    Raises:
+        EnvironmentUnfit: one cannot; says by which process it is taken and which setting moves it.
+    """
+    seen: dict[int, str] = {}
+    for port, purpose, setting in ports:
+        if port in seen:
+            raise EnvironmentUnfit(
+                f"Port {port} is set for {seen[port]} and for {purpose}; choose another with {setting}."
+            )
+        seen[port] = purpose
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                continue
+            except PermissionError as error:
+                reason = "may not be used by this user"
+                cause: OSError = error
+            except OSError as error:
+                holder = holder_of(port)
+                reason = f"is in use by {holder}" if holder else f"cannot be used ({error.strerror})"
+                cause = error
+        raise EnvironmentUnfit(
+            f"Port {port} for {purpose} {reason}; stop that, or choose another with {setting}."
+        ) from cause
+
+
+def holder_of(port: int) -> str | None:
+    """Which process listens on `port`, in words; `None` when nobody seems to."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.Error:
+        return "another process"
+    listeners = [
+        each for each in connections if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+    ]
+    for each in listeners:
+        if each.pid is not None:
+            try:
+                return f"{psutil.Process(each.pid).name()} (process {each.pid})"
+            except psutil.Error:
+                return f"process {each.pid}"
+    return "a process of another user" if listeners else None

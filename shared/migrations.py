@@ -1,0 +1,38 @@
+"""What every service's Alembic `env.py` runs."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+__all__ = ["run"]
+
+LOCK_KEY = 7_418_235_001
+"""One number for PostgreSQL's advisory lock, so that replicas that start together migrate one after the other."""
+
+
+def run(metadata: MetaData) -> None:
+    """Migrates the database that `shared.database.migrate` was called with."""
+    asyncio.run(_run(metadata, context.config.attributes["url"]))
+
+
+async def _run(metadata: MetaData, url: str) -> None:
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade, metadata)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, metadata: MetaData) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA busy_timeout=20000")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    context.run_migrations()

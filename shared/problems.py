@@ -1,0 +1,109 @@
+"""Turns every error that leaves a service into `application/problem+json`, and says so in its OpenAPI document."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
+
+from shared.errors import (
+    PROBLEM_JSON,
+    FieldError,
+    InternalError,
+    InvalidInput,
+    Malformed,
+    Problem,
+    ProblemDocument,
+    problem_for_status,
+    responses,
+)
+
+__all__ = ["install_problems", "problem_response"]
+
+log = structlog.get_logger(__name__)
+
+MAX_FIELD_ERRORS = 20
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The HTTP answer that tells a client about the problem."""
+    request_id = get_contextvars().get("request_id")
+    return JSONResponse(
+        problem.document(None if request_id is None else str(request_id)),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_JSON,
+    )
+
+
+def install_problems(app: FastAPI) -> None:
+    """Maps the project's, FastAPI's and every unforeseen error."""
+
+    async def on_problem(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        return problem_response(error)
+
+    async def on_validation(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(_from_validation(error.errors()))
+
+    async def on_http(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        answer = problem_response(problem_for_status(error.status_code)(str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def on_anything(_request: Request, error: Exception) -> JSONResponse:
+        log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+        return problem_response(InternalError("the request could not be processed; its id is in the logs"))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_anything)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+
+
+def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    if any(error["type"] == "json_invalid" for error in errors):
+        return Malformed("the body is not valid JSON")
+    fields = [
+        FieldError(field=".".join(map(str, error["loc"][1:])) or str(error["loc"][0]), message=str(error["msg"]))
+        for error in errors[:MAX_FIELD_ERRORS]
+    ]
+    return InvalidInput("; ".join(f"{each.field}: {each.message}" for each in fields), errors=fields)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas["ProblemDocument"] = problem
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for item in document["paths"].values():
+            for operation in item.values():
+                _declare_problems(operation)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _declare_problems(operation: dict[str, Any]) -> None:
+    statuses = {500}
+    if operation.get("parameters") or "requestBody" in operation:
+        statuses.add(422)
+    if "requestBody" in operation:
+        statuses |= {400, 413}
+    if "security" in operation:
+        statuses |= {401, 403, 503}
+    for status, answer in responses(*sorted(statuses)).items():
+        operation["responses"][str(status)] = answer

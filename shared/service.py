@@ -1,0 +1,214 @@
+"""The factory of every HTTP service: what is the same in all of them is made here, once."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import aiohttp
+import structlog
+from fastapi import APIRouter, FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared import faults
+from shared.client import ServiceClient, ServiceTokens
+from shared.discovery import ConsulDiscovery, Discovery, FixedDiscovery
+from shared.errors import ZhiyinError
+from shared.health import Health, ReadyCheck
+from shared.logs import configure_logs
+from shared.problems import install_problems
+from shared.registry import Instance, Registrar
+from shared.requests import RequestMiddleware
+from shared.settings import ServiceSettings
+from shared.tokens import JwksCache, TokenVerifier
+
+__all__ = ["VERSION", "ServiceContext", "create_service", "make_discovery", "make_instance"]
+
+log = structlog.get_logger(__name__)
+
+VERSION = "0.1.0"
+SELF_CHECK_SECONDS = 0.1
+
+JwksFetch = Callable[[], Awaitable[Mapping[str, Any]]]
+Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[None]]
+
+
+@dataclass
+class ServiceContext:
+    """What a running service has at hand; `meta` is told to Consul when it registers."""
+
+    settings: ServiceSettings
+    client: ServiceClient
+    health: Health
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+def create_service(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    description: str,
+    routers: Sequence[APIRouter],
+    lifespan: Lifespan | None = None,
+    ready_checks: Mapping[str, ReadyCheck] | None = None,
+    jwks: JwksFetch | None = None,
+) -> FastAPI:
+    """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
+
+    Args:
+        lifespan: entered before the service becomes ready, left after it has drained.
+        ready_checks: each must return for `/health/ready` to be 200.
+        jwks: where the keys for access tokens come from; by default the login service.
+    """
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        configure_logs(name, settings.log_level)
+        faults.configure(settings.faults)
+        discovery = make_discovery(settings)
+        plain = ServiceClient(discovery)
+        tokens = ServiceTokens(plain, settings.client_id, settings.client_secret.get_secret_value())
+        client = ServiceClient(discovery, tokens=tokens if settings.client_id else None)
+
+        async def from_login() -> Mapping[str, Any]:
+            keys: Mapping[str, Any] = await plain.get("login", "/.well-known/jwks.json", deadline=3.0)
+            return keys
+
+        app.state.verifier = TokenVerifier(
+            JwksCache(jwks or from_login), issuer=settings.issuer, audience=settings.audience
+        )
+        context = ServiceContext(settings=settings, client=client, health=health)
+        app.state.context = context
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(discovery.close)
+            stack.push_async_callback(plain.close)
+            stack.push_async_callback(client.close)
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app, context))
+            await stack.enter_async_context(_registered(name, settings, context))
+            yield
+
+    health = Health(ready_checks or {})
+    app = FastAPI(
+        title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
+    )
+    app.state.settings = settings
+    app.add_middleware(RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes)
+    install_problems(app)
+    app.include_router(health.router())
+    for router in routers:
+        app.include_router(router)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def make_discovery(settings: ServiceSettings) -> Discovery:
+    """How this process finds the others, as `ZHIYIN_REGISTRY` says."""
+    if settings.registry == "static":
+        return FixedDiscovery(settings.static_services)
+    in_cluster = FixedDiscovery(settings.static_services, settings.kubernetes_service)
+    if settings.registry == "kubernetes":
+        return in_cluster
+    fallback = in_cluster if "KUBERNETES_SERVICE_HOST" in os.environ else FixedDiscovery(settings.static_services)
+    return ConsulDiscovery(settings.consul_url, fallback)
+
+
+def make_instance(name: str, settings: ServiceSettings, meta: Mapping[str, str]) -> Instance:
+    """This process as the registry knows it; the id is the pod's uid, or the host and process where there is none."""
+    unique = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
+    told = {"version": VERSION, "zone": settings.zone, **meta}
+    return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=told)
+
+
+@asynccontextmanager
+async def _registered(name: str, settings: ServiceSettings, context: ServiceContext) -> AsyncIterator[None]:
+    """Registers once the process answers for itself, and on a signal leaves before it stops serving."""
+    registrar: Registrar | None = None
+    starting: asyncio.Task[None] | None = None
+    if settings.registry == "consul" and settings.port:
+        registrar = Registrar(
+            settings.consul_url,
+            make_instance(name, settings, context.meta),
+            reconcile_seconds=settings.reconcile_seconds,
+        )
+        starting = asyncio.create_task(_register_when_ready(registrar, context.health), name="register")
+
+    async def leave() -> None:
+        if context.health.stopping.is_set():
+            return
+        context.health.stopping.set()
+        if starting is not None and registrar is not None:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await registrar.stop()
+
+    with _before_signals(leave, settings.drain_seconds):
+        yield
+    await leave()
+
+
+async def _register_when_ready(registrar: Registrar, health: Health) -> None:
+    url = f"{registrar.instance.url}/health/ready"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        while True:
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        break
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                pass
+            await asyncio.sleep(SELF_CHECK_SECONDS)
+    await registrar.start()
+    health_period = registrar.reconcile_seconds * 3 + 10
+    registrar.on_beat(lambda: health.beat("registrar", max_age=health_period))
+
+
+class _before_signals:  # noqa: N801 - used as a function
+    """Puts `leave` and a pause before the server's own handling of SIGTERM and SIGINT."""
+
+    def __init__(self, leave: Callable[[], Awaitable[None]], pause: float) -> None:
+        self._leave = leave
+        self._pause = pause
+        self._previous: dict[int, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                self._previous[number] = signal.signal(number, self._on_signal)
+            except ValueError:
+                # Not the main thread: whoever runs this there handles signals.
+                return
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._start, number, frame)
+
+    def _start(self, number: int, frame: FrameType | None) -> None:
+        task = self._loop.create_task(self._stop(number, frame))
+        self._tasks.add(task)
+
+    async def _stop(self, number: int, frame: FrameType | None) -> None:
+        first = len(self._tasks) == 1
+        if first:
+            try:
+                await self._leave()
+            except ZhiyinError as error:
+                log.warning("leave_failed", error=type(error).__name__)
+            await asyncio.sleep(self._pause)
+        previous = self._previous.get(number)
+        if callable(previous):
+            previous(number, frame)

@@ -1,0 +1,69 @@
+"""Settings that every service has: read once from the environment, then frozen."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["DEVELOPMENT_SECRET", "ServiceSettings"]
+
+DEVELOPMENT_SECRET = "development-only"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ServiceSettings(BaseSettings):
+    """What a service is told about the world; each field is the variable `ZHIYIN_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    environment: Literal["development", "production"] = "development"
+    tenant: str = "default"
+    home: Path = Path(".zhiyin")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    advertise_host: str = "127.0.0.1"
+    instance: str | None = None
+    zone: str = ""
+    drain_seconds: Annotated[float, Field(ge=0)] = 1.0
+    max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
+
+    registry: Literal["consul", "kubernetes", "static"] = "static"
+    consul_url: str = "http://127.0.0.1:8020"
+    static_services: dict[str, str] = Field(default_factory=dict)
+    kubernetes_service: str = "http://{name}:80"
+    reconcile_seconds: Seconds = 10.0
+
+    redis_url: str = "redis://127.0.0.1:8010/0"
+    database_url: str = ""
+    migrate_on_start: bool = True
+
+    issuer: str = "zhiyin"
+    audience: str = "zhiyin"
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+
+    faults: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _refuse_development_values_in_production(self) -> Self:
+        if self.environment == "production":
+            for name in type(self).model_fields:
+                value = getattr(self, name)
+                if isinstance(value, SecretStr) and value.get_secret_value() == DEVELOPMENT_SECRET:
+                    if name == "client_secret" and not self.client_id:
+                        continue
+                    raise ValueError(f"ZHIYIN_{name.upper()} still has its development value; set a secret of your own")
+            if self.faults:
+                raise ValueError("ZHIYIN_FAULTS injects failures and is refused outside development")
+        return self
+
+    def database(self, service: str) -> str:
+        """The service's database: the one that was set, else a SQLite file of its own below `home`."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite+aiosqlite:///{self.home.absolute() / 'data' / f'{service}.sqlite'}"
