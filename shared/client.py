@@ -13,10 +13,19 @@ from typing import Any
 import aiohttp
 import structlog
 from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
 from structlog.contextvars import get_contextvars
 
 from shared.discovery import Balancer, Discovery
-from shared.errors import DeadlineExceeded, Unavailable, UpstreamError, problem_for_status
+from shared.errors import (
+    DeadlineExceeded,
+    FieldError,
+    InternalError,
+    Problem,
+    Unavailable,
+    UpstreamError,
+    problem_for_status,
+)
 from shared.registry import Instance
 
 __all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "BreakerPolicy", "ServiceClient", "ServiceTokens"]
@@ -242,10 +251,22 @@ async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
         raise UpstreamError(f"the answer of {service} is not JSON") from error
     if response.status < 400:
         return body
-    detail = body.get("detail") if isinstance(body, dict) else None
-    retry_after = response.headers.get("Retry-After", "")
-    raise problem_for_status(response.status)(
-        str(detail or response.reason), retry_after=float(retry_after) if retry_after.isdigit() else None
+    raise _problem(response, body if isinstance(body, dict) else {}, service)
+
+
+def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service: str) -> Problem:
+    kind = problem_for_status(response.status)
+    if issubclass(kind, InternalError):
+        return UpstreamError(f"{service} failed")
+    try:
+        errors = [FieldError.model_validate(error) for error in body.get("errors") or ()]
+    except ValidationError:
+        errors = []
+    after = response.headers.get("Retry-After", "")
+    return kind(
+        str(body.get("detail") or response.reason),
+        errors=errors,
+        retry_after=float(after) if after.isdigit() else None,
     )
 
 

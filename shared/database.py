@@ -1,8 +1,8 @@
 """SQL: sessions as units of work, and tenants kept apart by construction.
 
-A service's tables derive from a `declarative base` of its own (`new_base()`), rows of a tenant mix in `TenantMixin`.
-Within `Database.transaction(tenant)` every SELECT, UPDATE and DELETE of such a row is limited to that tenant and every
-new row is stamped with it, so no query can forget to.
+A service's tables derive from an abstract base of its own (`TableBase` with a `new_metadata()`), rows of a tenant mix
+in `TenantMixin`. Within `Database.transaction(tenant)` every SELECT, UPDATE and DELETE of such a row is limited to that
+tenant and every new row is stamped with it, so no query can forget to.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from alembic import command
 from alembic.config import Config
@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import ConfigurationError
 
-__all__ = ["ALL_TENANTS", "Database", "TenantMixin", "UtcDateTime", "migrate", "new_base", "now"]
+__all__ = ["ALL_TENANTS", "Database", "TableBase", "TenantMixin", "UtcDateTime", "migrate", "new_metadata", "now"]
 
 ALL_TENANTS: Final = "*"
 """For sweeps that no tenant asked for: nothing is filtered, and nothing may be added without naming its tenant."""
@@ -62,14 +62,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def new_base() -> type[DeclarativeBase]:
-    """A declarative base for one service's tables; constraints have the same names in every database."""
+class TableBase(DeclarativeBase):
+    """What every table derives from, by way of its service's own abstract base with a `new_metadata()`."""
 
-    class Base(DeclarativeBase):
-        metadata = MetaData(naming_convention=NAMING)
-        type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy's own declaration
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime()}
 
-    return Base
+
+def new_metadata() -> MetaData:
+    """The tables of one service; constraints have the same names in every database."""
+    return MetaData(naming_convention=NAMING)
 
 
 class TenantMixin:

@@ -1,11 +1,14 @@
 """What every service's Alembic `env.py` runs."""
 
 import asyncio
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from shared.database import UtcDateTime
 
 __all__ = ["run"]
 
@@ -34,5 +37,10 @@ def _upgrade(connection: Connection, metadata: MetaData) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, render_item=_render_item)
     context.run_migrations()
+
+
+def _render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    # A migration must not change its meaning when our own types do.
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False

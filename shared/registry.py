@@ -1,6 +1,7 @@
 """Registration with Consul: says that this process serves, keeps saying so, and takes it back before it stops."""
 
 import asyncio
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -40,7 +41,12 @@ class Instance:
 def consul_client(url: str) -> consul.aio.Consul:
     """A client of the Consul agent at `url`."""
     parts = urlsplit(url)
-    return consul.aio.Consul(host=parts.hostname or "127.0.0.1", port=parts.port or 8500, scheme=parts.scheme or "http")
+    with warnings.catch_warnings():
+        # py-consul still names aiohttp's TLS options by their old names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return consul.aio.Consul(
+            host=parts.hostname or "127.0.0.1", port=parts.port or 8500, scheme=parts.scheme or "http"
+        )
 
 
 class Registrar:

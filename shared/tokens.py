@@ -4,18 +4,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import KeySet
-from joserfc.jws import JWSRegistry
+from joserfc.jws import JWSRegistry, extract_compact
 
 from shared.errors import Forbidden, Unauthenticated, ZhiyinError
 
-__all__ = ["ALGORITHM", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
+__all__ = ["ALGORITHM", "SIGNATURES", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
 
 ALGORITHM = "EdDSA"
 LEEWAY_SECONDS = 5
@@ -23,6 +24,23 @@ MAX_TOKEN = 4096
 JWKS_MAX_AGE_SECONDS = 300
 JWKS_MIN_AGE_SECONDS = 2
 """An unknown `kid` makes the keys be read again, but not more often than this: tokens of invented kids cost nothing."""
+
+
+class _Signatures(JWSRegistry):
+    """EdDSA and nothing else, without joserfc's warning about its name.
+
+    RFC 9864 calls it `Ed25519` now because `EdDSA` may also mean Ed448. Our keys are Ed25519 only, and other verifiers
+    know just the old name, so the name stays.
+    """
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        if name != ALGORITHM:
+            raise UnsupportedAlgorithmError(f"tokens are signed with {ALGORITHM}")
+        return self.algorithms[name]
+
+
+SIGNATURES: Final = _Signatures()
+"""How tokens are signed and verified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +105,6 @@ class TokenVerifier:
             sub={"essential": True},
             tenant={"essential": True},
         )
-        self._jws = JWSRegistry(algorithms=[ALGORITHM])
 
     async def verify(self, token: str) -> Principal:
         """Who the token speaks for.
@@ -99,7 +116,7 @@ class TokenVerifier:
             raise Unauthenticated("the token is too long")
         try:
             kid = _kid(token)
-            decoded = jwt.decode(token, await self._jwks.keys(kid), registry=self._jws)
+            decoded = jwt.decode(token, await self._jwks.keys(kid), registry=SIGNATURES)
             self._registry.validate(decoded.claims)
             return _principal(decoded.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
@@ -107,8 +124,6 @@ class TokenVerifier:
 
 
 def _kid(token: str) -> str:
-    from joserfc.jws import extract_compact
-
     kid = extract_compact(token.encode("ascii")).headers()["kid"]
     if not isinstance(kid, str):
         raise ValueError("kid must be a string")

@@ -1,0 +1,255 @@
+"""Conversations over HTTP: open one, say something, read on, follow."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from sqlalchemy import select
+
+from services.dialogue import store
+from services.dialogue.store import Conversation, Handoff, Trace
+from services.dialogue.stream import server_sent_events, wait_for_events
+from services.dialogue.turns import Turns
+from services.dialogue.wake import Wakes
+from shared.contracts.events import Event
+from shared.contracts.understanding import MAX_TEXT
+from shared.database import Database
+from shared.errors import NotFound, responses
+from shared.tokens import CurrentPrincipal, Principal, require
+
+__all__ = ["MessageText", "router"]
+
+router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
+
+DESK = ("agent", "operator", "admin")
+MAX_WAIT_SECONDS = 30.0
+MAX_SEQ = 2**31 - 1
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("the character NUL cannot be stored")
+    return text
+
+
+MessageText = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(_storable)
+]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+ConversationId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Seq = Annotated[int, Query(ge=0, le=MAX_SEQ)]
+
+
+class Body(BaseModel):
+    """What clients send; a field that is not known is a mistake of theirs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewConversation(Body):
+    """Which assistant to talk to, and in which language it should begin."""
+
+    assistant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
+    language: Literal["zh", "en"] | None = None
+
+
+class NewMessage(Body):
+    """What the customer says. `message_id` is the client's own: sent again it changes nothing."""
+
+    message_id: Id
+    text: MessageText
+    choice: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S+$")] | None = None
+
+
+class ConversationView(BaseModel):
+    """A conversation as its customer sees it."""
+
+    id: str
+    assistant: str
+    language: str
+    status: str
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Answer(BaseModel):
+    """The message as it was stored, and the replies; `complete` is false when they are still to come."""
+
+    message: Event
+    replies: Sequence[Event]
+    complete: bool
+
+
+class Events(BaseModel):
+    """A stretch of the transcript; ask on with `after` = `last_seq`."""
+
+    events: Sequence[Event]
+    last_seq: int
+
+
+class TraceView(BaseModel):
+    """Why a turn went as it did."""
+
+    trigger: str
+    understanding: dict[str, Any] | None
+    steps: Sequence[str]
+    seconds: dict[str, float]
+    created_at: datetime
+
+
+def _turns(request: Request) -> Turns:
+    turns: Turns = request.app.state.turns
+    return turns
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _wakes(request: Request) -> Wakes:
+    wakes: Wakes = request.app.state.wakes
+    return wakes
+
+
+InTurns = Annotated[Turns, Depends(_turns)]
+InDatabase = Annotated[Database, Depends(_database)]
+InWakes = Annotated[Wakes, Depends(_wakes)]
+
+
+async def readable(database: Database, principal: Principal, conversation_id: str) -> Conversation:
+    """The conversation, if it is the caller's own or was handed to the desk that the caller works at.
+
+    Raises:
+        NotFound: anything else.
+    """
+    async with database.reading(principal.tenant) as session:
+        conversation = await store.find_conversation(session, conversation_id)
+        if conversation.owner == principal.subject:
+            return conversation
+        if principal.roles.intersection(DESK) and await session.scalar(
+            select(Handoff.id).where(Handoff.conversation_id == conversation_id).limit(1)
+        ):
+            return conversation
+    raise NotFound("there is no such conversation")
+
+
+@router.post("", status_code=201)
+async def open_conversation(
+    principal: CurrentPrincipal, turns: InTurns, body: NewConversation | None = None
+) -> ConversationView:
+    """Opens a conversation."""
+    wanted = body or NewConversation()
+    row = await turns.open(principal, assistant=wanted.assistant, language=wanted.language)
+    return ConversationView.model_validate(row, from_attributes=True)
+
+
+@router.get("")
+async def own_conversations(
+    principal: CurrentPrincipal, database: InDatabase, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> list[ConversationView]:
+    """The caller's own conversations, the newest first."""
+    async with database.reading(principal.tenant) as session:
+        rows = await session.scalars(
+            select(Conversation)
+            .where(Conversation.owner == principal.subject)
+            .order_by(Conversation.updated_at.desc())
+            .limit(limit)
+        )
+        return [ConversationView.model_validate(row, from_attributes=True) for row in rows]
+
+
+@router.get("/{conversation_id}", responses=responses(404))
+async def one_conversation(
+    conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase
+) -> ConversationView:
+    """One conversation."""
+    return ConversationView.model_validate(await readable(database, principal, conversation_id), from_attributes=True)
+
+
+@router.post(
+    "/{conversation_id}/messages",
+    responses={
+        202: {"model": Answer, "description": "Stored; the replies will come by stream or by reading on"},
+        **responses(404, 409),
+    },
+)
+async def say(
+    conversation_id: ConversationId,
+    body: NewMessage,
+    principal: CurrentPrincipal,
+    turns: InTurns,
+    response: Response,
+) -> Answer:
+    """Says something and waits for the replies."""
+    entry = await turns.accept(
+        principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice
+    )
+    replies, complete = await turns.answer(principal.tenant, conversation_id, entry.seq)
+    if not complete:
+        response.status_code = 202
+    return Answer(message=entry.event(), replies=replies, complete=complete)
+
+
+@router.get("/{conversation_id}/events", responses=responses(404))
+async def events(
+    conversation_id: ConversationId,
+    principal: CurrentPrincipal,
+    database: InDatabase,
+    wakes: InWakes,
+    after: Seq = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
+) -> Events:
+    """The transcript behind `after`, in order and without gaps; `wait` seconds for the first event at most."""
+    await readable(database, principal, conversation_id)
+    found = await wait_for_events(
+        database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
+        seconds=wait,
+    )  # fmt: skip
+    return Events(events=found, last_seq=found[-1].seq if found else after)
+
+
+@router.get(
+    "/{conversation_id}/stream",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
+        **responses(404),
+    },
+)
+async def stream(
+    conversation_id: ConversationId,
+    principal: CurrentPrincipal,
+    database: InDatabase,
+    wakes: InWakes,
+    request: Request,
+    after: Seq = 0,
+    last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
+) -> StreamingResponse:
+    """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends)."""
+    await readable(database, principal, conversation_id)
+    return StreamingResponse(
+        server_sent_events(
+            database, wakes, request.app.state.context.health,
+            tenant=principal.tenant, conversation_id=conversation_id,
+            after=after if last_event_id is None else last_event_id,
+        ),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )  # fmt: skip
+
+
+@router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])
+async def traces(conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase) -> list[TraceView]:
+    """Why the conversation went as it did, turn by turn (for the desk)."""
+    await readable(database, principal, conversation_id)
+    async with database.reading(principal.tenant) as session:
+        rows = await session.scalars(
+            select(Trace).where(Trace.conversation_id == conversation_id).order_by(Trace.id).limit(500)
+        )
+        return [TraceView.model_validate(row, from_attributes=True) for row in rows]

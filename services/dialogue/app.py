@@ -1,0 +1,84 @@
+"""Wiring of the dialogue service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from services.dialogue.api import auth, conversations, desk, pages
+from services.dialogue.assistant import load_assistant
+from services.dialogue.outbox import Relay
+from services.dialogue.results import ResultsConsumer
+from services.dialogue.settings import Settings
+from services.dialogue.turns import Turns
+from services.dialogue.wake import Wakes
+from shared.database import Database, migrate
+from shared.service import ServiceContext, create_service
+
+__all__ = ["create_app"]
+
+LOOP_MAX_AGE_SECONDS = 60.0
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The dialogue service: conversations, turns, the gateway and the chat page."""
+    settings = settings or Settings()
+    database_url = settings.database("dialogue")
+    assistant = load_assistant(settings.assistants_dir / settings.assistant)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
+        if settings.migrate_on_start:
+            await asyncio.to_thread(migrate, "dialogue", database_url)
+        wakes = Wakes(settings.redis_url)
+        relay = Relay(settings, database)
+        turns = Turns(
+            settings=settings,
+            database=database,
+            assistants={assistant.name: assistant},
+            client=context.client,
+            wakes=wakes,
+            on_action=relay.kick,
+        )
+        results = ResultsConsumer(settings.redis_url, turns.finish_action)
+        app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
+        wakes.start()
+        results.start()
+
+        async def end_streams() -> None:
+            await context.health.stopping.wait()
+            wakes.wake_all()
+
+        def beat(loop: str) -> None:
+            context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
+
+        loops = [
+            asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
+            asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
+            asyncio.create_task(end_streams(), name="end-streams"),
+        ]
+        try:
+            yield
+        finally:
+            await turns.close()
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await results.stop()
+            await wakes.close()
+            await database.close()
+
+    database = Database(database_url)
+    app = create_service(
+        settings,
+        name="dialogue",
+        description="The conversation: takes messages, answers them, and serves the chat page.",
+        routers=[conversations.router, desk.router, auth.router, pages.router],
+        lifespan=lifespan,
+        ready_checks={"database": database.check},
+    )
+    app.mount("/static", StaticFiles(directory=pages.PAGES), name="static")
+    return app

@@ -1,0 +1,153 @@
+"""Cues that Chinese and English sentences give besides their meaning: language, order, doubt, reference."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "asks_to_repeat",
+    "best_match",
+    "has_contrast",
+    "heard_language",
+    "is_question",
+    "mentions",
+    "normal",
+    "ordinal",
+    "refers_back",
+]
+
+CJK = r"\u3400-\u4dbf\u4e00-\u9fff"
+CJK_CHARACTER = re.compile(f"[{CJK}]")
+LATIN_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][a-z']+(?![A-Za-z0-9])|(?<![A-Za-z0-9])[AI](?![A-Za-z0-9])")
+CJK_PER_WORD = 1.7
+
+REPEAT = re.compile(
+    r"再(说|讲|发|问)(一遍|一次|一下)|重复(一遍|一次|一下)|没(看清|看懂|听清|听懂|明白)|(刚才|刚刚)?(你|您)?(问|说)的?(是|了)?(什么|啥)"
+    r"|\b(say|ask) (that|it) again\b|\brepeat (that|it|the question|please)\b|\bcome again\b|\bwhat was (the|your) question\b"
+    r"|\bwhat did you (say|ask)\b|\bdidn't (get|catch|understand) (that|you|the question)\b|^(pardon|sorry)( me)?\?$",
+    re.IGNORECASE,
+)
+REPEAT_WITHIN = 40
+
+QUESTION = re.compile(
+    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
+    r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
+    re.IGNORECASE,
+)
+CONTRAST = re.compile(
+    r"但|不过|可是|只是|除了|改成|换成|改为|改一下|\b(but|except|however|instead|although|change|different)\b",
+    re.IGNORECASE,
+)
+REFERENCE = re.compile(
+    r"它|这个|这单|这件|这笔|这条|那个订单|那单|该订单|刚才|刚刚|上面|\b(it|this|that|this one|that one|the same)\b",
+    re.IGNORECASE,
+)
+
+DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+ENGLISH_ORDINALS = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5,
+}  # fmt: skip
+CHINESE_ORDINAL = re.compile(
+    r"第\s*([一二三四五六七八九十]|\d{1,2})|^\s*([一二两三四五六七八九十]|\d{1,2})\s*(?:号|个)?\s*[。.]?\s*$"
+)
+ENGLISH_ORDINAL = re.compile(
+    rf"\b({'|'.join(ENGLISH_ORDINALS)})\b(?! name)|\b(?:number|option|no\.?)\s*(\d{{1,2}})\b", re.IGNORECASE
+)
+LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast( one)?\b|\bbottom\b", re.IGNORECASE)
+NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent|top)\b", re.IGNORECASE)
+
+PUNCTUATION = re.compile(rf"[^\w{CJK}]+|_")
+WORD = re.compile(r"[a-z][a-z']+")
+STOP_WORDS = frozenset(("the", "and", "for", "one", "with", "order", "please", "that", "this", "not", "from", "my"))
+TAIL = re.compile(r"(?<!\d)(\d{3,})(?!\d)")
+
+
+def normal(text: str) -> str:
+    """The text without case, spaces and punctuation, for comparing."""
+    return PUNCTUATION.sub("", text.casefold())
+
+
+def heard_language(text: str, *, certain: bool) -> str | None:
+    """`zh` or `en` when the text says; numbers, codes and, where it has to be `certain`, single words do not."""
+    chinese, english = len(CJK_CHARACTER.findall(text)), len(LATIN_WORD.findall(text))
+    if chinese / CJK_PER_WORD >= english:
+        return "zh" if chinese >= (2 if certain else 1) else None
+    return "en" if english >= (2 if certain else 1) else None
+
+
+def asks_to_repeat(text: str) -> bool:
+    """Whether the customer wants to hear the last question again."""
+    return len(text) <= REPEAT_WITHIN and REPEAT.search(text.strip()) is not None
+
+
+def is_question(text: str) -> bool:
+    """Whether the sentence asks for something."""
+    return QUESTION.search(text.strip()) is not None
+
+
+def has_contrast(text: str) -> bool:
+    """Whether a `yes` goes on with a `but`."""
+    return CONTRAST.search(text) is not None
+
+
+def refers_back(text: str) -> bool:
+    """Whether the sentence points at something that was named before."""
+    return REFERENCE.search(text) is not None
+
+
+def mentions(text: str, words: Iterable[str]) -> bool:
+    """Whether one of the words stands in the text; a Latin one as a word of its own."""
+    folded = text.casefold()
+    for word in map(str.casefold, words):
+        if CJK_CHARACTER.search(word):
+            if word in folded:
+                return True
+        elif re.search(rf"(?<![a-z0-9]){re.escape(word)}s?(?![a-z0-9])", folded):
+            return True
+    return False
+
+
+def ordinal(text: str, count: int) -> int | None:
+    """Which of `count` things, counted from 0, words like 第二个, `the first one` or a bare `2` pick."""
+    if match := CHINESE_ORDINAL.search(text):
+        number = match.group(1) or match.group(2)
+        place = DIGITS[number] if number in DIGITS else int(number)
+    elif match := ENGLISH_ORDINAL.search(text):
+        place = ENGLISH_ORDINALS[match.group(1).lower()] if match.group(1) else int(match.group(2))
+    elif LAST.search(text):
+        place = count
+    elif NEWEST.search(text):
+        place = 1
+    else:
+        return None
+    return place - 1 if 1 <= place <= count else None
+
+
+def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
+    """Which candidate's wording the text shares most of, if one stands out: 耳机那个 picks 蓝牙耳机, `…002` the number.
+
+    Words that several candidates have say nothing.
+    """
+    wordings = [set().union(*(fragments(line) for line in lines)) for lines in candidates]
+    said = fragments(text)
+    tails = TAIL.findall(text)
+    scores = []
+    for wording in wordings:
+        others = [other for other in wordings if other is not wording]
+        own = {fragment for fragment in wording if not any(fragment in other for other in others)}
+        numbers = [fragment for fragment in own if fragment.isdigit()]
+        scores.append(len(said & own) + sum(number.endswith(tail) for number in numbers for tail in tails))
+    best = max(scores, default=0)
+    return scores.index(best) if best and scores.count(best) == 1 else None
+
+
+def fragments(text: str) -> set[str]:
+    """Words of Latin letters (without a plural s), long numbers, and pairs of neighbouring Chinese characters."""
+    folded = text.casefold()
+    words = {word.removesuffix("s") for word in WORD.findall(folded) if len(word) > 2} - STOP_WORDS
+    pairs = {
+        run[index : index + 2]
+        for run in re.findall(rf"[{CJK}a-z0-9]+", folded)
+        for index in range(len(run) - 1)
+        if CJK_CHARACTER.search(run[index : index + 2])
+    }
+    return words | pairs | set(re.findall(r"\d{5,}", folded))

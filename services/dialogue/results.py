@@ -1,0 +1,80 @@
+"""Results of actions: taken off the queue and handed to the conversation, acknowledged once they are committed."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from kombu import Connection, Consumer, Message, Queue
+from kombu.mixins import ConsumerMixin
+from pydantic import ValidationError
+
+from shared.contracts.actions import ActionResult
+from shared.queue import RESULTS, TRANSPORT_OPTIONS
+
+__all__ = ["ResultsConsumer"]
+
+log = structlog.get_logger(__name__)
+
+APPLY_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+class _Mixin(ConsumerMixin):
+    def __init__(self, connection: Connection, on_body: Callable[[Any], bool]) -> None:
+        self.connection = connection
+        self._on_body = on_body
+
+    def get_consumers(self, Consumer: Callable[..., Consumer], channel: Any) -> list[Consumer]:  # noqa: N803 - kombu's name
+        return [Consumer([Queue(RESULTS)], callbacks=[self._on_message], accept=["json"], prefetch_count=1)]
+
+    def _on_message(self, body: Any, message: Message) -> None:
+        if self._on_body(body):
+            message.ack()
+        else:
+            message.requeue()
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        log.warning("results_queue_away", error=type(exc).__name__, again_in=interval)
+
+
+class ResultsConsumer:
+    """Reads the queue in a thread of its own (kombu blocks) and applies each result on the event loop."""
+
+    def __init__(self, redis_url: str, apply: Callable[[ActionResult], Awaitable[None]]) -> None:
+        self._apply = apply
+        self._loop = asyncio.get_running_loop()
+        self._mixin = _Mixin(Connection(redis_url, transport_options=dict(TRANSPORT_OPTIONS)), self._on_body)
+        self._thread = threading.Thread(target=self._mixin.run, name="results-consumer", daemon=True)
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still reads."""
+        return self._thread.is_alive()
+
+    async def stop(self) -> None:
+        """Stops reading; what is not acknowledged comes back to another replica."""
+        self._mixin.should_stop = True
+        await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+
+    def _on_body(self, body: Any) -> bool:
+        try:
+            result = ActionResult.model_validate(body)
+        except ValidationError as error:
+            # It would fail for ever; business still has it, and a re-sent action brings it again.
+            log.error("result_malformed", errors=error.error_count())
+            return True
+        try:
+            asyncio.run_coroutine_threadsafe(self._awaited(result), self._loop).result(APPLY_SECONDS)
+        except Exception as error:
+            log.error("result_not_applied", action=result.action_id, error=type(error).__name__, exc_info=error)
+            return False
+        return True
+
+    async def _awaited(self, result: ActionResult) -> None:
+        await self._apply(result)

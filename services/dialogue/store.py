@@ -1,0 +1,332 @@
+"""What dialogue keeps in SQL: conversations, their transcript, traces, the outbox and hand-offs.
+
+Who runs what: every function takes a session of a unit of work that somebody else commits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.contracts.actions import ActionRequest
+from shared.contracts.events import Event, Option
+from shared.database import TableBase, TenantMixin, new_metadata, now
+from shared.errors import Conflict, NotFound, ZhiyinError
+
+__all__ = [
+    "Base",
+    "Conversation",
+    "Draft",
+    "Entry",
+    "Handoff",
+    "OutboxRow",
+    "StaleTurn",
+    "Trace",
+    "append_message",
+    "append_replies",
+    "due_actions",
+    "events_after",
+    "find_conversation",
+    "next_unanswered",
+    "overdue_conversations",
+    "replies_to",
+]
+
+
+class Base(TableBase):
+    """Dialogue's tables."""
+
+    __abstract__ = True
+    metadata = new_metadata()
+
+
+class StaleTurn(ZhiyinError):
+    """Another turn was committed first; read again and decide anew."""
+
+
+class Conversation(TenantMixin, Base):
+    """One conversation: its state, and the counters that order its transcript."""
+
+    __tablename__ = "conversations"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(128), index=True)
+    customer: Mapped[str | None] = mapped_column(String(64))
+    assistant: Mapped[str] = mapped_column(String(64))
+    language: Mapped[str] = mapped_column(String(8))
+    status: Mapped[str] = mapped_column(String(32), default="open")
+    state: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    version: Mapped[int] = mapped_column(default=0)
+    last_seq: Mapped[int] = mapped_column(default=0)
+    answered_seq: Mapped[int] = mapped_column(default=0)
+    pending_since: Mapped[datetime | None] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Entry(TenantMixin, Base):
+    """One event of a transcript."""
+
+    __tablename__ = "entries"
+    __table_args__ = (UniqueConstraint("conversation_id", "message_id", name="uq_entries_message"),)
+
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    sender: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(Text)
+    message_id: Mapped[str | None] = mapped_column(String(64))
+    choice: Mapped[str | None] = mapped_column(String(128))
+    in_reply_to: Mapped[int | None]
+    options: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    def event(self) -> Event:
+        """The entry as clients read it."""
+        return Event(
+            seq=self.seq,
+            kind=self.kind,
+            sender=self.sender,
+            text=self.text,
+            message_id=self.message_id,
+            in_reply_to=self.in_reply_to,
+            options=tuple(Option(**option) for option in self.options),
+            data=self.data,
+            created_at=self.created_at,
+        )
+
+
+class Trace(TenantMixin, Base):
+    """Why a turn went as it did: what was understood, which steps decided, how long each stage took."""
+
+    __tablename__ = "traces"
+    __table_args__ = (UniqueConstraint("conversation_id", "trigger", name="uq_traces_trigger"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    trigger: Mapped[str] = mapped_column(String(128))
+    understanding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    steps: Mapped[list[str]] = mapped_column(JSON)
+    seconds: Mapped[dict[str, float]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class OutboxRow(TenantMixin, Base):
+    """An action that was decided; it is sent until its final result has been applied."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_due", "done", "next_attempt_at"),)
+
+    action_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    context: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    done: Mapped[bool] = mapped_column(default=False)
+    status: Mapped[str | None] = mapped_column(String(32))
+    result_version: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime] = mapped_column(default=now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Handoff(TenantMixin, Base):
+    """A conversation that waits for a person."""
+
+    __tablename__ = "handoffs"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(128))
+    status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
+    agent: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A reply that has no `seq` yet."""
+
+    text: str
+    options: tuple[Option, ...] = ()
+    data: dict[str, Any] | None = None
+    kind: str = "reply"
+    sender: str = "assistant"
+
+
+async def find_conversation(session: AsyncSession, conversation_id: str, *, owner: str | None = None) -> Conversation:
+    """The conversation, if it is this owner's (or whoever's, when none is named).
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = await session.get(Conversation, conversation_id)
+    if row is None or (owner is not None and row.owner != owner):
+        raise NotFound("there is no such conversation")
+    return row
+
+
+async def append_message(
+    session: AsyncSession, conversation: Conversation, *, message_id: str, text: str, choice: str | None
+) -> tuple[Entry, bool]:
+    """The customer's message with its place in the transcript, and whether it is new.
+
+    Raises:
+        Conflict: the id was used before for another text.
+    """
+    known = await session.scalar(
+        select(Entry).where(Entry.conversation_id == conversation.id, Entry.message_id == message_id)
+    )
+    if known is not None:
+        if known.text != text or known.choice != choice:
+            raise Conflict("this message_id was already used for another text", field="message_id")
+        return known, False
+    seq = await session.scalar(
+        update(Conversation)
+        .where(Conversation.id == conversation.id)
+        .values(
+            last_seq=Conversation.last_seq + 1,
+            pending_since=func.coalesce(Conversation.pending_since, now()),
+            updated_at=now(),
+        )
+        .returning(Conversation.last_seq)
+        .execution_options(synchronize_session=False)
+    )
+    entry = Entry(
+        conversation_id=conversation.id, seq=seq, kind="message", sender="customer", text=text,
+        message_id=message_id, choice=choice, options=[], data={}, created_at=now(),
+    )  # fmt: skip
+    session.add(entry)
+    await session.flush()
+    return entry, True
+
+
+async def next_unanswered(session: AsyncSession, conversation: Conversation) -> Entry | None:
+    """The oldest message of the customer that no turn has answered."""
+    row: Entry | None = await session.scalar(
+        select(Entry)
+        .where(
+            Entry.conversation_id == conversation.id,
+            Entry.seq > conversation.answered_seq,
+            Entry.kind == "message",
+        )
+        .order_by(Entry.seq)
+        .limit(1)
+    )
+    return row
+
+
+async def append_replies(
+    session: AsyncSession,
+    conversation: Conversation,
+    *,
+    drafts: list[Draft],
+    state: dict[str, Any] | None,
+    language: str,
+    answers: Entry | None,
+    status: str | None = None,
+) -> list[Entry]:
+    """Commits a turn's outcome to the conversation as it was read: this is where a late writer is refused.
+
+    Raises:
+        StaleTurn: another turn was committed since `conversation` was read.
+    """
+    answered = conversation.answered_seq if answers is None else answers.seq
+    unanswered = exists().where(Entry.conversation_id == conversation.id, Entry.seq > answered, Entry.kind == "message")
+    last_seq = await session.scalar(
+        update(Conversation)
+        .where(Conversation.id == conversation.id, Conversation.version == conversation.version)
+        .values(
+            version=Conversation.version + 1,
+            last_seq=Conversation.last_seq + len(drafts),
+            answered_seq=answered,
+            state=state,
+            language=language,
+            status=status or Conversation.status,
+            updated_at=now(),
+        )
+        .returning(Conversation.last_seq)
+        .execution_options(synchronize_session=False)
+    )
+    if last_seq is None:
+        raise StaleTurn(conversation.id)
+    if not await session.scalar(select(unanswered)):
+        await session.execute(
+            update(Conversation)
+            .where(Conversation.id == conversation.id)
+            .values(pending_since=None)
+            .execution_options(synchronize_session=False)
+        )
+    first = last_seq - len(drafts) + 1
+    entries = [
+        Entry(
+            conversation_id=conversation.id,
+            seq=first + index,
+            kind=draft.kind,
+            sender=draft.sender,
+            text=draft.text,
+            in_reply_to=None if answers is None else answers.seq,
+            options=[option.model_dump() for option in draft.options],
+            data=draft.data or {},
+            created_at=now(),
+        )
+        for index, draft in enumerate(drafts)
+    ]
+    session.add_all(entries)
+    return entries
+
+
+async def events_after(session: AsyncSession, conversation_id: str, after: int, limit: int) -> list[Event]:
+    """The transcript from behind `after`, in order."""
+    rows = await session.scalars(
+        select(Entry)
+        .where(Entry.conversation_id == conversation_id, Entry.seq > after)
+        .order_by(Entry.seq)
+        .limit(limit)
+    )
+    return [row.event() for row in rows]
+
+
+async def replies_to(session: AsyncSession, conversation_id: str, seq: int) -> list[Event]:
+    """What was answered to the message with this `seq`."""
+    rows = await session.scalars(
+        select(Entry).where(Entry.conversation_id == conversation_id, Entry.in_reply_to == seq).order_by(Entry.seq)
+    )
+    return [row.event() for row in rows]
+
+
+async def overdue_conversations(session: AsyncSession, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Tenant and id of conversations with a message unanswered since `before`."""
+    rows = await session.execute(
+        select(Conversation.tenant, Conversation.id)
+        .where(Conversation.pending_since < before)
+        .order_by(Conversation.pending_since)
+        .limit(limit)
+    )
+    return [(row.tenant, row.id) for row in rows]
+
+
+async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:
+    """Actions to be sent now."""
+    rows = await session.scalars(
+        select(OutboxRow)
+        .where(OutboxRow.done.is_(False), OutboxRow.next_attempt_at <= moment)
+        .order_by(OutboxRow.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(rows)
+
+
+def outbox_row(request: ActionRequest, context: dict[str, Any]) -> OutboxRow:
+    """The row that makes sure of an action."""
+    return OutboxRow(
+        action_id=request.id,
+        tenant=request.tenant,
+        conversation_id=request.conversation_id,
+        request=request.model_dump(mode="json"),
+        context=context,
+    )

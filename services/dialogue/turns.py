@@ -1,0 +1,420 @@
+"""Turns: a customer's message goes in, replies come out, once, in order, whatever happens to the process meanwhile.
+
+A message is committed before anything else happens. Then whichever replica holds the conversation's lease understands
+it, decides, and commits replies, state, actions and trace in one transaction that only succeeds if no other turn was
+committed since the state was read. A message that was committed and not answered is found by `Turns.recover`.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dialogue import store
+from services.dialogue.assistant import Assistant
+from services.dialogue.decision import (
+    ActionCall,
+    ActionFinished,
+    Chosen,
+    Decision,
+    LookedUp,
+    LookupCall,
+    LookupFailed,
+    Opened,
+    Origin,
+    Say,
+    UnderstandingUnavailable,
+    Understood,
+)
+from services.dialogue.decision import Event as TurnEvent
+from services.dialogue.decision import Handoff as HandoffCall
+from services.dialogue.flows import decide
+from services.dialogue.settings import Settings
+from services.dialogue.state import State
+from services.dialogue.store import Conversation, Draft, Entry, Handoff, OutboxRow, StaleTurn, Trace
+from services.dialogue.wake import Wakes
+from shared import faults
+from shared.client import ServiceClient
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.events import Event
+from shared.contracts.lookups import LookupAnswer
+from shared.contracts.understanding import Understanding
+from shared.database import ALL_TENANTS, Database, now
+from shared.errors import InvalidInput, Problem
+from shared.tokens import Principal
+
+__all__ = ["Turns"]
+
+log = structlog.get_logger(__name__)
+
+MAX_LOOKUPS = 6
+MAX_STALE = 20
+RECOVER_SECONDS = 1.0
+RECOVER_BATCH = 50
+
+STAGE = Histogram(
+    "zhiyin_turn_stage_seconds",
+    "Time of a turn by stage",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+TURNS = Counter("zhiyin_turns_total", "Turns committed", ["outcome"])
+STALE = Counter("zhiyin_turns_stale_total", "Turns refused because another one was committed first")
+RECOVERED = Counter("zhiyin_turns_recovered_total", "Conversations whose unanswered message was picked up")
+
+
+class Turns:
+    """Takes messages and answers them."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        assistants: Mapping[str, Assistant],
+        client: ServiceClient,
+        wakes: Wakes,
+        on_action: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._assistants = assistants
+        self._client = client
+        self._wakes = wakes
+        self._on_action = on_action
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
+        """A new conversation of this customer.
+
+        Raises:
+            InvalidInput: there is no such assistant, or it does not speak the language.
+        """
+        name = assistant or self._settings.assistant
+        known = self._assistants.get(name)
+        if known is None:
+            raise InvalidInput(f"there is no assistant {name!r}", field="assistant")
+        if language is not None and language not in known.languages:
+            raise InvalidInput(f"{name} speaks {', '.join(known.languages)}", field="language")
+        async with self._database.transaction(principal.tenant) as session:
+            conversation = Conversation(
+                id=uuid.uuid4().hex,
+                owner=principal.subject,
+                customer=principal.customer,
+                assistant=name,
+                language=language or known.default_language,
+            )
+            session.add(conversation)
+            await session.flush()
+        await self._decide_and_commit(conversation, Opened(language=conversation.language), stages={})
+        async with self._database.reading(principal.tenant) as session:
+            return await store.find_conversation(session, conversation.id)
+
+    async def accept(
+        self, principal: Principal, conversation_id: str, *, message_id: str, text: str, choice: str | None
+    ) -> Entry:
+        """The message with its place in the transcript; from here on it is durable. The same id again changes nothing.
+
+        Raises:
+            NotFound: no such conversation of this customer.
+            Conflict: the id was used before for another text.
+        """
+        started = time.perf_counter()
+        for last in (False, True):
+            try:
+                async with self._database.transaction(principal.tenant) as session:
+                    conversation = await store.find_conversation(session, conversation_id, owner=principal.subject)
+                    entry, new = await store.append_message(
+                        session, conversation, message_id=message_id, text=text, choice=choice
+                    )
+                break
+            except IntegrityError:
+                # The same id came in twice at once and the other one won: now it is there to be found.
+                if last:
+                    raise
+        STAGE.labels("accept").observe(time.perf_counter() - started)
+        if new:
+            await self._wakes.wake(conversation_id)
+        return entry
+
+    async def answer(self, tenant: str, conversation_id: str, seq: int) -> tuple[list[Event], bool]:
+        """The replies to a message and whether they are all there; waits as long as settings allow."""
+        until = time.monotonic() + self._settings.answer_seconds
+        async with self._wakes.watching(conversation_id) as event:
+            while True:
+                event.clear()
+                work = self._spawn(self.drain(tenant, conversation_id))
+                await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
+                async with self._database.reading(tenant) as session:
+                    conversation = await store.find_conversation(session, conversation_id)
+                    if conversation.answered_seq >= seq:
+                        return await store.replies_to(session, conversation_id, seq), True
+                if time.monotonic() >= until:
+                    return [], False
+                await self._wakes.wait(event, until - time.monotonic())
+
+    async def drain(self, tenant: str, conversation_id: str) -> None:
+        """Answers what is unanswered, unless another replica is at it."""
+        while True:
+            async with self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
+                worked = held and await self._turn(tenant, conversation_id)
+            # Told after the lease is given back, so that whoever was refused it can have it.
+            await self._wakes.wake(conversation_id)
+            if not worked:
+                return
+
+    async def recover(self, beat: Callable[[], None]) -> None:
+        """Forever finds messages that somebody accepted and nobody answered, and answers them."""
+        while True:
+            beat()
+            try:
+                before = now() - timedelta(seconds=self._settings.recover_after_seconds)
+                async with self._database.reading(ALL_TENANTS) as session:
+                    overdue = await store.overdue_conversations(session, before, RECOVER_BATCH)
+                if overdue:
+                    RECOVERED.inc(len(overdue))
+                    log.info("recovering", conversations=len(overdue))
+                    await asyncio.gather(*(self._spawn(self.drain(*each)) for each in overdue))
+            except SQLAlchemyError as error:
+                log.warning("recovery_failed", error=type(error).__name__)
+            await asyncio.sleep(RECOVER_SECONDS)
+
+    async def close(self) -> None:
+        """Lets the turns that run come to their end."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._settings.answer_seconds)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # A turn goes on when its client hangs up.
+        task = asyncio.create_task(self._logged(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _logged(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            # The message stays unanswered in the store, where `recover` finds it.
+            log.error("turn_failed", error=type(error).__name__, exc_info=error)
+
+    async def _turn(self, tenant: str, conversation_id: str) -> bool:
+        understood: dict[int, TurnEvent] = {}
+        for _ in range(MAX_STALE):
+            async with self._database.reading(tenant) as session:
+                conversation = await store.find_conversation(session, conversation_id)
+                message = await store.next_unanswered(session, conversation)
+            if message is None:
+                return False
+            stages: dict[str, float] = {}
+            event = understood.get(message.seq)
+            if event is None:
+                event = understood[message.seq] = await self._understand(conversation, message, stages)
+            try:
+                await self._decide_and_commit(conversation, event, answers=message, stages=stages)
+            except StaleTurn:
+                STALE.inc()
+                continue
+            return True
+        raise StaleTurn(f"{conversation_id}: {MAX_STALE} times in a row")
+
+    async def _understand(self, conversation: Conversation, message: Entry, stages: dict[str, float]) -> TurnEvent:
+        if message.choice is not None:
+            return Chosen(choice=message.choice)
+        with _stage("understand", stages):
+            try:
+                answer = await self._client.post(
+                    "intent",
+                    "/v1/understand",
+                    json={"text": message.text, "assistant": conversation.assistant},
+                    deadline=self._settings.understand_seconds,
+                    retry=True,
+                )
+                return Understood(understanding=Understanding.model_validate(answer))
+            except (Problem, ValueError) as error:
+                log.warning("understanding_unavailable", error=type(error).__name__)
+                return UnderstandingUnavailable(text=message.text)
+
+    async def _decide_and_commit(
+        self,
+        conversation: Conversation,
+        event: TurnEvent,
+        *,
+        stages: dict[str, float],
+        answers: Entry | None = None,
+        settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    ) -> None:
+        """Decides, looking up what is asked for, and commits everything or nothing.
+
+        Raises:
+            StaleTurn: another turn was committed since the conversation was read.
+        """
+        assistant = self._assistants[conversation.assistant]
+        decision, steps = await self._decide(assistant, conversation, event, stages)
+        state = decision.state
+        await faults.point("dialogue.turn.before_commit")
+        with _stage("commit", stages):
+            async with self._database.transaction(conversation.tenant) as session:
+                await store.append_replies(
+                    session,
+                    conversation,
+                    drafts=[_draft(assistant, say) for say in decision.replies],
+                    state=state.model_dump(mode="json"),
+                    language=state.language or conversation.language,
+                    answers=answers,
+                    status="waiting_for_agent" if decision.handoff else None,
+                )
+                session.add_all(
+                    store.outbox_row(_request(conversation, action), action.origin.model_dump(mode="json"))
+                    for action in decision.actions
+                )
+                if decision.handoff is not None:
+                    session.add(Handoff(conversation_id=conversation.id, reason=decision.handoff.reason))
+                session.add(_trace(conversation, event, answers, steps, stages))
+                if settle is not None:
+                    await settle(session)
+        TURNS.labels(event.kind).inc()
+        if decision.actions:
+            self._on_action()
+
+    async def _decide(
+        self, assistant: Assistant, conversation: Conversation, event: TurnEvent, stages: dict[str, float]
+    ) -> tuple[Decision, list[str]]:
+        state = _state(conversation)
+        steps: list[str] = []
+        replies: list[Say] = []
+        actions: list[ActionCall] = []
+        handoff: HandoffCall | None = None
+        for _ in range(MAX_LOOKUPS):
+            with _stage("decide", stages):
+                decision = decide(assistant, state, event)
+            state = decision.state
+            steps += decision.steps
+            replies += decision.replies
+            actions += decision.actions
+            handoff = decision.handoff or handoff
+            if decision.lookup is None:
+                break
+            with _stage("lookup", stages):
+                event = await self._look_up(conversation, decision.lookup)
+        else:
+            raise RuntimeError(f"more than {MAX_LOOKUPS} look-ups in one turn: {steps}")
+        return decision.model_copy(
+            update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
+        ), steps
+
+    async def _look_up(self, conversation: Conversation, call: LookupCall) -> TurnEvent:
+        try:
+            answer = LookupAnswer.model_validate(
+                await self._client.post(
+                    "business",
+                    f"/v1/lookups/{call.name}",
+                    json={"customer": conversation.customer, "arguments": call.arguments},
+                    deadline=self._settings.lookup_seconds,
+                    retry=True,
+                )
+            )
+        except (Problem, ValueError) as error:
+            log.warning("lookup_failed", lookup=call.name, error=type(error).__name__)
+            return LookupFailed(name=call.name, reason=getattr(error, "kind", "invalid"))
+        return LookedUp(name=call.name, found=answer.found, data=answer.data)
+
+    async def finish_action(self, result: ActionResult) -> None:
+        """Tells the conversation what became of an action, once for each version of the result."""
+        for _ in range(MAX_STALE):
+            async with self._database.reading(result.tenant) as session:
+                row = await session.get(OutboxRow, result.action_id)
+                if row is None or row.conversation_id != result.conversation_id:
+                    log.warning("result_of_unknown_action", action=result.action_id)
+                    return
+                conversation = await store.find_conversation(session, row.conversation_id)
+            if result.version <= row.result_version:
+                return
+            event = ActionFinished(result=result, origin=Origin.model_validate(row.context))
+            try:
+                await self._decide_and_commit(conversation, event, stages={}, settle=partial(self._settle, result))
+            except StaleTurn:
+                STALE.inc()
+                continue
+            await self._wakes.wake(conversation.id)
+            return
+        raise StaleTurn(f"{result.conversation_id}: {MAX_STALE} times in a row")
+
+    async def _settle(self, result: ActionResult, session: AsyncSession) -> None:
+        taken = await session.scalar(
+            update(OutboxRow)
+            .where(OutboxRow.action_id == result.action_id, OutboxRow.result_version < result.version)
+            .values(
+                result_version=result.version,
+                status=result.status,
+                done=result.final,
+                next_attempt_at=now() + timedelta(seconds=self._settings.resend_most_seconds),
+            )
+            .returning(OutboxRow.action_id)
+            .execution_options(synchronize_session=False)
+        )
+        if taken is None:
+            raise StaleTurn(result.action_id)
+
+
+@contextmanager
+def _stage(name: str, stages: dict[str, float]) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = time.perf_counter() - started
+        stages[name] = round(stages.get(name, 0.0) + spent, 6)
+        STAGE.labels(name).observe(spent)
+
+
+def _state(conversation: Conversation) -> State:
+    if conversation.state is None:
+        return State(language=conversation.language)
+    return State.model_validate(conversation.state)
+
+
+def _draft(assistant: Assistant, say: Say) -> Draft:
+    rendered = assistant.replies.render(say)
+    data: dict[str, Any] = {"reply": say.name}
+    if rendered.source is not None:
+        data["source"] = rendered.source
+    return Draft(text=rendered.text, options=rendered.options, data=data)
+
+
+def _request(conversation: Conversation, action: ActionCall) -> ActionRequest:
+    # The id is derived, so that a turn that is decided again asks for the same action and not for another one.
+    return ActionRequest(
+        id=f"{conversation.id}.{action.index}",
+        tenant=conversation.tenant,
+        name=action.name,
+        customer=conversation.customer,
+        conversation_id=conversation.id,
+        arguments=dict(action.arguments),
+        requested_at=now(),
+    )
+
+
+def _trace(
+    conversation: Conversation, event: TurnEvent, answers: Entry | None, steps: list[str], stages: dict[str, float]
+) -> Trace:
+    understanding = None
+    if isinstance(event, Understood):
+        # The text stands in the transcript once; a trace names it by its place.
+        understanding = event.understanding.model_dump(mode="json", exclude={"text"})
+    trigger = f"message:{answers.seq}" if answers else event.kind
+    if isinstance(event, ActionFinished):
+        trigger = f"result:{event.result.action_id}:{event.result.version}"
+    return Trace(
+        conversation_id=conversation.id, trigger=trigger, understanding=understanding, steps=steps, seconds=stages
+    )

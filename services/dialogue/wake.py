@@ -1,0 +1,137 @@
+"""Waking: tells whoever waits on a conversation, in this process and in the others, that something has been committed.
+
+Redis carries the calls between processes, and a short lease that keeps two replicas from doing the same turn for
+nothing. Neither is needed for correctness: without Redis every wait looks again by itself, only later, and the version
+check of the store refuses whoever comes second.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+__all__ = ["Wakes"]
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "zhiyin:dialogue:wake"
+LEASE_KEY = "zhiyin:dialogue:lease:{conversation}"
+CALL_SECONDS = 0.5
+LOOK_AGAIN_SECONDS = 5.0
+LOOK_AGAIN_WITHOUT_REDIS_SECONDS = 0.3
+RECONNECT_SECONDS = 0.5
+AWAY_SECONDS = 1.0
+
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+
+RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+
+
+class Wakes:
+    """Conversations that somebody waits on, and the calls that end the wait."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url, socket_connect_timeout=CALL_SECONDS, socket_timeout=None, health_check_interval=10
+        )
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listener: asyncio.Task[None] | None = None
+        self._away_until = 0.0
+        self._listening = False
+
+    def start(self) -> None:
+        """Begins to listen for the other processes."""
+        self._listener = asyncio.create_task(self._listen(), name="wake-listener")
+
+    async def close(self) -> None:
+        """Stops listening."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        await self._redis.aclose()
+
+    async def wake(self, conversation: str) -> None:
+        """Ends every wait on the conversation, here and in the other processes."""
+        self._wake_here(conversation)
+        if time.monotonic() < self._away_until:
+            return
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._redis.publish(CHANNEL, conversation)
+        except REDIS_ERRORS as error:
+            self._note_away(error)
+
+    def wake_all(self) -> None:
+        """Ends every wait in this process."""
+        for conversation in list(self._waiting):
+            self._wake_here(conversation)
+
+    @asynccontextmanager
+    async def watching(self, conversation: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set at every wake from now on; clear it before looking, then wait with `wait`."""
+        event = asyncio.Event()
+        self._waiting[conversation].add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[conversation].discard(event)
+            if not self._waiting[conversation]:
+                del self._waiting[conversation]
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Returns at the wake, or when it is time to look again without one, or after `seconds`."""
+        look_again = LOOK_AGAIN_SECONDS if self._listening else LOOK_AGAIN_WITHOUT_REDIS_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, look_again)):
+                await event.wait()
+
+    @asynccontextmanager
+    async def lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
+        """Whether this process may work on the conversation now; without Redis everybody may."""
+        key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
+        held, stored = True, False
+        if time.monotonic() >= self._away_until:
+            try:
+                async with asyncio.timeout(CALL_SECONDS):
+                    held = stored = bool(await self._redis.set(key, token, nx=True, px=int(seconds * 1000)))
+            except REDIS_ERRORS as error:
+                self._note_away(error)
+        try:
+            yield held
+        finally:
+            if stored:
+                with suppress(*REDIS_ERRORS):
+                    async with asyncio.timeout(CALL_SECONDS):
+                        await self._redis.eval(RELEASE, 1, key, token)
+
+    def _wake_here(self, conversation: str) -> None:
+        for event in self._waiting.get(conversation, ()):
+            event.set()
+
+    def _note_away(self, error: Exception) -> None:
+        # One slow failure must not make every turn slow: Redis is left alone for a moment.
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        log.warning("redis_away", error=type(error).__name__)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
+                    self._listening = True
+                    # Whatever was said while nobody listened is found by looking.
+                    self.wake_all()
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._wake_here(message["data"].decode())
+            except REDIS_ERRORS as error:
+                if self._listening:
+                    log.warning("wake_listener_lost", error=type(error).__name__)
+            self._listening = False
+            await asyncio.sleep(RECONNECT_SECONDS)
