@@ -41,6 +41,7 @@ MAX_ATTEMPTS = 3
 CONNECT_SECONDS = 1.0
 MAX_ANSWER_BYTES = 8_000_000
 TOKEN_MARGIN_SECONDS = 30.0
+RENEW_AGAIN_SECONDS = 5.0
 
 CALLS = Counter("zhiyin_client_calls_total", "Calls to other services", ["target", "outcome"])
 SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another service took", ["target"])
@@ -305,9 +306,9 @@ class ServiceTokens:
             if time.monotonic() >= self._expires_at:
                 raise
             log.warning("service_token_not_renewed")
-            self._renew_at = time.monotonic() + 5
+            self._renew_at = min(time.monotonic() + RENEW_AGAIN_SECONDS, self._expires_at)
             return
         lifetime = float(answer["expires_in"])
         self._token = str(answer["access_token"])
         self._expires_at = time.monotonic() + lifetime - TOKEN_MARGIN_SECONDS
-        self._renew_at = time.monotonic() + lifetime / 2
+        self._renew_at = min(self._expires_at, time.monotonic() + lifetime / 2)

@@ -30,7 +30,7 @@ class Instance:
     service: str
     host: str
     port: int
-    meta: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def url(self) -> str:

@@ -13,12 +13,19 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry, extract_compact
+from prometheus_client import Histogram
 
 from shared.errors import Forbidden, Unauthenticated, ZhiyinError
 
 __all__ = ["ALGORITHM", "SIGNATURES", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
 
 ALGORITHM = "EdDSA"
+SECONDS = Histogram(
+    "zhiyin_token_verify_seconds",
+    "Time to verify an access token",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1),
+)
+
 LEEWAY_SECONDS = 5
 MAX_TOKEN = 4096
 JWKS_MAX_AGE_SECONDS = 300
@@ -115,9 +122,10 @@ class TokenVerifier:
         if len(token) > MAX_TOKEN:
             raise Unauthenticated("the token is too long")
         try:
-            kid = _kid(token)
-            decoded = jwt.decode(token, await self._jwks.keys(kid), registry=SIGNATURES)
-            self._registry.validate(decoded.claims)
+            keys = await self._jwks.keys(_kid(token))
+            with SECONDS.time():
+                decoded = jwt.decode(token, keys, registry=SIGNATURES)
+                self._registry.validate(decoded.claims)
             return _principal(decoded.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Unauthenticated("the access token is not valid or has expired") from error

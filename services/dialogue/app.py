@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The dialogue service: conversations, turns, the gateway and the chat page."""
     settings = settings or Settings()
     database_url = settings.database("dialogue")
-    assistant = load_assistant(settings.assistants_dir / settings.assistant)
+    assistant = load_assistant(settings.assistant)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         turns = Turns(
             settings=settings,
             database=database,
-            assistants={assistant.name: assistant},
+            assistant=assistant,
             client=context.client,
             wakes=wakes,
             on_action=relay.kick,

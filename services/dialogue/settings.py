@@ -15,8 +15,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(ServiceSettings):
     """What dialogue needs beyond what every service has."""
 
-    assistants_dir: Path = Path("assistants")
-    assistant: str = "shop"
+    assistant: Path = Path("assistants/shop")
 
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""

@@ -8,7 +8,7 @@ committed since the state was read. A message that was committed and not answere
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -39,13 +39,13 @@ from services.dialogue.decision import (
 from services.dialogue.decision import Event as TurnEvent
 from services.dialogue.decision import Handoff as HandoffCall
 from services.dialogue.flows import decide
+from services.dialogue.records import draft_of, request_of, state_of, trace_of
 from services.dialogue.settings import Settings
-from services.dialogue.state import State
-from services.dialogue.store import Conversation, Draft, Entry, Handoff, OutboxRow, StaleTurn, Trace
+from services.dialogue.store import Conversation, Entry, Handoff, OutboxRow, StaleTurn
 from services.dialogue.wake import Wakes
 from shared import faults
 from shared.client import ServiceClient
-from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
@@ -81,14 +81,14 @@ class Turns:
         *,
         settings: Settings,
         database: Database,
-        assistants: Mapping[str, Assistant],
+        assistant: Assistant,
         client: ServiceClient,
         wakes: Wakes,
         on_action: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._assistants = assistants
+        self._assistant = assistant
         self._client = client
         self._wakes = wakes
         self._on_action = on_action
@@ -100,19 +100,18 @@ class Turns:
         Raises:
             InvalidInput: there is no such assistant, or it does not speak the language.
         """
-        name = assistant or self._settings.assistant
-        known = self._assistants.get(name)
-        if known is None:
-            raise InvalidInput(f"there is no assistant {name!r}", field="assistant")
-        if language is not None and language not in known.languages:
-            raise InvalidInput(f"{name} speaks {', '.join(known.languages)}", field="language")
+        mine = self._assistant
+        if assistant not in (None, mine.name):
+            raise InvalidInput(f"there is no assistant {assistant!r}, only {mine.name!r}", field="assistant")
+        if language is not None and language not in mine.languages:
+            raise InvalidInput(f"{mine.name} speaks {', '.join(mine.languages)}", field="language")
         async with self._database.transaction(principal.tenant) as session:
             conversation = Conversation(
                 id=uuid.uuid4().hex,
                 owner=principal.subject,
                 customer=principal.customer,
-                assistant=name,
-                language=language or known.default_language,
+                assistant=mine.name,
+                language=language or mine.default_language,
             )
             session.add(conversation)
             await session.flush()
@@ -129,20 +128,19 @@ class Turns:
             NotFound: no such conversation of this customer.
             Conflict: the id was used before for another text.
         """
-        started = time.perf_counter()
         for last in (False, True):
             try:
-                async with self._database.transaction(principal.tenant) as session:
-                    conversation = await store.find_conversation(session, conversation_id, owner=principal.subject)
-                    entry, new = await store.append_message(
-                        session, conversation, message_id=message_id, text=text, choice=choice
-                    )
+                with _stage("accept"):
+                    async with self._database.transaction(principal.tenant) as session:
+                        conversation = await store.find_conversation(session, conversation_id, owner=principal.subject)
+                        entry, new = await store.append_message(
+                            session, conversation, message_id=message_id, text=text, choice=choice
+                        )
                 break
             except IntegrityError:
                 # The same id came in twice at once and the other one won: now it is there to be found.
                 if last:
                     raise
-        STAGE.labels("accept").observe(time.perf_counter() - started)
         if new:
             await self._wakes.wake(conversation_id)
         return entry
@@ -155,10 +153,11 @@ class Turns:
                 event.clear()
                 work = self._spawn(self.drain(tenant, conversation_id))
                 await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
-                async with self._database.reading(tenant) as session:
-                    conversation = await store.find_conversation(session, conversation_id)
-                    if conversation.answered_seq >= seq:
-                        return await store.replies_to(session, conversation_id, seq), True
+                with _stage("replies"):
+                    async with self._database.reading(tenant) as session:
+                        conversation = await store.find_conversation(session, conversation_id)
+                        if conversation.answered_seq >= seq:
+                            return await store.replies_to(session, conversation_id, seq), True
                 if time.monotonic() >= until:
                     return [], False
                 await self._wakes.wait(event, until - time.monotonic())
@@ -211,12 +210,13 @@ class Turns:
     async def _turn(self, tenant: str, conversation_id: str) -> bool:
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
-            async with self._database.reading(tenant) as session:
-                conversation = await store.find_conversation(session, conversation_id)
-                message = await store.next_unanswered(session, conversation)
+            stages: dict[str, float] = {}
+            with _stage("load", stages):
+                async with self._database.reading(tenant) as session:
+                    conversation = await store.find_conversation(session, conversation_id)
+                    message = await store.next_unanswered(session, conversation)
             if message is None:
                 return False
-            stages: dict[str, float] = {}
             event = understood.get(message.seq)
             if event is None:
                 event = understood[message.seq] = await self._understand(conversation, message, stages)
@@ -259,8 +259,7 @@ class Turns:
         Raises:
             StaleTurn: another turn was committed since the conversation was read.
         """
-        assistant = self._assistants[conversation.assistant]
-        decision, steps = await self._decide(assistant, conversation, event, stages)
+        decision, steps = await self._decide(conversation, event, stages)
         state = decision.state
         await faults.point("dialogue.turn.before_commit")
         with _stage("commit", stages):
@@ -268,19 +267,19 @@ class Turns:
                 await store.append_replies(
                     session,
                     conversation,
-                    drafts=[_draft(assistant, say) for say in decision.replies],
+                    drafts=[draft_of(self._assistant, say) for say in decision.replies],
                     state=state.model_dump(mode="json"),
                     language=state.language or conversation.language,
                     answers=answers,
                     status="waiting_for_agent" if decision.handoff else None,
                 )
                 session.add_all(
-                    store.outbox_row(_request(conversation, action), action.origin.model_dump(mode="json"))
+                    store.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
                     for action in decision.actions
                 )
                 if decision.handoff is not None:
                     session.add(Handoff(conversation_id=conversation.id, reason=decision.handoff.reason))
-                session.add(_trace(conversation, event, answers, steps, stages))
+                session.add(trace_of(conversation, event, answers, steps, stages))
                 if settle is not None:
                     await settle(session)
         TURNS.labels(event.kind).inc()
@@ -288,16 +287,16 @@ class Turns:
             self._on_action()
 
     async def _decide(
-        self, assistant: Assistant, conversation: Conversation, event: TurnEvent, stages: dict[str, float]
+        self, conversation: Conversation, event: TurnEvent, stages: dict[str, float]
     ) -> tuple[Decision, list[str]]:
-        state = _state(conversation)
+        state = state_of(conversation)
         steps: list[str] = []
         replies: list[Say] = []
         actions: list[ActionCall] = []
         handoff: HandoffCall | None = None
         for _ in range(MAX_LOOKUPS):
             with _stage("decide", stages):
-                decision = decide(assistant, state, event)
+                decision = decide(self._assistant, state, event)
             state = decision.state
             steps += decision.steps
             replies += decision.replies
@@ -368,53 +367,12 @@ class Turns:
 
 
 @contextmanager
-def _stage(name: str, stages: dict[str, float]) -> Iterator[None]:
+def _stage(name: str, stages: dict[str, float] | None = None) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
     finally:
         spent = time.perf_counter() - started
-        stages[name] = round(stages.get(name, 0.0) + spent, 6)
+        if stages is not None:
+            stages[name] = round(stages.get(name, 0.0) + spent, 6)
         STAGE.labels(name).observe(spent)
-
-
-def _state(conversation: Conversation) -> State:
-    if conversation.state is None:
-        return State(language=conversation.language)
-    return State.model_validate(conversation.state)
-
-
-def _draft(assistant: Assistant, say: Say) -> Draft:
-    rendered = assistant.replies.render(say)
-    data: dict[str, Any] = {"reply": say.name}
-    if rendered.source is not None:
-        data["source"] = rendered.source
-    return Draft(text=rendered.text, options=rendered.options, data=data)
-
-
-def _request(conversation: Conversation, action: ActionCall) -> ActionRequest:
-    # The id is derived, so that a turn that is decided again asks for the same action and not for another one.
-    return ActionRequest(
-        id=f"{conversation.id}.{action.index}",
-        tenant=conversation.tenant,
-        name=action.name,
-        customer=conversation.customer,
-        conversation_id=conversation.id,
-        arguments=dict(action.arguments),
-        requested_at=now(),
-    )
-
-
-def _trace(
-    conversation: Conversation, event: TurnEvent, answers: Entry | None, steps: list[str], stages: dict[str, float]
-) -> Trace:
-    understanding = None
-    if isinstance(event, Understood):
-        # The text stands in the transcript once; a trace names it by its place.
-        understanding = event.understanding.model_dump(mode="json", exclude={"text"})
-    trigger = f"message:{answers.seq}" if answers else event.kind
-    if isinstance(event, ActionFinished):
-        trigger = f"result:{event.result.action_id}:{event.result.version}"
-    return Trace(
-        conversation_id=conversation.id, trigger=trigger, understanding=understanding, steps=steps, seconds=stages
-    )

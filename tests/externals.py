@@ -1,0 +1,100 @@
+"""Real Redis and Consul for tests: on free ports, with data of their own, to be killed and started again."""
+
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from cli.bootstrap import load_bootstrap
+from cli.home import Home
+from cli.ports import free_ports
+from cli.process import Process, wait_until
+from cli.stack import Ports, Stack
+from cli.tools import find_consul, find_redis
+
+__all__ = ["Consul", "Redis"]
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 5.0
+TOOLS = Home(Path(__file__).parent.parent / ".zhiyin").tools
+
+
+def _stack(folder: Path) -> Stack:
+    home = Home(folder)
+    home.prepare()
+    names = [each.name for each in fields(Ports)]
+    return Stack(
+        home=home,
+        ports=Ports(**dict(zip(names, free_ports(len(names)), strict=True))),
+        redis=find_redis(),
+        consul=find_consul(TOOLS),
+        bootstrap=load_bootstrap(home),
+        assistant=Path("assistants/shop"),
+    )
+
+
+class _External:
+    """One program of the stack, alone."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.stack = _stack(folder)
+        self.folder = folder
+        self.name = name
+        self._process: Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    async def start(self, *, wipe: bool = False) -> None:
+        """Starts it and waits until it answers; `wipe` forgets what it kept."""
+        program = self.stack.redis_program() if self.name == "redis" else self.stack.consul_program()
+        data = self.stack.home.data / self.name
+        if wipe:
+            shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True, exist_ok=True)
+        self._process = await Process.start(program, self.folder / f"{self.name}.log")
+        assert await wait_until(program.ready, READY_SECONDS), (self.folder / f"{self.name}.log").read_text()
+
+    async def kill(self) -> None:
+        """Ends it with SIGKILL, as a crash would."""
+        if self._process is not None:
+            await self._process.kill()
+            self._process = None
+
+
+class Redis(_External):
+    """A Redis that logs every write, as the product runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "redis")
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.stack.redis_url
+
+
+class Consul(_External):
+    """A single Consul server."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "consul")
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.stack.consul_url
+
+    async def service_ids(self) -> set[str]:
+        """Ids of everything that is registered."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/v1/agent/services") as response:
+            return set(await response.json())
