@@ -124,7 +124,7 @@ class Wakes:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
-                    self._listening = True
+                    self._listening, self._away_until = True, 0.0
                     # Whatever was said while nobody listened is found by looking.
                     self.wake_all()
                     async for message in pubsub.listen():

@@ -1,0 +1,129 @@
+"""The transcript's promises at the store: gapless, once, and a late writer is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from services.dialogue import store
+from services.dialogue.store import Conversation, Draft, Entry, StaleTurn
+from shared.contracts.events import Option
+from shared.database import ALL_TENANTS, Database, migrate, now
+from shared.errors import Conflict, NotFound
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'dialogue.sqlite'}"
+    await asyncio.to_thread(migrate, "dialogue", url)
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+async def opened(database: Database, tenant: str = "default", name: str = "c1") -> str:
+    async with database.transaction(tenant) as session:
+        session.add(Conversation(id=name, owner="me", customer="C1001", assistant="shop", language="zh"))
+    return name
+
+
+async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> tuple[Entry, bool]:
+    async with database.transaction("default") as session:
+        conversation = await store.find_conversation(session, name)
+        return await store.append_message(session, conversation, message_id=message_id, text=text, choice=None)
+
+
+async def answered(database: Database, conversation: Conversation, message: Entry, *texts: str) -> list[Entry]:
+    async with database.transaction("default") as session:
+        return await store.append_replies(
+            session,
+            conversation,
+            drafts=[Draft(text=text, options=(Option(id="yes", title="Yes"),)) for text in texts],
+            state={"turn": 1},
+            language="en",
+            answers=message,
+        )
+
+
+async def read(database: Database, name: str = "c1") -> Conversation:
+    async with database.reading("default") as session:
+        return await store.find_conversation(session, name)
+
+
+async def test_every_event_has_the_next_number(database: Database) -> None:
+    await opened(database)
+    first, _ = await said(database, "one", "m1")
+    await said(database, "two", "m2")
+    replies = await answered(database, await read(database), first, "a", "b")
+    await said(database, "three", "m3")
+    assert [reply.seq for reply in replies] == [3, 4]
+    async with database.reading("default") as session:
+        events = await store.events_after(session, "c1", 0, 100)
+        assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+        assert [event.seq for event in await store.events_after(session, "c1", 2, 2)] == [3, 4]
+        assert [event.text for event in await store.replies_to(session, "c1", 1)] == ["a", "b"]
+    assert events[2].options[0].title == "Yes"
+
+
+async def test_the_same_id_again_changes_nothing(database: Database) -> None:
+    await opened(database)
+    first, new = await said(database, "one", "m1")
+    again, new_again = await said(database, "one", "m1")
+    assert (new, new_again) == (True, False)
+    assert again.seq == first.seq
+    with pytest.raises(Conflict):
+        await said(database, "another text", "m1")
+    assert (await read(database)).last_seq == 1
+
+
+async def test_many_at_once_leave_no_gap(database: Database) -> None:
+    await opened(database)
+    entries = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(30)))
+    assert sorted(entry.seq for entry, _ in entries) == list(range(1, 31))
+
+
+async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -> None:
+    await opened(database)
+    message, _ = await said(database, "one", "m1")
+    seen = await read(database)
+    await answered(database, seen, message, "first")
+    with pytest.raises(StaleTurn):
+        await answered(database, seen, message, "second")
+    async with database.reading("default") as session:
+        assert [event.text for event in await store.replies_to(session, "c1", 1)] == ["first"]
+
+
+async def test_a_conversation_is_overdue_until_its_last_message_is_answered(database: Database) -> None:
+    await opened(database)
+    first, _ = await said(database, "one", "m1")
+    second, _ = await said(database, "two", "m2")
+
+    async def overdue() -> list[tuple[str, str]]:
+        async with database.reading(ALL_TENANTS) as session:
+            return await store.overdue_conversations(session, now() + timedelta(seconds=1), 10)
+
+    assert await overdue() == [("default", "c1")]
+    await answered(database, await read(database), first, "a")
+    assert await overdue() == [("default", "c1")]
+    conversation = await read(database)
+    async with database.reading("default") as session:
+        message = await store.next_unanswered(session, conversation)
+    assert message is not None
+    assert message.seq == second.seq
+    await answered(database, conversation, second, "b")
+    assert await overdue() == []
+
+
+async def test_a_conversation_is_its_owners_and_its_tenants(database: Database) -> None:
+    await opened(database)
+    async with database.reading("default") as session:
+        assert (await store.find_conversation(session, "c1", owner="me")).id == "c1"
+        with pytest.raises(NotFound):
+            await store.find_conversation(session, "c1", owner="you")
+    async with database.reading("another") as session:
+        with pytest.raises(NotFound):
+            await store.find_conversation(session, "c1")
+        assert (await session.scalars(select(Entry))).all() == []
