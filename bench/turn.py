@@ -20,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from tests.stack import RunningStack
+from services.learning.runs import train
+from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
 CLIENTS = (1, 8, 32)
 TURNS_A_CLIENT = {1: 60, 8: 24, 32: 12}
@@ -105,7 +106,7 @@ async def measure(session: aiohttp.ClientSession, base: str, clients: int) -> di
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints the rows as a table."""
     parts = list(rows[0]["shares"])
-    table = Table(title="A full chat turn", caption="shares of the time that customers waited; rest: HTTP, lease, queueing")
+    table = Table(title="A full chat turn", caption="shares of the time customers waited; rest: HTTP, lease, queueing")
     for column in ("clients", "turns", "turns/s", "p50 ms", "p95 ms", "p99 ms", *(f"{part} %" for part in parts)):
         table.add_column(column, justify="right")
     for row in rows:
@@ -119,18 +120,23 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-async def main() -> None:
-    """Runs the benchmark; with `--json FILE` the figures are written there too."""
-    console = Console(width=120)
+async def benchmark() -> list[dict[str, Any]]:
+    """A row for each number of clients."""
+    trained = train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None)
     with tempfile.TemporaryDirectory(prefix="zhiyin-bench-") as folder:
-        async with RunningStack(Path(folder)) as stack, aiohttp.ClientSession() as session:
-            base = stack.url("dialogue")
+        async with RunningStack(Path(folder), trained.path) as stack, aiohttp.ClientSession() as session:
+            base = stack.url
             await chat(session, base, 0, WARM_UP_TURNS)
-            rows = [await measure(session, base, clients) for clients in CLIENTS]
-    show(console, rows)
+            return [await measure(session, base, clients) for clients in CLIENTS]
+
+
+def main() -> None:
+    """Runs the benchmark; with `--json FILE` the figures are written there too."""
+    rows = asyncio.run(benchmark())
+    show(Console(width=120), rows)
     if "--json" in sys.argv:
         Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(rows, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

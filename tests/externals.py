@@ -15,7 +15,7 @@ from cli.process import Process, wait_until
 from cli.stack import Ports, Stack
 from cli.tools import find_consul, find_redis
 
-__all__ = ["Consul", "Redis"]
+__all__ = ["Consul", "Redis", "find_chromium"]
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -98,3 +98,10 @@ class Consul(_External):
         """Ids of everything that is registered."""
         async with aiohttp.ClientSession() as session, session.get(f"{self.url}/v1/agent/services") as response:
             return set(await response.json())
+
+
+def find_chromium() -> str:
+    """Debian's Chromium, which `make test` installs where it is missing."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert found, "there is no Chromium; on Debian: apt-get install chromium"
+    return found

@@ -1,0 +1,23 @@
+"""Fixtures of the tests that need the whole of Zhiyin."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.learning.runs import train
+from tests.stack import PROJECT, PROJECT_HOME, RunningStack
+
+
+@pytest.fixture(scope="session")
+def trained_model() -> Path:
+    """The folder of the demo assistant's model; trained once, then found again in the project's state folder."""
+    PROJECT_HOME.prepare()
+    return train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None).path
+
+
+@pytest.fixture(scope="session")
+async def stack(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningStack]:
+    """Everything, running; shared by tests that leave it as they found it."""
+    async with RunningStack(tmp_path_factory.mktemp("stack"), trained_model) as running:
+        yield running

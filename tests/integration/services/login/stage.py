@@ -1,0 +1,55 @@
+"""What the tests of login play on."""
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.login.app import create_app
+from services.login.settings import Settings
+from tests.calls import Calls, calling
+from tests.externals import Redis
+from tests.servers import serve
+
+__all__ = ["ADMIN", "BOOTSTRAP", "LILEI", "Stage"]
+
+ADMIN = {"username": "admin", "password": "a good password"}
+LILEI = {"username": "lilei", "password": "another good one"}
+BOOTSTRAP = {
+    "accounts": [
+        {**ADMIN, "roles": ["admin"], "customer": None, "display_name": "Admin"},
+        {**LILEI, "roles": ["customer"], "customer": "C1001", "display_name": "李雷"},
+    ],
+    "clients": [{"client_id": "dialogue", "client_secret": "s" * 40, "scopes": ["business:lookup", "intent:predict"]}],
+}
+
+
+@dataclass
+class Stage:
+    """A folder and a Redis, in which login is started as often and with whatever settings a test wants."""
+
+    folder: Path
+    redis: Redis
+    stack: AsyncExitStack
+
+    async def login(self, **settings: Any) -> Calls:
+        """Starts login and gives calls to it; it ends with the test."""
+        calls, _ = await self.login_at(**settings)
+        return calls
+
+    async def login_at(self, **settings: Any) -> tuple[Calls, str]:
+        """As `login`, with the address as well."""
+        bootstrap = self.folder / "bootstrap.json"
+        bootstrap.write_text(json.dumps(BOOTSTRAP, ensure_ascii=False), encoding="utf-8")
+        told: dict[str, Any] = {
+            "home": self.folder,
+            "port": 0,
+            "redis_url": self.redis.url,
+            "bootstrap_file": bootstrap,
+            "log_level": "error",
+            "argon2_memory_kib": 64,
+            "argon2_iterations": 1,
+        }
+        server = await self.stack.enter_async_context(serve(create_app(Settings(**(told | settings)))))
+        return await self.stack.enter_async_context(calling(server.base_url)), server.base_url

@@ -1,0 +1,63 @@
+"""Access tokens for tests, signed as login signs them."""
+
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+
+from shared.tokens import ALGORITHM, SIGNATURES
+
+__all__ = ["TokenFactory"]
+
+
+class TokenFactory:
+    """A signing key of its own, its public half, and tokens of any claims."""
+
+    def __init__(self, *, issuer: str = "zhiyin", audience: str = "zhiyin") -> None:
+        self.issuer = issuer
+        self.audience = audience
+        self.kid = uuid.uuid4().hex
+        self._key = OKPKey.generate_key("Ed25519", parameters={"kid": self.kid, "use": "sig", "alg": ALGORITHM})
+
+    def jwks(self) -> dict[str, Any]:
+        """The document that login publishes at `/.well-known/jwks.json`."""
+        return dict(KeySet([self._key]).as_dict(private=False))
+
+    async def fetch(self) -> Mapping[str, Any]:
+        """What `create_service(jwks=...)` wants."""
+        return self.jwks()
+
+    def issue(
+        self,
+        subject: str = "account-1",
+        *,
+        tenant: str = "default",
+        roles: Collection[str] = ("customer",),
+        scopes: Collection[str] = (),
+        customer: str | None = None,
+        lifetime: float = 900,
+        **claims: Any,
+    ) -> str:
+        """A signed token; `claims` replace or (with None) remove what the other arguments say."""
+        moment = int(time.time())
+        content: dict[str, Any] = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": subject,
+            "tenant": tenant,
+            "roles": sorted(roles),
+            "scope": " ".join(sorted(scopes)),
+            "customer": customer,
+            "iat": moment,
+            "exp": moment + int(lifetime),
+            "jti": uuid.uuid4().hex,
+        } | claims
+        kept = {name: value for name, value in content.items() if value is not None}
+        return jwt.encode({"alg": ALGORITHM, "kid": self.kid}, kept, self._key, registry=SIGNATURES)
+
+    def headers(self, subject: str = "account-1", **arguments: Any) -> dict[str, str]:
+        """The `Authorization` header with a token; arguments as in `issue`."""
+        return {"Authorization": f"Bearer {self.issue(subject, **arguments)}"}

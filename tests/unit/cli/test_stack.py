@@ -1,0 +1,130 @@
+"""What each program of one machine is told: its command, its variables, and only the secrets that are its own."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cli.bootstrap import load_bootstrap
+from cli.home import Home
+from cli.ports import free_ports
+from cli.settings import PROJECT
+from cli.stack import SERVICES, Ports, Stack, http_answers, redis_answers
+
+
+def make(tmp_path: Path, *, consul: bool = True, host: str = "127.0.0.1") -> Stack:
+    home = Home(tmp_path)
+    home.prepare()
+    return Stack(
+        home=home,
+        ports=Ports(**{each.name: 9000 + number for number, each in enumerate(fields(Ports))}),
+        redis=Path("/opt/redis-server"),
+        consul=Path("/opt/consul") if consul else None,
+        bootstrap=load_bootstrap(home),
+        assistant=PROJECT / "assistants" / "shop",
+        host=host,
+        environment={"PATH": "/bin", "ZHIYIN_LOG_LEVEL": "debug", "ZHIYIN_REGISTRY": "kubernetes"},
+    )
+
+
+def test_order(tmp_path: Path) -> None:
+    names = [program.name for stage in make(tmp_path).stages() for program in stage]
+    assert names == ["redis", "consul", *SERVICES]
+    without = [program.name for stage in make(tmp_path, consul=False).stages() for program in stage]
+    assert without == ["redis", *SERVICES]
+
+
+def test_redis_keeps_everything_and_listens_here_only(tmp_path: Path) -> None:
+    command = " ".join(make(tmp_path).redis_program().command)
+    assert command.startswith("/opt/redis-server --bind 127.0.0.1 --port 9005 ")
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_consul_listens_here_only_and_on_chosen_ports(tmp_path: Path) -> None:
+    command = make(tmp_path).consul_program().command
+    for argument in ("-bind=127.0.0.1", "-client=127.0.0.1", "-http-port=9006", "-server-port=9007", "-dns-port=-1"):
+        assert argument in command
+
+
+def test_a_service_is_told_where_everything_is(tmp_path: Path) -> None:
+    stack = make(tmp_path)
+    program = stack.service_program("dialogue")
+    told = program.environment
+    assert told["ZHIYIN_HOME"] == str(tmp_path)
+    assert told["ZHIYIN_PORT"] == "9000"
+    assert told["ZHIYIN_REGISTRY"] == "consul"
+    assert told["ZHIYIN_REDIS_URL"] == "redis://127.0.0.1:9005/0"
+    assert told["ZHIYIN_ASSISTANTS_DIR"] == str(PROJECT / "assistants")
+    assert told["ZHIYIN_ASSISTANT"] == "shop"
+    assert told["ZHIYIN_MODELS"] == '["shop"]'
+    assert told["ZHIYIN_LOG_LEVEL"] == "debug", "what the person set reaches the services"
+    assert json.loads(told["ZHIYIN_STATIC_SERVICES"]) == {
+        "dialogue": "127.0.0.1:9000",
+        "login": "127.0.0.1:9001",
+        "intent": "127.0.0.1:9002",
+        "business": "127.0.0.1:9003",
+    }
+    assert program.address == "127.0.0.1:9000"
+    assert make(tmp_path, consul=False).service_program("login").environment["ZHIYIN_REGISTRY"] == "static"
+
+
+def test_every_process_gets_its_own_secrets_only(tmp_path: Path) -> None:
+    stack = make(tmp_path)
+    bootstrap = stack.bootstrap
+    login = stack.service_program("login").environment
+    dialogue = stack.service_program("dialogue").environment
+    worker = stack.service_program("worker").environment
+    assert login["ZHIYIN_BOOTSTRAP_FILE"] == str(bootstrap.path)
+    assert login["ZHIYIN_LOGIN_SECRET"] == bootstrap.login_secret
+    assert (dialogue["ZHIYIN_CLIENT_ID"], dialogue["ZHIYIN_CLIENT_SECRET"]) == (
+        "dialogue",
+        bootstrap.client_secret("dialogue"),
+    )
+    assert worker["ZHIYIN_CLIENT_ID"] == "business"
+    assert "ZHIYIN_LOGIN_SECRET" not in dialogue
+    assert "ZHIYIN_BOOTSTRAP_FILE" not in dialogue
+    assert "ZHIYIN_CLIENT_SECRET" not in login
+
+
+def test_another_replica(tmp_path: Path) -> None:
+    program = make(tmp_path).service_program("dialogue", name="dialogue-2", port=9100, extra={"ZHIYIN_ZONE": "b"})
+    assert program.name == "dialogue-2"
+    assert program.address == "127.0.0.1:9100"
+    assert program.environment["ZHIYIN_PORT"] == "9100"
+    assert program.environment["ZHIYIN_ZONE"] == "b"
+
+
+def test_an_open_host_is_asked_on_the_loopback(tmp_path: Path) -> None:
+    program = make(tmp_path, host="0.0.0.0").service_program("dialogue")
+    assert program.command[program.command.index("--host") + 1] == "0.0.0.0"
+    assert program.address == "127.0.0.1:9000"
+
+
+def test_leftover_registrations_are_cleared_and_the_queue_is_kept(tmp_path: Path) -> None:
+    stack = make(tmp_path)
+    stack.prepare()
+    (stack.home.data / "consul" / "raft").write_text("old")
+    (stack.home.data / "redis" / "appendonly").write_text("kept")
+    stack.prepare()
+    assert list((stack.home.data / "consul").iterdir()) == []
+    assert (stack.home.data / "redis" / "appendonly").read_text() == "kept"
+
+
+async def test_nobody_answers_on_a_free_port() -> None:
+    (port,) = free_ports(1)
+    assert not await http_answers(f"http://127.0.0.1:{port}/health/ready")()
+    assert not await redis_answers(f"redis://127.0.0.1:{port}/0")()
+
+
+def test_each_service_has_a_port(tmp_path: Path) -> None:
+    ports = make(tmp_path).ports
+    assert [ports.of(name) for name in SERVICES] == [9001, 9002, 9003, 9004, 9000]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_commands_start_this_python(tmp_path: Path, service: str) -> None:
+    command = make(tmp_path).service_program(service).command
+    assert command[1] == "-m"
+    assert command[2] == ("services.business.worker" if service == "worker" else "uvicorn")

@@ -1,0 +1,260 @@
+"""The supervisor, with small real child processes: order, failure, restart, stop, and nothing left behind."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.errors import EnvironmentUnfit
+from cli.home import Home
+from cli.process import Condition, NeverReady, Process, Program, describe_end, tail_of, wait_until
+from cli.supervisor import Happening, RestartPolicy, Supervisor
+
+FAST = RestartPolicy(first_seconds=0.01, longest_seconds=0.02, most_failures=3)
+
+WRITES_AND_WAITS = "echo up > $FILE; trap 'echo stopped; exit 0' TERM; while :; do sleep 60 & wait $!; done"
+IGNORES_TERM = "trap '' TERM; echo up > $FILE; while :; do sleep 60 & wait $!; done"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    return home
+
+
+@pytest.fixture
+def happened() -> list[Happening]:
+    return []
+
+
+def whether(check: Callable[[], bool]) -> Condition:
+    async def look() -> bool:
+        return check()
+
+    return look
+
+
+def shell(home: Home, name: str, script: str = WRITES_AND_WAITS, *, seconds: float = 20.0) -> Program:
+    file = home.root / f"{name}.up"
+    environment = {"PATH": os.environ["PATH"], "FILE": str(file)}
+    return Program(
+        name=name,
+        command=("sh", "-c", script),
+        environment=environment,
+        ready=whether(file.exists),
+        ready_seconds=seconds,
+        address="127.0.0.1:1",
+    )
+
+
+Make = Callable[..., Supervisor]
+
+
+@pytest.fixture
+async def make(home: Home, happened: list[Happening]) -> AsyncIterator[Make]:
+    made: list[Supervisor] = []
+
+    def supervisor(*stages: list[Program], policy: RestartPolicy = FAST, grace: float = 20.0) -> Supervisor:
+        made.append(
+            Supervisor(stages, home=home, report=happened.append, policy=policy, grace_seconds=grace, about={"a": 1})
+        )
+        return made[-1]
+
+    yield supervisor
+    for each in made:
+        await each.kill()
+
+
+def kinds(happened: list[Happening], *wanted: str) -> list[tuple[str, str]]:
+    return [(each.kind, each.name) for each in happened if each.kind in wanted]
+
+
+def running(home: Home) -> dict[str, int]:
+    document = json.loads(home.run_file.read_text())
+    return {name: entry["pid"] for name, entry in document["processes"].items()}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    assert await wait_until(whether(condition), 20.0)
+
+
+async def test_starts_in_order_and_stops_in_reverse(home: Home, make: Make, happened: list[Happening]) -> None:
+    supervisor = make([shell(home, "one")], [shell(home, "two"), shell(home, "three")])
+    await supervisor.start()
+    assert kinds(happened, "starting") == [("starting", "one"), ("starting", "two"), ("starting", "three")]
+    assert happened.index(Happening(kind="ready", name="one")) < happened.index(Happening(kind="starting", name="two"))
+    document = json.loads(home.run_file.read_text())
+    assert document["a"] == 1
+    assert document["processes"]["one"]["address"] == "127.0.0.1:1"
+    pids = running(home)
+    assert all(psutil.pid_exists(pid) for pid in pids.values())
+    await supervisor.stop()
+    assert kinds(happened, "stopped") == [("stopped", "three"), ("stopped", "two"), ("stopped", "one")]
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+    assert not home.run_file.exists()
+    assert (home.logs / "one.log").read_text() == "stopped\n"
+
+
+async def test_run_ends_when_it_is_asked_to(home: Home, make: Make) -> None:
+    supervisor = make([shell(home, "one")])
+    await supervisor.start()
+    supervisor.ask_to_stop()
+    await supervisor.run()
+    await supervisor.stop()
+
+
+async def test_a_program_that_dies_is_reported_and_comes_back(
+    home: Home, make: Make, happened: list[Happening]
+) -> None:
+    supervisor = make([shell(home, "one", f"echo hello; {WRITES_AND_WAITS}")])
+    await supervisor.start()
+    first = running(home)["one"]
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: ("restarting", "one") in kinds(happened, "restarting") and running(home)["one"] != first)
+    await until(lambda: kinds(happened, "ready") == [("ready", "one")] * 2)
+    died = next(each for each in happened if each.kind == "died")
+    assert died.detail == "was ended by SIGKILL"
+    assert died.tail == ("hello",)
+    assert json.loads(home.run_file.read_text())["processes"]["one"]["restarts"] == 1
+    await supervisor.stop()
+
+
+async def test_a_program_that_keeps_dying_is_given_up(home: Home, make: Make, happened: list[Happening]) -> None:
+    script = "if [ -e $FILE ]; then echo broken; exit 3; fi; " + WRITES_AND_WAITS
+    supervisor = make([shell(home, "one", script)])
+    await supervisor.start()
+    os.kill(running(home)["one"], signal.SIGKILL)
+    with pytest.raises(NeverReady, match=r"one ended 3 times in a row; its log is .*one\.log") as caught:
+        await supervisor.run()
+    assert caught.value.tail[-1] == "broken"
+    assert kinds(happened, "gave_up") == [("gave_up", "one")]
+    await supervisor.stop()
+
+
+async def test_a_program_that_ends_before_it_is_ready(home: Home, make: Make) -> None:
+    supervisor = make([shell(home, "good")], [shell(home, "bad", "echo no such thing; exit 7")])
+    with pytest.raises(NeverReady, match=r"^bad ended with exit code 7 before it was ready\.$") as caught:
+        await supervisor.start()
+    assert caught.value.tail == ["no such thing"]
+    pid = running(home)["good"]
+    await supervisor.stop()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_program_that_is_never_ready(home: Home, make: Make) -> None:
+    supervisor = make([shell(home, "slow", "sleep 60", seconds=0.05)])
+    with pytest.raises(NeverReady, match=r"slow was not ready within 0 s\."):
+        await supervisor.start()
+    await supervisor.stop()
+
+
+async def test_a_program_that_cannot_be_started(home: Home, make: Make) -> None:
+    program = Program(name="none", command=("/no/such/program",), ready=whether(home.root.exists))
+    with pytest.raises(EnvironmentUnfit, match=r"none cannot be started: No such file or directory"):
+        await make([program]).start()
+
+
+async def test_what_does_not_stop_in_its_grace_is_killed_with_its_children(
+    home: Home, make: Make, happened: list[Happening]
+) -> None:
+    supervisor = make([shell(home, "deaf", IGNORES_TERM)], grace=0.05)
+    await supervisor.start()
+    leader = psutil.Process(running(home)["deaf"])
+    await until(lambda: len(leader.children()) == 1)
+    family = [leader, *leader.children()]
+    await supervisor.stop()
+    assert kinds(happened, "stopped", "killed") == [("killed", "deaf")]
+    await until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family))
+
+
+async def test_what_a_program_leaves_in_its_group_ends_with_it(home: Home) -> None:
+    process = await Process.start(shell(home, "parent", "sleep 60 & echo $! > $FILE"), home.logs / "parent.log")
+    assert await process.wait() == 0
+    child = int((home.root / "parent.up").read_text())
+    await until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    assert process.exit_code == 0
+    assert await process.stop(1.0)
+
+
+async def test_a_stopped_process_goes_on(home: Home) -> None:
+    process = await Process.start(shell(home, "one"), home.logs / "one.log")
+    await process.wait_ready()
+    process.send(signal.SIGSTOP)
+    await until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+    process.send(signal.SIGCONT)
+    assert await process.stop(20.0)
+
+
+async def test_killing_everything_at_once(home: Home, make: Make) -> None:
+    supervisor = make([shell(home, "one", IGNORES_TERM)])
+    await supervisor.start()
+    pid = running(home)["one"]
+    await supervisor.kill()
+    assert not psutil.pid_exists(pid)
+
+
+def test_nothing_outlives_a_killed_supervisor(home: Home) -> None:
+    code = """
+import asyncio, os, sys
+from pathlib import Path
+from cli.home import Home
+from cli.process import Program
+from cli.supervisor import Supervisor
+
+home = Home(Path(sys.argv[1]))
+
+async def at_once():
+    return True
+
+async def main():
+    program = Program(name="one", command=("sleep", "600"), environment=dict(os.environ), ready=at_once)
+    await Supervisor([[program]], home=home, report=lambda _: None).start()
+    print("started", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "started\n"
+        child = psutil.Process(running(home)["one"])
+        assert child.is_running()
+        parent.kill()
+        parent.wait()
+    child.wait(timeout=20)
+    assert not child.is_running()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0, "ended with exit code 0"), (-9, "was ended by SIGKILL"), (-200, "was ended by signal 200")],
+)
+def test_exit_codes_in_words(code: int, words: str) -> None:
+    assert describe_end(code) == words
+
+
+def test_tail_of_a_long_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\n".join(f"line {number}\n" for number in range(20_000)))
+    assert tail_of(log, 2) == ["line 19998", "line 19999"]
+    assert tail_of(tmp_path / "none", 2) == []
+
+
+def test_the_pause_doubles_up_to_its_cap() -> None:
+    policy = RestartPolicy(first_seconds=1, longest_seconds=5)
+    assert [policy.pause(failures) for failures in (1, 2, 3, 4)] == [1, 2, 4, 5]
+
+
+async def test_waiting_gives_up_at_the_deadline() -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    assert not await wait_until(whether(lambda: False), 0.05)
+    assert loop.time() - start >= 0.05

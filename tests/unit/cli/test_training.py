@@ -1,0 +1,78 @@
+"""Figures and progress of a training, as they are written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cli import training
+from cli.errors import EnvironmentUnfit
+from cli.home import Home
+from cli.settings import PROJECT
+from services.learning.progress import Progress
+from services.learning.runs import TrainedModel
+from tests.models import write_model
+
+
+def test_figures_of_each_language_in_a_column() -> None:
+    console = Console(width=80)
+    metrics = {"all": {"sentences": 10.0, "intent_accuracy": 0.95, "out_of_scope_auroc": 1.0}, "zh": {"sentences": 4.0}}
+    with console.capture() as written:
+        console.print(training.figures_table(metrics))
+    lines = [line.split() for line in written.get().splitlines()]
+    assert lines == [
+        ["all", "zh"],
+        ["sentences", "10", "4"],
+        ["intent", "accuracy", "0.9500", "–"],
+        ["out-of-scope", "AUROC", "1.0000", "–"],
+    ]
+
+
+def test_a_log_gets_a_line_for_each_new_thing(capsys: pytest.CaptureFixture[str]) -> None:
+    worked: list[bool] = []
+    with training.progress_bars(lambda: worked.append(True)) as report:
+        for step in range(1, 5):
+            report(Progress(stage="training", done=step, total=4, detail=f"epoch {(step + 1) // 2} of 2"))
+        report(Progress(stage="export", done=1, total=1))
+    assert capsys.readouterr().err.splitlines() == [
+        "Training epoch 1 of 2",
+        "Training epoch 2 of 2",
+        "Exporting the model",
+    ]
+    assert worked == [True]
+
+
+def test_nothing_is_said_when_nothing_has_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with training.progress_bars(pytest.fail) as report:
+        report(Progress(stage="cached", done=1, total=1))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_model_in_production(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    shop = PROJECT / "assistants" / "shop"
+    with pytest.raises(EnvironmentUnfit, match=r"^There is no model in production for shop: .*zhiyin train"):
+        training.production_model(shop, home)
+    model = write_model(tmp_path)
+    assert training.production_model(shop, home) == model
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_finished_training_shows_its_figures(
+    as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = TrainedModel(tmp_path / "v1", "v1", {"all": {"intent_accuracy": 0.9375}}, True)
+    (tmp_path / "v1" / "report").mkdir(parents=True)
+    (tmp_path / "v1" / "report" / "index.html").touch()
+    monkeypatch.setattr(training, "train_model", lambda *_: made)
+    training.train(PROJECT / "assistants" / "shop", Home(tmp_path), as_json=as_json)
+    written = capsys.readouterr()
+    assert "is up to date: v1" in written.err
+    if as_json:
+        assert json.loads(written.out)["metrics"] == {"all": {"intent_accuracy": 0.9375}}
+        assert json.loads(written.out)["cached"] is True
+    else:
+        assert "0.9375" in written.out
+        assert "report/index.html" in written.out.replace("\n", "")

@@ -1,0 +1,101 @@
+"""A shop of its own for every test: SQLite in a temporary folder, the demo data, the shipped rules."""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.business.ledger import Ledger
+from services.business.rules import RuleBook
+from services.business.seed import seed
+from services.business.settings import Settings
+from shared.contracts.actions import ActionRequest
+from shared.database import Database, migrate
+
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+Ask = Callable[..., ActionRequest]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database with the demo data in it, to be copied."""
+    file = tmp_path_factory.mktemp("business") / "template.sqlite"
+    url = f"sqlite+aiosqlite:///{file}"
+    migrate("business", url)
+
+    async def fill() -> None:
+        database = Database(url)
+        await seed(database, "default")
+        await database.close()
+
+    asyncio.run(fill())
+    return file
+
+
+@pytest.fixture
+def settings(template: Path, tmp_path: Path) -> Settings:
+    """Settings whose database is a fresh copy of the demo shop and whose rules may be edited."""
+    shutil.copy(template, tmp_path / "business.sqlite")
+    shutil.copytree(Settings().rules_dir, tmp_path / "shop" / "rules")
+    return Settings(
+        home=tmp_path,
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'business.sqlite'}",
+        assistants_dir=tmp_path,
+        redis_url=NO_REDIS,
+        migrate_on_start=False,
+        seed_demo=False,
+        retry_seconds=0.01,
+    )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The demo shop."""
+    database = Database(settings.business_database)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def rules(settings: Settings) -> RuleBook:
+    """The shop's tables; the files are in `settings.rules_dir`."""
+    return RuleBook(settings.rules_dir)
+
+
+@pytest.fixture
+def ledger(database: Database, rules: RuleBook, settings: Settings) -> Ledger:
+    """The demo shop's ledger."""
+    return Ledger(database, rules, settings)
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Makes requests for actions, each with an id of its own unless one is given."""
+
+    def make(
+        name: str = "refund",
+        *,
+        id: str | None = None,
+        customer: str | None = "C1001",
+        tenant: str = "default",
+        **arguments: Any,
+    ) -> ActionRequest:
+        if name == "refund":
+            arguments = {"order_number": "20261103003", "reason": "太小了"} | arguments
+        return ActionRequest(
+            id=id or uuid.uuid4().hex,
+            tenant=tenant,
+            name=name,
+            customer=customer,
+            conversation_id="conversation-1",
+            arguments=arguments,
+            requested_at=datetime.now(UTC),
+        )
+
+    return make
