@@ -167,8 +167,9 @@ class Turns:
         while True:
             async with self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
                 worked = held and await self._turn(tenant, conversation_id)
-            # Told after the lease is given back, so that whoever was refused it can have it.
-            await self._wakes.wake(conversation_id)
+            if held:
+                # Told after the lease is given back, so that whoever was refused it can have it.
+                await self._wakes.wake(conversation_id)
             if not worked:
                 return
 
