@@ -1,11 +1,13 @@
 """Who is asking: access tokens are verified here, locally, with the keys that login publishes."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jwt
@@ -15,9 +17,12 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry, extract_compact
 from prometheus_client import Histogram
 
-from shared.errors import Forbidden, Unauthenticated, ZhiyinError
+from shared.errors import Forbidden, Unauthenticated, Unavailable, ZhiyinError
+from shared.settings import TENANT
 
 __all__ = ["ALGORITHM", "SIGNATURES", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
+
+log = structlog.get_logger(__name__)
 
 ALGORITHM = "EdDSA"
 SECONDS = Histogram(
@@ -28,6 +33,10 @@ SECONDS = Histogram(
 
 LEEWAY_SECONDS = 5
 MAX_TOKEN = 4096
+REMEMBERED_TOKENS = 10_000
+REMEMBERED_SECONDS = 60.0
+"""So long a token that was verified is taken without looking again; a key that was withdrawn is honoured no longer."""
+
 JWKS_MAX_AGE_SECONDS = 300
 JWKS_MIN_AGE_SECONDS = 2
 """An unknown `kid` makes the keys be read again, but not more often than this: tokens of invented kids cost nothing."""
@@ -64,8 +73,11 @@ class Principal:
 class JwksCache:
     """Login's public keys; the last good ones serve while login is away."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Mapping[str, Any]]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fetch = fetch
+        self._clock = clock
         self._keys: KeySet | None = None
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -74,18 +86,18 @@ class JwksCache:
         """The keys, read again when they are old or `kid` is not among them.
 
         Raises:
-            Unavailable: login cannot be reached and no keys were read before.
+            Unavailable: no keys could be read from login, now or before.
         """
         if self._stale(kid):
             async with self._lock:
                 if self._stale(kid):
                     await self._read()
         if self._keys is None:
-            raise Unauthenticated("the keys to verify tokens with are not known yet")
+            raise Unavailable("the keys to verify tokens with are not known yet", retry_after=JWKS_MIN_AGE_SECONDS)
         return self._keys
 
     def _stale(self, kid: str) -> bool:
-        age = time.monotonic() - self._read_at
+        age = self._clock() - self._read_at
         known = self._keys is not None and any(key.kid == kid for key in self._keys.keys)
         return age > (JWKS_MAX_AGE_SECONDS if known else JWKS_MIN_AGE_SECONDS)
 
@@ -93,18 +105,21 @@ class JwksCache:
         try:
             document = await self._fetch()
             self._keys = KeySet.import_key_set(dict(document))  # type: ignore[arg-type]
-        except ZhiyinError:
-            if self._keys is None:
-                raise
-        self._read_at = time.monotonic()
+        except (ZhiyinError, JoseError, ValueError, TypeError, KeyError) as error:
+            log.warning("keys_not_read", error=type(error).__name__, known=self._keys is not None)
+        # Failed attempts count too: while login is away, the next ask must not wait for it again at once.
+        self._read_at = self._clock()
 
 
 class TokenVerifier:
     """Turns a bearer token into a `Principal`."""
 
-    def __init__(self, jwks: JwksCache, *, issuer: str, audience: str) -> None:
+    def __init__(self, jwks: JwksCache, *, issuer: str, audience: str, clock: Callable[[], float] = time.time) -> None:
         self._jwks = jwks
+        self._clock = clock
+        self._verified: dict[str, tuple[Principal, float]] = {}
         self._registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(clock()),
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": audience},
@@ -118,17 +133,32 @@ class TokenVerifier:
 
         Raises:
             Unauthenticated: the token is malformed, not signed by login, expired or meant for somebody else.
+            Forbidden: its tenant is none.
+            Unavailable: there are no keys to verify it with.
         """
         if len(token) > MAX_TOKEN:
             raise Unauthenticated("the token is too long")
+        if (known := self._known(token)) is not None:
+            return known
         try:
             keys = await self._jwks.keys(_kid(token))
             with SECONDS.time():
                 decoded = jwt.decode(token, keys, registry=SIGNATURES)
                 self._registry.validate(decoded.claims)
-            return _principal(decoded.claims)
+            return self._remember(token, _principal(decoded.claims), float(decoded.claims["exp"]))
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Unauthenticated("the access token is not valid or has expired") from error
+
+    def _known(self, token: str) -> Principal | None:
+        principal, until = self._verified.get(token, (None, 0.0))
+        return principal if self._clock() < until else None
+
+    def _remember(self, token: str, principal: Principal, expires: float) -> Principal:
+        # A signature costs more to verify than all the rest of a request's routing, and callers come again and again.
+        if len(self._verified) >= REMEMBERED_TOKENS:
+            self._verified.clear()
+        self._verified[token] = principal, min(expires, self._clock() + REMEMBERED_SECONDS)
+        return principal
 
 
 def _kid(token: str) -> str:
@@ -140,6 +170,8 @@ def _kid(token: str) -> str:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     customer = claims.get("customer")
+    if not re.fullmatch(TENANT, claims["tenant"]):
+        raise Forbidden("no tenant has such a name")
     return Principal(
         subject=str(claims["sub"]),
         tenant=str(claims["tenant"]),
@@ -164,7 +196,7 @@ async def _current(
 CurrentPrincipal = Annotated[Principal, Depends(_current)]
 
 
-def require(*, roles: Collection[str] = (), scopes: Collection[str] = ()) -> Callable[[Principal], Principal]:
+def require(*, roles: Collection[str] = (), scopes: Collection[str] = ()) -> Callable[..., Awaitable[Principal]]:
     """A dependency that lets in whoever has one of the roles or one of the scopes.
 
     Raises:
@@ -172,7 +204,7 @@ def require(*, roles: Collection[str] = (), scopes: Collection[str] = ()) -> Cal
     """
     wanted_roles, wanted_scopes = frozenset(roles), frozenset(scopes)
 
-    def check(principal: CurrentPrincipal) -> Principal:
+    async def check(principal: CurrentPrincipal) -> Principal:
         if principal.roles & wanted_roles or principal.scopes & wanted_scopes:
             return principal
         wanted = sorted({f"role {role}" for role in wanted_roles} | {f"scope {scope}" for scope in wanted_scopes})

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from services.dialogue.state import Option, State, Value
+from services.dialogue.state import MAX_ID, Option, State, Value
 from shared.contracts.actions import ActionResult
 from shared.contracts.understanding import MAX_TEXT, Understanding
 
@@ -25,8 +25,6 @@ __all__ = [
     "Understood",
 ]
 
-MAX_CHOICE = 128
-
 
 class Opened(Value):
     """The conversation begins; the customer has said nothing yet."""
@@ -46,7 +44,7 @@ class Chosen(Value):
     """The customer clicked a quick reply; `choice` is its id. No model is asked."""
 
     kind: Literal["chosen"] = "chosen"
-    choice: Annotated[str, Field(max_length=MAX_CHOICE)]
+    choice: Annotated[str, Field(max_length=MAX_ID)]
 
 
 class UnderstandingUnavailable(Value):

@@ -1,5 +1,6 @@
-"""What may stand in `flows/*.yml`: flows with their slots and steps, slots that flows share, and what business offers."""
+"""What may stand in `flows/*.yml`: flows with slots and steps, slots that flows share, what business offers."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
@@ -9,8 +10,6 @@ from services.dialogue.conditions import ConditionField, Scope
 from services.dialogue.sources import Part, did_you_mean
 from services.dialogue.state import MAX_OPTIONS, MAX_TEXT_KEPT
 from shared.contracts.actions import ActionStatus
-
-import re
 
 __all__ = [
     "ActionStep",
@@ -32,9 +31,14 @@ __all__ = [
     "SlotList",
     "SlotOption",
     "Step",
+    "StepPart",
+    "all_slots",
     "picked",
     "walk",
 ]
+
+INTERRUPTIONS = ("ask_human", "stop", "greet", "thank", "goodbye")
+"""Intents that are no answer even where any sentence could be one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Texts = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=1)]
@@ -123,7 +127,7 @@ class Slot(Part):
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     optional: bool = False
     takes: list[str] = Field(default_factory=list)
-    interrupted_by: list[str] = ["ask_human", "stop", "correct", "greet", "thank", "goodbye"]
+    interrupted_by: Literal["any"] | list[str] = Field(default_factory=lambda: list(INTERRUPTIONS))
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
@@ -292,3 +296,12 @@ def walk(steps: "list[Step]", flows: Mapping[str, Flow], prefix: str = "") -> It
             yield from walk(inner, flows, f"{here}.{key}.")
         if isinstance(step, CallStep) and step.call in flows:
             yield from walk(flows[step.call].steps, flows, f"{here}.call.")
+
+
+def all_slots(flow: Flow, flows: Mapping[str, Flow]) -> dict[str, Slot]:
+    """A flow's slots and those of the flows that it calls; where both have one, its own."""
+    slots: dict[str, Slot] = {}
+    for _, step in walk(flow.steps, flows):
+        if isinstance(step, CallStep) and step.call in flows:
+            slots |= flows[step.call].slots
+    return slots | flow.slots

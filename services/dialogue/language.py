@@ -20,13 +20,17 @@ CJK_CHARACTER = re.compile(f"[{CJK}]")
 LATIN_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][a-z']+(?![A-Za-z0-9])|(?<![A-Za-z0-9])[AI](?![A-Za-z0-9])")
 CJK_PER_WORD = 1.7
 
+LONGEST_REQUEST = 60
 REPEAT = re.compile(
-    r"再(说|讲|发|问)(一遍|一次|一下)|重复(一遍|一次|一下)|没(看清|看懂|听清|听懂|明白)|(刚才|刚刚)?(你|您)?(问|说)的?(是|了)?(什么|啥)"
-    r"|\b(say|ask) (that|it) again\b|\brepeat (that|it|the question|please)\b|\bcome again\b|\bwhat was (the|your) question\b"
-    r"|\bwhat did you (say|ask)\b|\bdidn't (get|catch|understand) (that|you|the question)\b|^(pardon|sorry)( me)?\?$",
+    r"(不好意思|抱歉|对不起|请|麻烦|能不能|能|可以|你|您|我|刚才|刚刚|啥|什么|嗯|啊|[，,。 ])*"
+    r"(再(说|讲|发|问)(一遍|一次|一下)|重复(一遍|一次|一下)|没(看清|看懂|听清|听懂|明白)|(问|说)的?(是|了)?(什么|啥))"
+    r"(吗|吧|呢|好吗|可以吗|行吗|你的|您的|刚才的|问题|[，,。.？?！!～~ ])*"
+    r"|(sorry|pardon|please|excuse me|can you|could you|i|[,. ])*"
+    r"((say|ask) (that|it) again|repeat( (that|it|the question|your question))?|come again|what was (the|your) question"
+    r"|what did you (say|ask)|(didn't|did not|don't) (get|catch|understand) (that|you|the question|your question)"
+    r"|pardon|pardon me|sorry\?)(please|[,.!? ])*",
     re.IGNORECASE,
 )
-REPEAT_WITHIN = 40
 
 QUESTION = re.compile(
     r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
@@ -38,7 +42,8 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 REFERENCE = re.compile(
-    r"它|这个|这单|这件|这笔|这条|那个订单|那单|该订单|刚才|刚刚|上面|\b(it|this|that|this one|that one|the same)\b",
+    r"它|[这那](一?单|笔|个?订单)|该订单|[刚][才刚][那这的]|上面[那这的]"
+    r"|\b(it|(this|that) (one|order)|the same( one| order)?)\b",
     re.IGNORECASE,
 )
 
@@ -47,13 +52,14 @@ ENGLISH_ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5,
 }  # fmt: skip
 CHINESE_ORDINAL = re.compile(
-    r"第\s*([一二三四五六七八九十]|\d{1,2})|^\s*([一二两三四五六七八九十]|\d{1,2})\s*(?:号|个)?\s*[。.]?\s*$"
+    r"第\s*([一二三四五六七八九十]|\d{1,2})(?![次天时])|^\s*([一二两三四五六七八九十]|\d{1,2})\s*[号个]?\s*[。.]?\s*$"
 )
 ENGLISH_ORDINAL = re.compile(
-    rf"\b({'|'.join(ENGLISH_ORDINALS)})\b(?! name)|\b(?:number|option|no\.?)\s*(\d{{1,2}})\b", re.IGNORECASE
+    rf"\b({'|'.join(ENGLISH_ORDINALS)})\b(?! (?:name|time|of all))|\b(?:number|option|no\.?)\s*(\d{{1,2}})\b",
+    re.IGNORECASE,
 )
-LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast( one)?\b|\bbottom\b", re.IGNORECASE)
-NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent|top)\b", re.IGNORECASE)
+LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
+NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
 PUNCTUATION = re.compile(rf"[^\w{CJK}]+|_")
 WORD = re.compile(r"[a-z][a-z']+")
@@ -76,7 +82,7 @@ def heard_language(text: str, *, certain: bool) -> str | None:
 
 def asks_to_repeat(text: str) -> bool:
     """Whether the customer wants to hear the last question again."""
-    return len(text) <= REPEAT_WITHIN and REPEAT.search(text.strip()) is not None
+    return len(text) <= LONGEST_REQUEST and REPEAT.fullmatch(text.strip()) is not None
 
 
 def is_question(text: str) -> bool:
@@ -123,21 +129,21 @@ def ordinal(text: str, count: int) -> int | None:
 
 
 def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
-    """Which candidate's wording the text shares most of, if one stands out: 耳机那个 picks 蓝牙耳机, `…002` the number.
+    """Which candidate the text shares words with, if it is only one: 耳机那个 picks 蓝牙耳机, 尾号 002 the number.
 
     Words that several candidates have say nothing.
     """
     wordings = [set().union(*(fragments(line) for line in lines)) for lines in candidates]
     said = fragments(text)
     tails = TAIL.findall(text)
-    scores = []
-    for wording in wordings:
+    matching = []
+    for index, wording in enumerate(wordings):
         others = [other for other in wordings if other is not wording]
         own = {fragment for fragment in wording if not any(fragment in other for other in others)}
         numbers = [fragment for fragment in own if fragment.isdigit()]
-        scores.append(len(said & own) + sum(number.endswith(tail) for number in numbers for tail in tails))
-    best = max(scores, default=0)
-    return scores.index(best) if best and scores.count(best) == 1 else None
+        if said & own or any(number.endswith(tail) for number in numbers for tail in tails):
+            matching.append(index)
+    return matching[0] if len(matching) == 1 else None
 
 
 def fragments(text: str) -> set[str]:

@@ -90,7 +90,7 @@ class Replies:
         self.default_language = default_language
 
     def __contains__(self, name: str) -> bool:
-        return name in self.languages[self.default_language]
+        return any(name in texts for texts in self.languages.values())
 
     def names(self, reply: str) -> frozenset[str]:
         """The values that a reply needs in any language."""
@@ -98,15 +98,14 @@ class Replies:
 
     def options(self, reply: str) -> tuple[Option, ...]:
         """The quick replies of a reply with their titles in every language."""
-        by_language = {language: texts[reply].options for language, texts in self.languages.items()}
-        return tuple(
-            Option(
-                id=option.id,
-                titles={language: options[index].title for language, options in by_language.items()},
-                intent=option.intent,
-            )
-            for index, option in enumerate(by_language[self.default_language])
-        )
+        offered: dict[str, Option] = {}
+        for language, texts in self.languages.items():
+            for option in texts[reply].options if reply in texts else ():
+                titles = offered[option.id].titles if option.id in offered else {}
+                offered[option.id] = Option(
+                    id=option.id, titles={**titles, language: option.title}, intent=option.intent
+                )
+        return tuple(offered.values())
 
     def titles(self, reply: str, variables: Mapping[str, Any]) -> dict[str, str]:
         """A reply's first wording in every language, for use as a title."""

@@ -23,7 +23,7 @@ class Settings(ServiceSettings):
     answer_seconds: Seconds = 10.0
     """How long a POST waits for the replies; later ones come by stream or by reading on."""
 
-    lease_seconds: Seconds = 15.0
+    lease_seconds: Seconds = 3.0
     recover_after_seconds: Seconds = 3.0
     """A message that is unanswered for so long is picked up by whichever replica sees it first."""
 

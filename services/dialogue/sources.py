@@ -5,17 +5,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from shared.errors import ConfigurationError
 
-__all__ = ["BrokenAssistant", "Document", "Mistakes", "Part", "did_you_mean", "read_documents", "read_text", "yaml_documents"]
+__all__ = [
+    "BrokenAssistant",
+    "Document",
+    "Mistakes",
+    "Part",
+    "did_you_mean",
+    "read_documents",
+    "read_text",
+    "yaml_documents",
+]
 
 MAX_FILE_BYTES = 1_000_000
 MAX_DEPTH = 40
+MAX_PARTS = 50_000
 
 Place = tuple[str | int, ...]
 
@@ -100,19 +110,13 @@ def all_fields(model: type[BaseModel]) -> set[str]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` when something like it exists, else nothing."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    near = get_close_matches(name, sorted(known), n=5, cutoff=0.6)
+    near.sort(key=lambda other: sorted(other) != sorted(name))  # letters that changed places come first
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML without surprises: `yes`, `no`, `on` and dates stay text, nothing is repeated or aliased."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(
-                None, None, "write it out: '*' is not used here", self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
+    """YAML without surprises: `yes`, `no`, `on` and dates stay text."""
 
 
 PlainLoader.yaml_implicit_resolvers = {}
@@ -164,7 +168,7 @@ def documents(text: str, file: str, mistakes: Mistakes) -> Iterator[Document]:
     loader = PlainLoader(text)
     try:
         while loader.check_node():
-            node = loader.get_node()
+            node = cast(yaml.Node, loader.get_node())
             lines: dict[Place, int] = {}
             note_lines(node, (), lines, file, mistakes)
             yield Document(file, loader.construct_document(node), lines)
@@ -175,8 +179,8 @@ def documents(text: str, file: str, mistakes: Mistakes) -> Iterator[Document]:
 def note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], file: str, mistakes: Mistakes) -> None:
     """Walk a document, noting the line of each part and keys that stand twice."""
     lines.setdefault(place, node.start_mark.line + 1)
-    if len(place) > MAX_DEPTH:
-        raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=node.start_mark)
+    if len(place) > MAX_DEPTH or len(lines) > MAX_PARTS:  # aliases can make a short text endless
+        raise yaml.MarkedYAMLError(problem="nested too deeply, or too much in one file", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             note_lines(item, (*place, index), lines, file, mistakes)

@@ -1,11 +1,13 @@
 """What a conversation remembers between two events: small, bounded, and the same after a trip through JSON."""
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
     "MAX_FRAMES",
+    "MAX_LOOKUPS",
     "MAX_OPTIONS",
     "MAX_TEXT_KEPT",
     "Finished",
@@ -16,12 +18,14 @@ __all__ = [
     "Pending",
     "State",
     "Value",
+    "value_id",
 ]
 
 MAX_FRAMES = 4
 MAX_OPTIONS = 10
 MAX_LOOKUPS = 8
 MAX_TEXT_KEPT = 500
+MAX_ID = 128
 
 
 class Value(BaseModel):
@@ -38,6 +42,12 @@ class Option(Value):
     intent: str | None = None
     value: str | None = None
     words: tuple[str, ...] = ()
+
+
+def value_id(slot: str, value: str) -> str:
+    """The id of the quick reply that gives a slot a value."""
+    known = f"value:{slot}:{value}"
+    return known if len(known) <= MAX_ID else f"value:{slot}:{hashlib.sha256(value.encode()).hexdigest()[:32]}"
 
 
 class Found(Value):
@@ -86,6 +96,7 @@ class Finished(Value):
     flow: str
     slots: dict[str, str | None]
     committed: bool
+    turn: int
 
 
 class Mention(Value):

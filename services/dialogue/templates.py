@@ -1,4 +1,4 @@
-"""Text with places for values: `{item}`, `{order.amount:money}`. Values are put in as text, once, and never read again."""
+"""Text with places for values: `{item}`, `{order.amount:money}`. Values are put in as text and never read again."""
 
 import math
 import re

@@ -30,6 +30,7 @@ AWAY_SECONDS = 1.0
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
+RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
 RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
 
@@ -93,7 +94,10 @@ class Wakes:
 
     @asynccontextmanager
     async def lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
-        """Whether this process may work on the conversation now; without Redis everybody may."""
+        """Whether this process may work on the conversation now; without Redis everybody may.
+
+        It is short and renewed while it is held, so that a killed process is soon followed by another one.
+        """
         key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
         held, stored = True, False
         if time.monotonic() >= self._away_until:
@@ -102,13 +106,23 @@ class Wakes:
                     held = stored = bool(await self._redis.set(key, token, nx=True, px=int(seconds * 1000)))
             except REDIS_ERRORS as error:
                 self._note_away(error)
+        renewal = asyncio.create_task(self._renew(key, token, seconds)) if stored else None
         try:
             yield held
         finally:
-            if stored:
+            if renewal is not None:
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)
                 with suppress(*REDIS_ERRORS):
                     async with asyncio.timeout(CALL_SECONDS):
                         await self._redis.eval(RELEASE, 1, key, token)
+
+    async def _renew(self, key: str, token: str, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds / 3)
+            with suppress(*REDIS_ERRORS):
+                async with asyncio.timeout(CALL_SECONDS):
+                    await self._redis.eval(RENEW, 1, key, token, int(seconds * 1000))
 
     def _wake_here(self, conversation: str) -> None:
         for event in self._waiting.get(conversation, ()):

@@ -69,6 +69,30 @@ async def test_one_replica_holds_the_lease_until_it_gives_it_back(pair: tuple[Wa
         assert theirs
 
 
+async def test_a_lease_lasts_as_long_as_its_owner_and_not_much_longer(
+    redis_server: Redis, pair: tuple[Wakes, Wakes]
+) -> None:
+    first, second = pair
+    client = redis.asyncio.Redis.from_url(redis_server.url)
+    async with first.lease("a", 0.6):
+        await client.pexpire("zhiyin:dialogue:lease:a", 100)
+
+        async def renewed() -> bool:
+            return int(await client.pttl("zhiyin:dialogue:lease:a")) > 300
+
+        assert await wait_until(renewed, DEADLINE)
+        async with second.lease("a", 60) as theirs:
+            assert not theirs
+    await client.set("zhiyin:dialogue:lease:b", "somebody who was killed", px=100)
+
+    async def free() -> bool:
+        async with second.lease("b", 60) as mine:
+            return mine
+
+    assert await wait_until(free, DEADLINE)
+    await client.aclose()
+
+
 async def test_a_late_owner_does_not_give_back_somebody_elses_lease(
     redis_server: Redis, pair: tuple[Wakes, Wakes]
 ) -> None:
