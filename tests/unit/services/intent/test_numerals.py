@@ -38,7 +38,22 @@ def test_reads_chinese_numerals(text: str, value: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "百", "万", "三百百", "十百", "三四百", "三百零", "一零零百", "亿万", "一万亿", "三块", "一" * 17, "零十五"],
+    [
+        "",
+        "百",
+        "万",
+        "三百百",
+        "三百二百",
+        "十百",
+        "三四百",
+        "三百零",
+        "一零零百",
+        "亿万",
+        "一万亿",
+        "三块",
+        "一" * 17,
+        "零十五",
+    ],
 )
 def test_refuses_what_is_no_chinese_numeral(text: str) -> None:
     assert parse_chinese(text) is None

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +11,8 @@ from tests.models import write_model
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TextTokenizer:
-    content = (write_model(tmp_path_factory.mktemp("home")) / "tokenizer.json").read_bytes()
-    return TextTokenizer(content, prefix="query: ", max_tokens=12)
+    path = write_model(tmp_path_factory.mktemp("home")) / "tokenizer.json"
+    return TextTokenizer(path, prefix="query: ", max_tokens=12)
 
 
 def test_spans_are_places_in_the_text_without_the_prefix(tokenizer: TextTokenizer) -> None:
@@ -44,6 +46,8 @@ def test_any_texts_have_spans_within_them(tokenizer: TextTokenizer, texts: list[
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"not json"])
-def test_what_is_no_tokenizer_is_refused(content: bytes) -> None:
-    with pytest.raises(ModelRejected, match="tokenizer cannot be read"):
-        TextTokenizer(content, prefix="", max_tokens=8)
+def test_what_is_no_tokenizer_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelRejected, match="is no tokenizer"):
+        TextTokenizer(path, prefix="", max_tokens=8)

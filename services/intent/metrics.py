@@ -1,0 +1,47 @@
+"""What operators see of the models: one set of series for each version that this process serves."""
+
+from collections.abc import Sequence
+
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = ["ModelMetrics"]
+
+LABELS = ("model", "version")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+WAITED = Histogram("zhiyin_intent_queue_seconds", "Time until a text's batch began", LABELS, buckets=SECONDS)
+COMPUTED = Histogram("zhiyin_intent_batch_seconds", "Time of one pass over a batch", LABELS, buckets=SECONDS)
+SIZE = Histogram("zhiyin_intent_batch_texts", "Texts in a batch", LABELS, buckets=(1, 2, 4, 8, 16, 32, 64))
+TOKENS = Counter("zhiyin_intent_tokens_total", "Tokens computed, of texts or of padding", [*LABELS, "kind"])
+ADMITTED = Gauge("zhiyin_intent_admitted_texts", "Texts taken in and not answered yet", LABELS)
+REFUSED = Counter("zhiyin_intent_refused_total", "Texts not answered, and why", [*LABELS, "reason"])
+
+
+class ModelMetrics:
+    """The series of one model version."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self._waited = WAITED.labels(model, version)
+        self._computed = COMPUTED.labels(model, version)
+        self._size = SIZE.labels(model, version)
+        self._text = TOKENS.labels(model, version, "text")
+        self._padding = TOKENS.labels(model, version, "padding")
+        self._admitted = ADMITTED.labels(model, version)
+        self._refused = {reason: REFUSED.labels(model, version, reason) for reason in ("full", "deadline")}
+
+    def batch(self, *, waited: Sequence[float], seconds: float, tokens: int, padding: int) -> None:
+        """Counts one batch: how long each text waited, how long the pass took, in seconds, and its tokens."""
+        for each in waited:
+            self._waited.observe(each)
+        self._computed.observe(seconds)
+        self._size.observe(len(waited))
+        self._text.inc(tokens)
+        self._padding.inc(padding)
+
+    def admitted(self, texts: int) -> None:
+        """Says how many texts are on their way."""
+        self._admitted.set(texts)
+
+    def refused(self, reason: str, texts: int) -> None:
+        """Counts texts that were not answered: `full` or `deadline`."""
+        self._refused[reason].inc(texts)
