@@ -272,6 +272,31 @@ async def test_stronger_parameters_reach_a_password_at_its_next_use(stage: Stage
     assert (await login.post("/v1/login", json=LILEI)).status == 200
 
 
+async def test_of_two_changes_of_a_password_at_once_one_is_made(login: Calls) -> None:
+    pair = (await login.post("/v1/login", json=LILEI)).body
+    changes = [{"current": LILEI["password"], "new": f"new password {number}"} for number in range(2)]
+    answers = await asyncio.gather(
+        *(login.post("/v1/password", json=change, token=pair["access_token"]) for change in changes)
+    )
+    assert sorted(each.status for each in answers)[0] == 200
+    assert sorted(each.status for each in answers)[1] in (409, 422)
+    for change, answer in zip(changes, answers, strict=True):
+        known = await login.post("/v1/login", json={**LILEI, "password": change["new"]})
+        assert (known.status == 200) == (answer.status == 200)
+
+
+async def test_a_log_in_that_finds_no_room_counts_as_no_failure(stage: Stage) -> None:
+    login = await stage.login(password_threads=1, password_queue=1, argon2_iterations=50, failures_per_account=30)
+    wrong = {**LILEI, "password": "not the password"}
+    answers = await asyncio.gather(*(login.post("/v1/login", json=wrong) for _ in range(30)))
+    statuses = [each.status for each in answers]
+    assert set(statuses) == {401, 503}
+    assert all(int(each.headers["Retry-After"]) > 0 for each in answers if each.status == 503)
+    for _ in range(30 - statuses.count(401)):
+        assert (await login.post("/v1/login", json=wrong)).status == 401
+    assert (await login.post("/v1/login", json=wrong)).status == 429
+
+
 async def test_sessions_survive_a_restart(stage: Stage) -> None:
     pair = (await (await stage.login()).post("/v1/login", json=LILEI)).body
     after = await stage.login()

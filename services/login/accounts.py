@@ -1,0 +1,271 @@
+"""Accounts: people with a name, a password and roles."""
+
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from prometheus_client import Counter
+from sqlalchemy.exc import IntegrityError
+
+from services.login.audit import Origin, record
+from services.login.limits import Attempt, Limits, Locked
+from services.login.passwords import Passwords, check_password, normalise_password
+from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
+from services.login.sessions import Sessions
+from services.login.settings import Settings
+from services.login.store import (
+    Account,
+    account_by_id,
+    account_for_update,
+    account_named,
+    accounts_after,
+    revoke_families,
+)
+from shared.database import Database
+from shared.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+
+__all__ = ["Accounts", "normalise_display_name", "normalise_username"]
+
+# ASCII and Chinese letters: with more scripts two names could look the same.
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
+USERNAME = re.compile(f"[a-z0-9{HAN}][a-z0-9{HAN}._@-]{{2,63}}")
+
+T = TypeVar("T")
+
+LOGINS = Counter("zhiyin_login_attempts_total", "Attempts to log in", ["outcome"])
+
+
+def normalise_username(username: str) -> str:
+    """The one form of a user name: full and half width, capital and small letters are the same.
+
+    Raises:
+        InvalidInput: the name is too short, too long or has other characters than it may.
+    """
+    name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    if not USERNAME.fullmatch(name):
+        raise InvalidInput(
+            "a user name has 3 to 64 letters (Latin or Chinese), digits and . _ - @, and begins with a letter or digit",
+            field="username",
+        )
+    return name
+
+
+def normalise_display_name(name: str) -> str:
+    """A name as it is shown: trimmed, one form, no characters that cannot be seen.
+
+    Raises:
+        InvalidInput: nothing visible is left, or it has control characters.
+    """
+    shown = unicodedata.normalize("NFC", name).strip()
+    if not shown or len(shown) > 64 or any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in shown):
+        raise InvalidInput("a display name has 1 to 64 visible characters in one line", field="display_name")
+    return shown
+
+
+class Accounts:
+    """Makes accounts, lets people in, and changes what is known about them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        passwords: Passwords,
+        limits: Limits,
+        sessions: Sessions,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._tenant = settings.tenant
+        self._database = database
+        self._passwords = passwords
+        self._limits = limits
+        self._sessions = sessions
+        self._clock = clock
+
+    async def register(self, registration: Registration, origin: Origin) -> TokenPair:
+        """A new account with the role `customer` and no customer number, logged in.
+
+        Raises:
+            InvalidInput: the name or the password is not good enough.
+            Conflict: the name is taken.
+            TooManyRequests: there were too many registrations from that address.
+            Unavailable: registrations cannot be counted or passwords not be hashed at the moment.
+        """
+        account = self._draft(registration)
+        password = self._checked(registration, account)
+        await self._limits.registration(origin.address)
+        account.password_hash = await self._passwords.hash(password)
+        try:
+            async with self._database.transaction(self._tenant) as session:
+                session.add(account)
+                await session.flush()
+                record(session, "registered", Origin(address=origin.address, actor=account.id), at=self._clock())
+                return await self._sessions.open(session, account)
+        except IntegrityError as error:
+            raise Conflict("this user name is taken", field="username") from error
+
+    async def provision(self, new: NewAccount, origin: Origin) -> Account:
+        """A new account as an administrator wants it; raises as `register`."""
+        account = self._draft(new)
+        account.roles, account.customer = sorted(set(new.roles)), new.customer
+        account.password_hash = await self._passwords.hash(self._checked(new, account))
+        try:
+            async with self._database.transaction(self._tenant) as session:
+                session.add(account)
+                await session.flush()
+                told = {"roles": account.roles, "customer": account.customer}
+                record(session, "account_created", origin, at=self._clock(), target=account.id, detail=told)
+                return account
+        except IntegrityError as error:
+            raise Conflict("this user name is taken", field="username") from error
+
+    async def login(self, credentials: Credentials, origin: Origin) -> TokenPair:
+        """A session for whoever knows the password.
+
+        Raises:
+            Unauthenticated: the name or the password is wrong, or the account is closed; it is not told which.
+            TooManyRequests: too many failures of the account or from the address.
+            Unavailable: attempts cannot be counted at the moment, so none is made.
+        """
+        username = normalise_username(credentials.username)
+        async with self._database.reading(self._tenant) as session:
+            account = await account_named(session, username)
+        attempt = await self._begin(username, account, origin)
+        password = normalise_password(credentials.password)
+        while True:
+            stored = None if account is None else account.password_hash
+            right = await self._trying(attempt, self._passwords.verify(stored, password))
+            if account is None or not account.active or not right:
+                await self._refused(account, origin)
+                raise Unauthenticated("the user name or the password is wrong")
+            fresh = account.password_hash
+            if self._passwords.outdated(fresh):
+                fresh = await self._trying(attempt, self._passwords.hash(password))
+            async with self._database.transaction(self._tenant) as session:
+                current = await account_for_update(session, account.id)
+                if current is not None and current.active and current.password_hash == account.password_hash:
+                    current.password_hash = fresh
+                    origin = Origin(address=origin.address, actor=account.id)
+                    record(session, "logged_in", origin, at=self._clock())
+                    pair = await self._sessions.open(session, current)
+                    break
+            # Changed since it was read, so what was verified says nothing any more.
+            account = current
+        await self._limits.succeeded(attempt)
+        LOGINS.labels("success").inc()
+        return pair
+
+    async def change_password(self, account_id: str, change: NewPassword, origin: Origin) -> TokenPair:
+        """Sets a new password, ends all sessions of the account and opens one anew; raises as `login`, and
+
+        Raises:
+            InvalidInput: the new password is not good enough, the old one, or the current one is wrong.
+        """
+        async with self._database.reading(self._tenant) as session:
+            account = await account_by_id(session, account_id)
+        if account is None or not account.active:
+            raise Unauthenticated("the account is closed")
+        password = normalise_password(change.new)
+        check_password(password, account.username, field="new")
+        if password == normalise_password(change.current):
+            raise InvalidInput("the new password must differ from the current one", field="new")
+        attempt = await self._begin(account.username, account, origin)
+        shown = normalise_password(change.current)
+        if not await self._trying(attempt, self._passwords.verify(account.password_hash, shown)):
+            await self._refused(account, origin)
+            raise InvalidInput("the current password is wrong", field="current")
+        await self._limits.succeeded(attempt)
+        hashed = await self._passwords.hash(password)
+        async with self._database.transaction(self._tenant) as session:
+            current = await account_for_update(session, account_id)
+            if current is None or not current.active or current.password_hash != account.password_hash:
+                raise Conflict("the account was changed at the same moment; try again")
+            current.password_hash = hashed
+            await revoke_families(session, account_id, self._clock())
+            record(session, "password_changed", origin, at=self._clock())
+            return await self._sessions.open(session, current)
+
+    async def find(self, account_id: str) -> Account | None:
+        """The account with the id, if it is open."""
+        async with self._database.reading(self._tenant) as session:
+            account = await account_by_id(session, account_id)
+        return account if account is not None and account.active else None
+
+    async def after(self, username: str, limit: int) -> Sequence[Account]:
+        """Accounts in the order of their names."""
+        async with self._database.reading(self._tenant) as session:
+            return await accounts_after(session, username, limit)
+
+    async def change(self, account_id: str, change: AccountChange, origin: Origin) -> Account:
+        """Changes what the request names; a closed account's sessions end with it.
+
+        Raises:
+            NotFound: there is no such account.
+            Conflict: administrators cannot shut themselves out.
+        """
+        given = change.model_dump(exclude_unset=True)
+        told = {name: given[name] for name in sorted(given) if name == "customer" or given[name] is not None}
+        if "roles" in told:
+            told["roles"] = sorted(set(told["roles"]))
+        if "display_name" in told:
+            told["display_name"] = normalise_display_name(told["display_name"])
+        if account_id == origin.actor and ("admin" not in told.get("roles", ["admin"]) or told.get("active") is False):
+            raise Conflict("another administrator has to do this")
+        async with self._database.transaction(self._tenant) as session:
+            account = await account_for_update(session, account_id)
+            if account is None:
+                raise NotFound("there is no such account")
+            for name, value in told.items():
+                setattr(account, name, value)
+            if told.get("active") is False:
+                await revoke_families(session, account_id, self._clock())
+            noted = {name: value for name, value in told.items() if name != "display_name"}
+            if told:
+                record(session, "account_changed", origin, at=self._clock(), target=account_id, detail=noted)
+            return account
+
+    def _draft(self, registration: Registration) -> Account:
+        username = normalise_username(registration.username)
+        return Account(
+            username=username,
+            display_name=normalise_display_name(registration.display_name or username),
+            roles=["customer"],
+            customer=None,
+            active=True,
+        )
+
+    def _checked(self, registration: Registration, account: Account) -> str:
+        password = normalise_password(registration.password)
+        check_password(password, account.username)
+        return password
+
+    async def _begin(self, username: str, account: Account | None, origin: Origin) -> Attempt:
+        try:
+            return await self._limits.begin(username, origin.address)
+        except Locked as locked:
+            LOGINS.labels("locked").inc()
+            if locked.first:
+                async with self._database.transaction(self._tenant) as session:
+                    target = None if account is None else account.id
+                    detail = {"limit": locked.limit}
+                    record(session, "login_locked", origin, at=self._clock(), target=target, detail=detail)
+            raise
+        except Unavailable:
+            LOGINS.labels("unavailable").inc()
+            raise
+
+    async def _trying(self, attempt: Attempt, work: Awaitable[T]) -> T:
+        """The work's outcome; an attempt for which there is no time now does not count."""
+        try:
+            return await work
+        except Unavailable:
+            LOGINS.labels("unavailable").inc()
+            await self._limits.abandoned(attempt)
+            raise
+
+    async def _refused(self, account: Account | None, origin: Origin) -> None:
+        LOGINS.labels("refused").inc()
+        async with self._database.transaction(self._tenant) as session:
+            target = None if account is None else account.id
+            record(session, "login_failed", origin, at=self._clock(), target=target)

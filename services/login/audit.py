@@ -1,0 +1,54 @@
+"""The audit log: who did what, when and from where."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.login.store import AuditEvent
+
+__all__ = ["Event", "Origin", "record"]
+
+Event = Literal[
+    "account_changed",
+    "account_created",
+    "client_refused",
+    "logged_in",
+    "logged_out",
+    "login_failed",
+    "login_locked",
+    "password_changed",
+    "refresh_reused",
+    "registered",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a request came from, and who made it if that is known."""
+
+    address: str
+    actor: str | None = None
+
+
+def record(
+    session: AsyncSession,
+    event: Event,
+    origin: Origin,
+    *,
+    at: datetime,
+    target: str | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Writes an event down in the same unit of work as what it tells of.
+
+    Args:
+        target: the subject that it was done to, where that is not the actor.
+        detail: short and without secrets.
+    """
+    written: dict[str, Any] = dict(detail or {})
+    session.add(
+        AuditEvent(at=at, event=event, actor=origin.actor, target=target, address=origin.address, detail=written)
+    )

@@ -1,0 +1,161 @@
+"""The first accounts and the services' credentials, from a file that is applied at every start.
+
+Clients are exactly what the file says, so that a secret is changed by changing the file. Accounts are made when they
+are missing; later only what has changed *in the file* since it was last applied is applied again, so a restart does
+not take back what people changed themselves, like their passwords.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.login.accounts import normalise_display_name, normalise_username
+from services.login.audit import Event, Origin, record
+from services.login.clients import digest_secret
+from services.login.passwords import Passwords, check_password, normalise_password
+from services.login.schemas import Customer, Role
+from services.login.settings import MIN_SECRET, Settings
+from services.login.store import Account, Client, account_named, client_named, revoke_families
+from shared.database import Database, now
+from shared.errors import ConfigurationError, InvalidInput
+
+__all__ = ["apply_bootstrap"]
+
+log = structlog.get_logger(__name__)
+
+ORIGIN = Origin(address="bootstrap")
+
+
+MAX_BYTES = 1_000_000
+ATTEMPTS = 3
+"""Replicas that start together may make the same account; whoever is second reads it and goes on."""
+
+
+class Entry(BaseModel):
+    """A part of the file; errors never repeat a value, because it may be a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SeedAccount(Entry):
+    """One account of the file."""
+
+    username: str
+    password: str
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ("customer",)
+    customer: Customer | None = None
+    display_name: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            username = normalise_username(self.username)
+            check_password(normalise_password(self.password), username)
+            normalise_display_name(self.display_name or username)
+        except InvalidInput as error:
+            raise ValueError(error.detail) from error
+        return self
+
+
+class SeedClient(Entry):
+    """One client of the file."""
+
+    client_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,55}$")]
+    client_secret: Annotated[str, Field(min_length=1, max_length=512)]
+    scopes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9._:-]{1,64}$")], ...] = ()
+
+
+class Seed(Entry):
+    """The whole file."""
+
+    accounts: tuple[SeedAccount, ...] = ()
+    clients: tuple[SeedClient, ...] = ()
+
+
+async def apply_bootstrap(settings: Settings, database: Database, passwords: Passwords) -> None:
+    """Applies the file that the settings name, if they name one.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is not of the form, or has secrets too short for production.
+    """
+    if settings.bootstrap_file is None:
+        return
+    seed = _read(settings.bootstrap_file)
+    if settings.environment == "production":
+        for client in seed.clients:
+            if len(client.client_secret) < MIN_SECRET:
+                raise ConfigurationError(
+                    f"the secret of client {client.client_id!r} needs {MIN_SECRET} random characters or more"
+                )
+    for attempt in range(ATTEMPTS):
+        try:
+            for client in seed.clients:
+                async with database.transaction(settings.tenant) as session:
+                    await _apply_client(session, client)
+            for account in seed.accounts:
+                await _apply_account(database, settings.tenant, passwords, account)
+        except IntegrityError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            break
+    log.info("bootstrap_applied", accounts=len(seed.accounts), clients=len(seed.clients))
+
+
+def _read(file: Path) -> Seed:
+    try:
+        with file.open("rb") as stream:
+            return Seed.model_validate_json(stream.read(MAX_BYTES))
+    except OSError as error:
+        raise ConfigurationError(f"ZHIYIN_BOOTSTRAP_FILE {file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+        raise ConfigurationError(f"ZHIYIN_BOOTSTRAP_FILE {file} is not of the form: {wrong}") from None
+
+
+async def _apply_client(session: AsyncSession, seed: SeedClient) -> None:
+    client = await client_named(session, seed.client_id)
+    if client is None:
+        client = Client(client_id=seed.client_id)
+        session.add(client)
+    client.secret_digest = digest_secret(seed.client_secret)
+    client.scopes = sorted(set(seed.scopes))
+
+
+async def _apply_account(database: Database, tenant: str, passwords: Passwords, seed: SeedAccount) -> None:
+    username = normalise_username(seed.username)
+    password = normalise_password(seed.password)
+    wanted: dict[str, Any] = {
+        "roles": sorted(set(seed.roles)),
+        "customer": seed.customer,
+        "display_name": normalise_display_name(seed.display_name or username),
+    }
+    async with database.reading(tenant) as session:
+        known = await account_named(session, username)
+    applied = (known.seed if known is not None else None) or {}
+    same_password = await passwords.verify(applied.get("password_hash"), password) if applied else False
+    hashed = applied["password_hash"] if same_password else await passwords.hash(password)
+    async with database.transaction(tenant) as session:
+        account = await account_named(session, username)
+        if account is None:
+            account = Account(username=username, password_hash=hashed, **wanted)
+            session.add(account)
+            changed = True
+        else:
+            changes = {name: value for name, value in wanted.items() if name not in applied or applied[name] != value}
+            if not same_password:
+                changes["password_hash"] = hashed
+                await revoke_families(session, account.id, now())
+            for name, value in changes.items():
+                setattr(account, name, value)
+            changed = bool(changes)
+        if changed:
+            account.seed = {**wanted, "password_hash": hashed}
+            await session.flush()
+            told = {"roles": account.roles, "customer": account.customer}
+            event: Event = "account_created" if known is None else "account_changed"
+            record(session, event, ORIGIN, at=now(), target=account.id, detail=told)

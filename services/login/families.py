@@ -1,0 +1,125 @@
+"""Refresh tokens: each is used once and replaced by the next; one that comes back ends the session.
+
+A token is `<family>.<secret>`. Of a family the database knows the digest of the current secret and of the one before.
+
+* The current one is exchanged for the next.
+* The previous one, within `refresh_grace_seconds` of its exchange, gets the *same* next one again. Two tabs of a page
+  that refresh at the same moment, or a client whose answer was lost on the way, so keep their session; there is still
+  never more than one live token a family, and a thief who comes within that window shares a token that the next
+  exchange unmasks.
+* Anything else was used before or made up by somebody who knows the family: the family is revoked.
+
+The next secret is computed from the presented one and the login secret, which is what makes the second answer equal
+to the first without a token being stored anywhere.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.login.settings import Settings
+from services.login.store import Account, Family, account_by_id, family_for_update
+
+__all__ = ["Families", "Renewed", "Reused"]
+
+SECRET_BYTES = 32
+SEPARATOR = "."
+
+
+@dataclass(frozen=True)
+class Reused:
+    """A refresh token of this subject came back after it was exchanged; its family has just been revoked."""
+
+    subject: str
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Whom the session belongs to (no account: a guest), and the refresh token that continues it."""
+
+    subject: str
+    account: Account | None
+    token: str
+
+
+class Families:
+    """Opens, continues and ends sessions within the caller's unit of work."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._key = settings.login_secret.get_secret_value().encode()
+        self._idle = timedelta(seconds=settings.refresh_seconds)
+        self._longest = timedelta(seconds=settings.session_seconds)
+        self._grace = timedelta(seconds=settings.refresh_grace_seconds)
+        self._clock = clock
+
+    async def open(self, session: AsyncSession, *, subject: str, account: Account | None) -> str:
+        """A new family; returns its first refresh token."""
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        moment = self._clock()
+        family = Family(
+            subject=subject,
+            account_id=None if account is None else account.id,
+            current=_digest(secret),
+            rotated_at=moment,
+            created_at=moment,
+            expires_at=moment + min(self._idle, self._longest),
+        )
+        session.add(family)
+        await session.flush()
+        return f"{family.id}{SEPARATOR}{secret}"
+
+    async def renew(self, session: AsyncSession, token: str) -> Renewed | Reused | None:
+        """Exchanges a refresh token; None when it is no good, expired, revoked or its account closed.
+
+        An answer and not an exception, because a revocation must be committed.
+        """
+        family, secret = await self._find(session, token)
+        moment = self._clock()
+        if family is None or family.revoked_at is not None or family.expires_at <= moment:
+            return None
+        shown = _digest(secret)
+        following = self._following(family, secret)
+        if hmac.compare_digest(shown, family.current):
+            family.previous, family.current = family.current, _digest(following)
+            family.rotated_at = moment
+            family.expires_at = min(moment + self._idle, family.created_at + self._longest)
+        elif not (
+            family.previous is not None
+            and hmac.compare_digest(shown, family.previous)
+            and moment - family.rotated_at < self._grace
+        ):
+            family.revoked_at = moment
+            return Reused(family.subject)
+        account = None
+        if family.account_id is not None:
+            account = await account_by_id(session, family.account_id)
+            if account is None or not account.active:
+                family.revoked_at = moment
+                return None
+        return Renewed(family.subject, account, f"{family.id}{SEPARATOR}{following}")
+
+    async def close(self, session: AsyncSession, token: str) -> Family | None:
+        """Ends the family that the token, old or new, belongs to; None if there is nothing to end."""
+        family, _ = await self._find(session, token)
+        if family is None or family.revoked_at is not None:
+            return None
+        family.revoked_at = self._clock()
+        return family
+
+    async def _find(self, session: AsyncSession, token: str) -> tuple[Family | None, str]:
+        family_id, _, secret = token.partition(SEPARATOR)
+        return await family_for_update(session, family_id), secret
+
+    def _following(self, family: Family, secret: str) -> str:
+        mac = hmac.new(self._key, f"refresh:{family.id}:{secret}".encode(), hashlib.sha256)
+        return mac.hexdigest()
+
+
+def _digest(secret: str) -> str:
+    # The secrets are random and long, so a plain digest cannot be turned back; argon2 would only cost time.
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,171 @@
+"""What login takes and gives over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AccountChange",
+    "AccountDetails",
+    "AccountList",
+    "AuditList",
+    "AuditRecord",
+    "ClientCredentials",
+    "Credentials",
+    "JwkSet",
+    "Me",
+    "NewAccount",
+    "NewPassword",
+    "Nothing",
+    "RefreshToken",
+    "Registration",
+    "Role",
+    "ServiceToken",
+    "TokenPair",
+]
+
+Role = Literal["customer", "agent", "operator", "admin"]
+
+# Outer bounds, so that nothing large is normalised or hashed; what a good value is, its own module decides.
+Username = Annotated[str, Field(min_length=1, max_length=256, examples=["lilei"])]
+Password = Annotated[str, Field(min_length=1, max_length=512, examples=["correct horse battery"])]
+DisplayName = Annotated[str, Field(min_length=1, max_length=64, examples=["李雷"])]
+Customer = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", examples=["C1001"])]
+Roles = Annotated[list[Role], Field(min_length=1, max_length=4)]
+
+
+class Body(BaseModel):
+    """A request: unknown fields are refused, and an error never repeats what was sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Nothing(Body):
+    """An empty object, for clients that must send one."""
+
+
+class Credentials(Body):
+    """What a person logs in with."""
+
+    username: Username
+    password: Password
+
+
+class Registration(Credentials):
+    """A new account as a person makes it."""
+
+    display_name: DisplayName | None = None
+
+
+class NewAccount(Registration):
+    """A new account as an administrator makes it."""
+
+    roles: Roles = ["customer"]
+    customer: Customer | None = None
+
+
+class AccountChange(Body):
+    """What is to be different; what is left out stays, and `customer: null` takes the customer number away."""
+
+    display_name: DisplayName | None = None
+    roles: Roles | None = None
+    customer: Customer | None = None
+    active: bool | None = None
+
+
+class NewPassword(Body):
+    """A change of one's own password."""
+
+    current: Password
+    new: Password
+
+
+class RefreshToken(Body):
+    """A session to continue or to end."""
+
+    refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class ClientCredentials(Body):
+    """A service asking for a token of its own."""
+
+    grant_type: Literal["client_credentials"]
+    client_id: Annotated[str, Field(min_length=1, max_length=64)]
+    client_secret: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class TokenPair(BaseModel):
+    """An access token (seconds it is good for: `expires_in`) and the refresh token that gets the next one."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int
+
+
+class ServiceToken(BaseModel):
+    """A service's access token and the seconds that it is good for."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int
+
+
+class Me(BaseModel):
+    """Who is asking, as login knows them."""
+
+    kind: Literal["account", "guest", "service"]
+    subject: str
+    tenant: str
+    roles: list[str]
+    scopes: list[str]
+    customer: str | None
+    username: str | None = None
+    display_name: str | None = None
+
+
+class AccountDetails(BaseModel):
+    """An account as administrators see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    username: str
+    display_name: str
+    roles: list[str]
+    customer: str | None
+    active: bool
+    created_at: datetime
+
+
+class AccountList(BaseModel):
+    """Accounts in the order of their user names."""
+
+    accounts: list[AccountDetails]
+
+
+class AuditRecord(BaseModel):
+    """Who did what to whom, when and from which address."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    at: datetime
+    event: str
+    actor: str | None
+    target: str | None
+    address: str
+    detail: dict[str, Any]
+
+
+class AuditList(BaseModel):
+    """Events, newest first."""
+
+    events: list[AuditRecord]
+
+
+class JwkSet(BaseModel):
+    """The public keys that access tokens are verified with."""
+
+    keys: list[dict[str, Any]]

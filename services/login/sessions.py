@@ -1,0 +1,92 @@
+"""Sessions: a pair of tokens for a person or a guest, its renewal and its end."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.login.audit import Origin, record
+from services.login.families import Families, Reused
+from services.login.limits import Limits
+from services.login.schemas import TokenPair
+from services.login.settings import Settings
+from services.login.store import Account
+from services.login.tokens import TokenIssuer
+from shared.database import Database
+from shared.errors import Unauthenticated
+from shared.tokens import Principal
+
+__all__ = ["GUEST_PREFIX", "Sessions"]
+
+GUEST_PREFIX = "guest-"
+
+
+class Sessions:
+    """Gives, renews and takes back pairs of tokens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        families: Families,
+        issuer: TokenIssuer,
+        limits: Limits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._families = families
+        self._issuer = issuer
+        self._limits = limits
+        self._clock = clock
+
+    async def open(self, session: AsyncSession, account: Account) -> TokenPair:
+        """A new session of an account, in the caller's unit of work."""
+        refresh_token = await self._families.open(session, subject=account.id, account=account)
+        return self._pair(account.id, account, refresh_token)
+
+    async def guest(self, origin: Origin) -> TokenPair:
+        """A session for somebody who did not say who they are.
+
+        Raises:
+            TooManyRequests: there were too many guests from that address.
+        """
+        await self._limits.guest(origin.address)
+        subject = f"{GUEST_PREFIX}{uuid.uuid4()}"
+        async with self._database.transaction(self._settings.tenant) as session:
+            refresh_token = await self._families.open(session, subject=subject, account=None)
+        return self._pair(subject, None, refresh_token)
+
+    async def refresh(self, token: str, origin: Origin) -> TokenPair:
+        """The next pair of a session, with what is known about the account today.
+
+        Raises:
+            Unauthenticated: the token is no good, or was used before and its family is revoked now.
+        """
+        async with self._database.transaction(self._settings.tenant) as session:
+            outcome = await self._families.renew(session, token)
+            if isinstance(outcome, Reused):
+                record(session, "refresh_reused", origin, at=self._clock(), target=outcome.subject)
+        if outcome is None or isinstance(outcome, Reused):
+            raise Unauthenticated("the refresh token is not valid any more; log in again")
+        return self._pair(outcome.subject, outcome.account, outcome.token)
+
+    async def logout(self, token: str, origin: Origin) -> None:
+        """Ends the session that the token belongs to, if there is one."""
+        async with self._database.transaction(self._settings.tenant) as session:
+            family = await self._families.close(session, token)
+            if family is not None and family.account_id is not None:
+                record(session, "logged_out", Origin(address=origin.address, actor=family.subject), at=self._clock())
+
+    def _pair(self, subject: str, account: Account | None, refresh_token: str) -> TokenPair:
+        lifetime = self._settings.access_seconds
+        principal = Principal(
+            subject=subject,
+            tenant=self._settings.tenant,
+            roles=frozenset(["customer"] if account is None else account.roles),
+            customer=self._settings.customer_of_guests if account is None else account.customer,
+        )
+        kind = "guest" if account is None else "account"
+        access_token = self._issuer.issue(principal, kind=kind, lifetime=lifetime)
+        return TokenPair(access_token=access_token, refresh_token=refresh_token, expires_in=int(lifetime))

@@ -1,0 +1,95 @@
+"""Settings of the login service."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from shared.settings import DEVELOPMENT_SECRET, Port, Seconds, ServiceSettings
+
+__all__ = ["Settings"]
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+Count = Annotated[int, Field(gt=0)]
+Network = IPv4Network | IPv6Network
+
+LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+DEMO_CUSTOMER = "C1001"
+MIN_SECRET = 32
+
+
+class Settings(ServiceSettings):
+    """What login needs beyond what every service has; lifetimes and periods are in seconds."""
+
+    port: Port = 8001
+
+    login_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    """Encrypts the signing keys in the database and derives refresh tokens; the same for all replicas."""
+    signing_keys_file: Path | None = None
+    """A JWK set with private keys, for clusters that keep keys in a secret store; the first key signs."""
+    bootstrap_file: Path | None = None
+
+    access_seconds: Seconds = 15 * MINUTE
+    service_seconds: Seconds = 1 * HOUR
+    refresh_seconds: Seconds = 30 * DAY
+    """A refresh token that is not used for so long is worth nothing."""
+    session_seconds: Seconds = 90 * DAY
+    """After so long a person logs in anew, however busy they were."""
+    refresh_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """Within this the same refresh token may come twice (two tabs, a lost answer); 0 is strict."""
+
+    key_rotation_seconds: Seconds = 30 * DAY
+    key_publish_seconds: Seconds = 1 * HOUR
+    """How long a key is published before it signs; above the time for which verifiers keep keys."""
+    upkeep_seconds: Seconds = 60.0
+
+    argon2_memory_kib: Annotated[int, Field(ge=8)] = 19_456
+    argon2_iterations: Count = 2
+    argon2_parallelism: Count = 1
+    password_threads: Count = 4
+    password_queue: Count = 64
+    """Passwords that may wait for a thread; more are told to come again."""
+
+    guest_customer: str | None = None
+    """The customer whom a guest speaks for; by default the demo's in development and nobody in production."""
+    trusted_proxies: tuple[Network, ...] | None = None
+    """Whose X-Forwarded-For is believed; by default this machine's in development and nobody's in production."""
+
+    failure_window_seconds: Seconds = 15 * MINUTE
+    failures_per_account: Count = 10
+    failures_per_address: Count = 100
+    registrations_per_address: Count = 120
+    """An hour."""
+    requests_per_address: Count = 600
+    """Guests, and as many asks for service tokens, a minute."""
+    audit_days: Count = 180
+
+    @model_validator(mode="after")
+    def _refuse_what_is_unsafe_in_production(self) -> Self:
+        if self.environment == "production":
+            if self.guest_customer:
+                raise ValueError("ZHIYIN_GUEST_CUSTOMER makes strangers a customer and is refused outside development")
+            if len(self.login_secret.get_secret_value()) < MIN_SECRET:
+                raise ValueError(f"ZHIYIN_LOGIN_SECRET needs {MIN_SECRET} random characters or more")
+        return self
+
+    @property
+    def customer_of_guests(self) -> str | None:
+        """The customer number in the token of a guest."""
+        if self.guest_customer is None and self.environment == "development":
+            return DEMO_CUSTOMER
+        return self.guest_customer or None
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks whose X-Forwarded-For is believed."""
+        if self.trusted_proxies is None:
+            return LOOPBACK if self.environment == "development" else ()
+        return self.trusted_proxies
+
+    @property
+    def longest_token_seconds(self) -> float:
+        """For so long a key must be published after its last signature."""
+        return max(self.access_seconds, self.service_seconds)

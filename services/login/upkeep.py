@@ -1,0 +1,51 @@
+"""What login does by itself: keys are rotated, and what has expired is removed."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.login.keys import Keys
+from services.login.settings import Settings
+from services.login.store import delete_audit_before, delete_families_before
+from shared.database import ALL_TENANTS, Database
+from shared.errors import ZhiyinError
+from shared.health import Health
+
+__all__ = ["Upkeep"]
+
+log = structlog.get_logger(__name__)
+
+BEATS_MISSED = 5
+"""A database that is away makes a round late; a loop that has stopped altogether makes the process not alive."""
+
+
+class Upkeep:
+    """One round of everything, again and again."""
+
+    def __init__(self, settings: Settings, database: Database, keys: Keys, clock: Callable[[], datetime]) -> None:
+        self._period = settings.upkeep_seconds
+        self._audit_kept = timedelta(days=settings.audit_days)
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+
+    async def once(self) -> None:
+        """Does everything that is due now."""
+        await self._keys.refresh()
+        moment = self._clock()
+        async with self._database.transaction(ALL_TENANTS) as session:
+            await delete_families_before(session, moment)
+            await delete_audit_before(session, moment - self._audit_kept)
+
+    async def forever(self, health: Health) -> None:
+        """A round every `upkeep_seconds`; one that fails is logged and tried again."""
+        while True:
+            health.beat("upkeep", max_age=BEATS_MISSED * self._period + 30)
+            await asyncio.sleep(self._period)
+            try:
+                await self.once()
+            except (SQLAlchemyError, ZhiyinError, OSError) as error:
+                log.warning("upkeep_failed", error=type(error).__name__)
