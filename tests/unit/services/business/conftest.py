@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from services.business.app import create_app
 from services.business.ledger import Ledger
 from services.business.rules import RuleBook
 from services.business.seed import seed
 from services.business.settings import Settings
 from shared.contracts.actions import ActionRequest
 from shared.database import Database, migrate
+from tests.calls import Calls, calling
+from tests.servers import RunningServer, serve
+from tests.tokens import TokenFactory
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 
@@ -41,12 +45,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(template: Path, tmp_path: Path) -> Settings:
     """Settings whose database is a fresh copy of the demo shop and whose rules may be edited."""
-    shutil.copy(template, tmp_path / "business.sqlite")
-    shutil.copytree(Settings().rules_dir, tmp_path / "shop" / "rules")
+    return settings_in(tmp_path, template)
+
+
+def settings_in(folder: Path, template: Path) -> Settings:
+    """Settings of a demo shop in a folder."""
+    shutil.copy(template, folder / "business.sqlite")
+    shutil.copytree(Settings().rules_dir, folder / "shop" / "rules")
     return Settings(
-        home=tmp_path,
-        database_url=f"sqlite+aiosqlite:///{tmp_path / 'business.sqlite'}",
-        assistants_dir=tmp_path,
+        home=folder,
+        database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
+        assistants_dir=folder,
         redis_url=NO_REDIS,
         migrate_on_start=False,
         seed_demo=False,
@@ -99,3 +108,33 @@ def ask() -> Ask:
         )
 
     return make
+
+
+@pytest.fixture
+async def served(settings: Settings, tokens: TokenFactory) -> AsyncIterator[RunningServer]:
+    """The real service on a real port, without a queue behind it."""
+    async with serve(create_app(settings, jwks=tokens.fetch)) as server:
+        yield server
+
+
+@pytest.fixture
+async def calls(served: RunningServer) -> AsyncIterator[Calls]:
+    """Calls to it."""
+    async with calling(served.base_url) as calls:
+        yield calls
+
+
+@pytest.fixture(scope="session")
+def tokens() -> TokenFactory:
+    """Signs tokens as login does."""
+    return TokenFactory()
+
+
+@pytest.fixture(scope="session")
+async def untouched(
+    template: Path, tmp_path_factory: pytest.TempPathFactory, tokens: TokenFactory
+) -> AsyncIterator[Calls]:
+    """Calls to one service for all tests that change nothing in it."""
+    settings = settings_in(tmp_path_factory.mktemp("untouched"), template)
+    async with serve(create_app(settings, jwks=tokens.fetch)) as server, calling(server.base_url) as calls:
+        yield calls

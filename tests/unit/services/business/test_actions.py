@@ -89,7 +89,7 @@ async def test_no_table_can_be_edited_so_far_that_money_goes_back_twice(
     for name in ("refund", "cancel_order"):
         file = settings.rules_dir / f"{name}.json"
         text = file.read_text(encoding="utf-8")
-        edited = text.replace("'refused'", "'automatic'").replace("\"out-allowed\": \"false\"", "\"out-allowed\": \"true\"")
+        edited = text.replace("'refused'", "'automatic'").replace('"out-allowed": "false"', '"out-allowed": "true"')
         file.write_text(edited, encoding="utf-8")
         assert edited != text
 
@@ -204,7 +204,12 @@ async def test_a_ticket_takes_every_complaint_and_links_only_own_orders(
         ("cancel_order", {}, "failed", "invalid_arguments"),
         ("change_address", {"order_number": "20261103001", "address": ADDRESS}, "rejected", "already_shipped"),
         ("change_address", {"order_number": "20261103002", "address": "随便"}, "rejected", "address_too_short"),
-        ("change_address", {"order_number": "20261103002", "address": "不知道在哪里"}, "rejected", "address_incomplete"),
+        (
+            "change_address",
+            {"order_number": "20261103002", "address": "不知道在哪里"},
+            "rejected",
+            "address_incomplete",
+        ),
         ("change_address", {"order_number": "20261104003", "address": ADDRESS}, "rejected", "order_not_found"),
         ("change_address", {"order_number": "20261103002"}, "failed", "invalid_arguments"),
         ("request_invoice", {"order_number": "20261103006", "title": TITLE}, "rejected", "order_cancelled"),

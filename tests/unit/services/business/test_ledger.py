@@ -35,6 +35,12 @@ async def record_of(database: Database, request: ActionRequest) -> ActionRecord:
     return record
 
 
+async def attempts_of(database: Database, request: ActionRequest) -> int:
+    async with database.reading(request.tenant) as session:
+        record = await store.find_action(session, request.id)
+    return 0 if record is None else record.attempts
+
+
 async def letters(database: Database) -> Sequence[DeadLetter]:
     async with database.reading("default") as session:
         return await store.dead_letters_after(session, 0, 100)
@@ -190,12 +196,9 @@ async def kill_all_attempts(ledger: Ledger, database: Database, settings: Settin
     try:
         for count in range(1, settings.max_attempts + 1):
             attempt = asyncio.create_task(ledger.perform(request))
-            while not attempt.done():
-                await asyncio.wait({attempt}, timeout=0.02)
-                async with database.reading(request.tenant) as session:
-                    record = await store.find_action(session, request.id)
-                if record is not None and record.attempts == count:
-                    attempt.cancel()
+            while await attempts_of(database, request) < count:
+                await asyncio.wait({attempt}, timeout=0.01)
+            attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
     finally:
         faults.configure({})
@@ -221,7 +224,9 @@ async def test_the_last_attempt_is_waited_for_before_an_action_is_given_up(
     assert await refunds(database) == 0
 
 
-@pytest.mark.parametrize("payload", [None, 5, "x" * 50_000, [], {}, {"id": 5}, {"id": "a\x00", "tenant": "*"}])
+@pytest.mark.parametrize(
+    "payload", [None, 5, "x" * 50_000, [], {}, {"id": 5}, {"id": "a\x00", "tenant": "*"}, ["\ud800"]]
+)
 async def test_what_is_no_action_at_all_is_kept_for_an_operator(
     ledger: Ledger, database: Database, payload: Any
 ) -> None:

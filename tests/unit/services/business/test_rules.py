@@ -175,7 +175,9 @@ def test_what_is_wrong_with_a_table_is_said_at_the_start(
     assert "backtrace" not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["", "{", "[]", '{"nodes": 5}', "\ud800".encode("utf-8", "surrogatepass"), "[" * 90_000])
+@pytest.mark.parametrize(
+    "source", ["", "{", "[]", '{"nodes": 5}', "\ud800".encode("utf-8", "surrogatepass"), "[" * 90_000]
+)
 def test_what_is_no_table_at_all(settings: Settings, source: str | bytes) -> None:
     file = settings.rules_dir / "refund.json"
     file.write_bytes(source if isinstance(source, bytes) else source.encode())
@@ -207,9 +209,7 @@ def test_missing_and_oversized_files_are_named(settings: Settings) -> None:
         RuleBook(settings.rules_dir / "nowhere")
 
 
-def test_a_question_that_no_check_foresaw_is_left_to_a_person(
-    rules: RuleBook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_question_that_no_check_foresaw_is_left_to_a_person(rules: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
     def undecided(self: Decision[RefundDecision], facts: OrderFacts) -> RefundDecision:
         return RefundDecision.model_validate({})
 

@@ -12,9 +12,7 @@ def test_published_codes_are_valid(code: str) -> None:
     assert is_tax_id(code)
 
 
-@given(
-    code=st.sampled_from(REAL), place=st.integers(min_value=0, max_value=17), character=st.sampled_from(ALPHABET)
-)
+@given(code=st.sampled_from(REAL), place=st.integers(min_value=0, max_value=17), character=st.sampled_from(ALPHABET))
 def test_one_wrong_character_is_always_found(code: str, place: int, character: str) -> None:
     changed = code[:place] + character + code[place + 1 :]
 

@@ -1,0 +1,113 @@
+"""What look-ups and actions are told: one model each, every field with a limit."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+__all__ = [
+    "AddressTerms",
+    "CancelOrder",
+    "ChangeAddress",
+    "InvoiceTerms",
+    "NoArguments",
+    "OneOrder",
+    "OpenTicket",
+    "OptionalNote",
+    "RefundOrder",
+    "RequestInvoice",
+]
+
+
+def _printable(value: object) -> object:
+    """Text without control characters; no database and no page wants them."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() else " " for character in value)
+
+
+def _nothing(value: object) -> object:
+    """An optional field that was left empty was not given."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+# The cleaning stands behind the limits and is done before them.
+OrderNumber = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    BeforeValidator(_printable),
+    Field(description="The order's number, such as 20261103001"),
+]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), BeforeValidator(_printable)
+]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), BeforeValidator(_printable)
+]
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
+]
+OptionalNumber = Annotated[OrderNumber | None, BeforeValidator(_nothing)]
+OptionalText = Annotated[Text | None, BeforeValidator(_nothing)]
+OptionalNote = Annotated[Reason | None, BeforeValidator(_nothing)]
+OptionalEmail = Annotated[Email | None, BeforeValidator(_nothing)]
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoArguments(_Arguments):
+    """Nothing needs to be told."""
+
+
+class OneOrder(_Arguments):
+    """A question about one order."""
+
+    order_number: OrderNumber
+
+
+class AddressTerms(_Arguments):
+    """May the order's address change, and could a parcel get to the new one; either may be asked alone."""
+
+    order_number: OptionalNumber = None
+    address: OptionalText = None
+
+
+class InvoiceTerms(_Arguments):
+    """May the order have an invoice, and are these its title and tax number; either may be asked alone."""
+
+    order_number: OptionalNumber = None
+    title: OptionalText = None
+    tax_id: OptionalText = None
+
+
+class RefundOrder(OneOrder):
+    """Give the money of an order back."""
+
+    reason: Reason
+
+
+class CancelOrder(OneOrder):
+    """Cancel an order that is not on its way yet."""
+
+
+class ChangeAddress(OneOrder):
+    """Send an order somewhere else."""
+
+    address: Text
+
+
+class RequestInvoice(OneOrder):
+    """Issue the invoice of an order; without a tax number it is a person's."""
+
+    title: Text
+    tax_id: OptionalText = None
+    email: OptionalEmail = None
+
+
+class OpenTicket(_Arguments):
+    """Have people look at something."""
+
+    subject: Reason
+    order_number: OptionalNumber = None
+    sentiment: Literal["negative", "neutral", "positive"] | None = None

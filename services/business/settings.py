@@ -1,0 +1,61 @@
+"""Settings of the business service and of its worker."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.queue import HARD_LIMIT_SECONDS
+from shared.settings import ServiceSettings
+
+__all__ = ["Settings"]
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(ServiceSettings):
+    """What business needs beyond what every service has."""
+
+    assistants_dir: Path = PROJECT / "assistants"
+    assistant: str = "shop"
+    """A folder of `assistants_dir`, or a path."""
+    seed_demo: bool = True
+    """Whether the demo shop's customers and orders are there; in development only."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """An action that failed so often is given up and waits for an operator."""
+    action_seconds: Seconds = 45.0
+    """An action that takes longer is rolled back and counts as failed."""
+    hard_limit_seconds: Annotated[int, Field(ge=1, le=HARD_LIMIT_SECONDS)] = HARD_LIMIT_SECONDS
+    """After so long the process that performs an action is killed."""
+    retry_seconds: Seconds = 1.0
+    """The first pause before a failed action is tried again; it doubles."""
+
+    relay_seconds: Seconds = 1.0
+    """How often unpublished results and actions that got stuck are looked for."""
+    resend_seconds: Seconds = 30.0
+    """An action that was started and is not done so long after its time ran out is put on the queue again."""
+
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that perform actions side by side."""
+    stall_seconds: Seconds = 45.0
+    """A Celery that does not turn for so long, with its queue there, is started again."""
+    warm_stop_seconds: Seconds = 10.0
+    """How long a stopping worker waits for the actions in hand; what is cut off is done again later."""
+
+    @property
+    def rules_dir(self) -> Path:
+        """The assistant's decision tables."""
+        return self.assistants_dir / self.assistant / "rules"
+
+    @property
+    def business_database(self) -> str:
+        """The database that the service and its worker share."""
+        return self.database("business")
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo data belongs here."""
+        return self.seed_demo and self.environment == "development"

@@ -1,0 +1,209 @@
+"""A demo shop with a real queue in front of it and a real worker behind, to be killed and started again."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import aiohttp
+from celery import Celery
+from kombu import Connection, Queue
+from sqlalchemy import func, select
+
+from cli.ports import free_ports
+from cli.process import Process, Program, wait_until
+from cli.stack import http_answers
+from services.business import store
+from services.business.models import ActionRecord, Refund
+from services.business.results import QUEUE_ERRORS
+from services.business.seed import seed
+from services.business.settings import Settings
+from shared.contracts.actions import PERFORM_TASK, ActionRequest, ActionResult
+from shared.database import Database, migrate
+from shared.queue import ACTIONS, RESULTS, celery_app
+from tests.externals import Redis
+
+__all__ = ["Shop", "children", "is_running"]
+
+READY_SECONDS = 30.0
+RESULT_SECONDS = 30.0
+
+
+class Shop:
+    """A shop in a folder of its own; its worker can be started, killed and started again."""
+
+    def __init__(self, folder: Path, redis: Redis, **settings: Any) -> None:
+        (self.port,) = free_ports(1)
+        self.folder = folder
+        self.redis = redis
+        self.settings = Settings(
+            home=folder,
+            database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
+            redis_url=redis.url,
+            port=self.port,
+            retry_seconds=0.05,
+            concurrency=2,
+            **settings,
+        )
+        self.database = Database(self.settings.business_database)
+        self.worker: Process | None = None
+        self._celery: Celery = celery_app("tests", redis.url)
+        self._connection: Connection | None = None
+        self._results: Any = None
+
+    @property
+    def url(self) -> str:
+        """Where the worker's health and metrics are."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """Everything that the workers have written."""
+        return (self.folder / "worker.log").read_text(encoding="utf-8")
+
+    async def open(self) -> None:
+        """Fills the shelves."""
+        await asyncio.to_thread(migrate, "business", self.settings.business_database)
+        await seed(self.database, "default")
+
+    async def close(self) -> None:
+        """Leaves no process and no connection behind."""
+        await self.kill_worker()
+        await self.database.close()
+        await asyncio.to_thread(self._close_queues)
+
+    def _close_queues(self) -> None:
+        self._celery.close()
+        self._close_results()
+
+    async def start_worker(self, **extra: Any) -> None:
+        """Starts the worker as the product does and waits until it consumes; `extra` are further settings."""
+        settings = {name: getattr(self.settings, name) for name in self.settings.model_fields_set} | extra
+        variables = {
+            f"ZHIYIN_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for name, value in settings.items()
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
+        program = Program(
+            name="worker",
+            command=(sys.executable, "-m", "services.business.worker"),
+            environment=inherited | variables,
+            ready=http_answers(f"{self.url}/health/ready"),
+            ready_seconds=READY_SECONDS,
+        )
+        self.worker = await Process.start(program, self.folder / "worker.log")
+        await self.worker.wait_ready()
+
+    async def kill_worker(self) -> None:
+        """SIGKILL to everything that belongs to the worker, as when its machine goes away."""
+        if self.worker is not None:
+            await self.worker.kill()
+            self.worker = None
+
+    def send(self, request: ActionRequest) -> None:
+        """Puts a message on the queue as dialogue does."""
+        payload = {"action": request.model_dump(mode="json")}
+        self._celery.send_task(PERFORM_TASK, kwargs=payload, task_id=request.id, queue=ACTIONS)
+
+    def send_raw(self, payload: Any) -> None:
+        """Puts anything on the queue."""
+        self._celery.send_task(PERFORM_TASK, kwargs={"action": payload}, queue=ACTIONS)
+
+    def refund(self, order_number: str = "20261103003") -> ActionRequest:
+        """Asks for a refund."""
+        return self.action("refund", order_number=order_number, reason="太小了")
+
+    def action(self, name: str, **arguments: Any) -> ActionRequest:
+        """Asks for anything."""
+        return ActionRequest(
+            id=uuid.uuid4().hex,
+            tenant="default",
+            name=name,
+            customer="C1001",
+            conversation_id="conversation-1",
+            arguments=arguments,
+            requested_at=datetime.now(UTC),
+        )
+
+    async def result(self, request: ActionRequest, version: int = 1) -> ActionResult:
+        """Reads the queue of results until the one for this action comes."""
+        deadline = asyncio.get_running_loop().time() + RESULT_SECONDS
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            assert left > 0, f"no result of {request.id}:\n{self.log[-5000:]}"
+            result = await asyncio.to_thread(self._next_result, min(left, 1.0))
+            if result is not None and (result.action_id, result.version) == (request.id, version):
+                return result
+
+    def _next_result(self, seconds: float) -> ActionResult | None:
+        try:
+            if self._results is None:
+                self._connection = Connection(self.redis.url)
+                self._results = self._connection.SimpleQueue(Queue(RESULTS))
+            message = self._results.get(timeout=seconds)
+        except Empty:
+            return None
+        except QUEUE_ERRORS:
+            self._close_results()
+            return None
+        message.ack()
+        return ActionResult.model_validate(message.payload)
+
+    def _close_results(self) -> None:
+        if self._connection is not None:
+            self._connection.release()
+        self._connection = self._results = None
+
+    async def record(self, request: ActionRequest) -> ActionRecord | None:
+        """The action's row in the ledger."""
+        async with self.database.reading("default") as session:
+            return await store.find_action(session, request.id)
+
+    async def paid(self) -> int:
+        """How many refunds were paid."""
+        async with self.database.reading("default") as session:
+            query = select(func.count(Refund.id)).where(Refund.status == "done")
+            return await session.scalar(query) or 0
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 30.0) -> None:
+        """Waits for something to become true."""
+        assert await wait_until(condition, seconds), f"{what}:\n{self.log[-5000:]}"
+
+    async def until_logged(self, text: str, times: int = 1) -> None:
+        """Waits until the worker has written something so often."""
+
+        async def logged() -> bool:
+            return self.log.count(text) >= times
+
+        await self.until(logged, f"{text!r} was not logged")
+
+    def consumer_pid(self) -> int:
+        """The process id of Celery's main process, a child of the worker's."""
+        assert self.worker is not None
+        return children(self.worker.pid)[0]
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric of the worker over all labels."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        return sum(float(found) for found in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process, oldest first."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is not just waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
