@@ -1,4 +1,4 @@
-"""An assistant as files: what `assistant.yml`, `nlu/` and `heldout/` say, checked, with errors that name file and line."""
+"""An assistant as files: what `assistant.yml`, `nlu/` and `heldout/` say, checked; errors name file and line."""
 
 import hashlib
 import json
@@ -72,15 +72,16 @@ class TrainingSettings(_Frozen):
     """How the assistant's model is trained; the defaults are what the demo uses."""
 
     encoder: Annotated[str, StringConstraints(min_length=1, max_length=500)] = "multilingual-e5-small"
-    layers: Annotated[int, Field(ge=1, le=48)] = 6
-    epochs: Annotated[int, Field(ge=1, le=200)] = 10
-    patience: Annotated[int, Field(ge=1, le=200)] = 4
+    layers: Annotated[int, Field(ge=1, le=48)] = 12
+    frozen_layers: Annotated[int, Field(ge=0, le=48)] = 6
+    epochs: Annotated[int, Field(ge=1, le=200)] = 8
+    patience: Annotated[int, Field(ge=1, le=200)] = 3
     batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 2e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     validation: Annotated[float, Field(ge=0.05, le=0.5)] = 0.1
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 96
-    prefix: Annotated[str, StringConstraints(max_length=50)] = "query: "
+    prefix: Annotated[str, StringConstraints(max_length=50)] = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 7
 
 
@@ -351,7 +352,7 @@ def _sentences(
                 text, spans = parse_annotated(file.sentence(sentence), manifest.entities)
             except ValueError as error:
                 raise file.fail(str(error), sentence) from None
-            yield text, spans, cast("Language", language), sentence.start_mark.line + 1
+            yield text, spans, language, sentence.start_mark.line + 1
 
 
 def _heldout(file: _File, language: Language, intents: set[str]) -> Iterator[HeldOut]:

@@ -61,7 +61,14 @@ def write_assistant(encoder_folder: Path) -> WriteAssistant:
     """Writes an assistant with three intents; named arguments go into its training settings."""
 
     def write(folder: Path, **training: object) -> Path:
-        settings = {"encoder": encoder_folder, "layers": 1, "epochs": 2, "batch_size": 8, "max_tokens": 48} | training
+        settings = {
+            "encoder": encoder_folder,
+            "layers": 1,
+            "frozen_layers": 0,
+            "epochs": 2,
+            "batch_size": 8,
+            "max_tokens": 48,
+        } | training
         lines = [
             "name: mini",
             "title: {zh: 小店, en: Mini}",

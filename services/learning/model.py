@@ -1,0 +1,124 @@
+"""The model: one encoder that reads a text once, and three small heads that say what it means."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from services.learning.encoders import EncoderError
+from services.learning.vocabulary import Vocabulary
+
+__all__ = ["IGNORED", "Outputs", "Understander", "load_encoder"]
+
+IGNORED = -100  # the label of what a loss leaves out
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]."""
+
+    intents: Tensor
+    tags: Tensor
+    sentiments: Tensor
+
+
+class Understander(nn.Module):
+    """Intents and sentiment from the mean over the tokens, tags from each token."""
+
+    def __init__(self, encoder: nn.Module, *, intents: int, tags: int, sentiments: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
+        self.dropout = nn.Dropout(dropout)
+        self.intent_head = nn.Linear(width, intents)
+        self.tag_head = nn.Linear(width, tags)
+        self.sentiment_head = nn.Linear(width, sentiments)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the encoder has."""
+        return int(self.encoder.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
+        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+        dropped = self.dropout(pooled)
+        return Outputs(
+            intents=self.intent_head(dropped),
+            tags=self.tag_head(self.dropout(states)),
+            sentiments=self.sentiment_head(dropped),
+        )
+
+
+def load_encoder(folder: Path, vocabulary: Vocabulary, *, layers: int, frozen_layers: int) -> nn.Module:
+    """The pretrained encoder with the rows of `vocabulary` only and at most its first `layers` layers.
+
+    The word vectors never learn, and with `frozen_layers` neither do they, nor anything else below the rest.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.from_pretrained(folder)
+    # Dropout inside the encoder costs a third of a training step on a CPU; the heads have their own.
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    # Eager attention: twice as fast as the fused one on texts this short, and every exporter knows it.
+    with _quiet_loading():
+        encoder: Any = AutoModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+        )
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    words = encoder.get_input_embeddings()
+    if len(vocabulary.rows) != words.num_embeddings:
+        kept = words.weight.detach()[list(vocabulary.rows)].clone()
+        encoder.set_input_embeddings(_embedding(kept))
+        encoder.config.vocab_size = len(vocabulary.rows)
+    stack = _shortened(encoder, layers)
+    if frozen_layers:
+        encoder.requires_grad_(False)
+        for layer in stack[frozen_layers:]:
+            layer.requires_grad_(True)
+    # Words that the utterances lack would stay where they are while the others move: better that none moves.
+    encoder.get_input_embeddings().weight.requires_grad_(False)
+    return encoder  # type: ignore[no-any-return]
+
+
+def _embedding(rows: Tensor) -> nn.Embedding:
+    return nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Without a bar of its own and without remarks on the pooler, which is not used."""
+    from transformers import utils
+
+    logging: Any = utils.logging
+    level = logging.get_verbosity()
+    shown = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _shortened(encoder: Any, layers: int) -> nn.ModuleList:
+    """The encoder's list of layers, after those above `layers` were cut off."""
+    total = encoder.config.num_hidden_layers
+    for module in encoder.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == total:
+                kept = child[:layers]
+                setattr(module, name, kept)
+                encoder.config.num_hidden_layers = len(kept)
+                return kept
+    raise EncoderError(f"{type(encoder).__name__} has no list of {total} layers that could be shortened")

@@ -1,0 +1,35 @@
+"""What a training tells whoever waits for it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Epoch", "Progress", "Report", "Stage"]
+
+Stage = Literal["waiting", "cached", "encoder", "training", "export", "evaluation"]
+
+
+class Progress(BaseModel):
+    """Where a training is: `done` of `total` steps of a stage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: Stage
+    done: int
+    total: int
+    detail: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+class Epoch(BaseModel):
+    """What one epoch brought: the mean training loss, and loss and accuracy of the intents in validation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float

@@ -1,0 +1,43 @@
+"""What tagged tokens and logits become."""
+
+import numpy as np
+import pytest
+
+from services.learning.prediction import FoundEntity, entities_of, rejection_scores, softmax
+
+TAGS = ("O", "B-address", "I-address", "B-company", "I-company")
+TEXT = "to 1 Elm St, Acme"
+OFFSETS = [(0, 0), (0, 7), (7, 9), (9, 11), (11, 15), (15, 18), (18, 19), (19, 24), (0, 0)]
+SHIFT = 7
+
+
+def entities(*tags: str) -> tuple[FoundEntity, ...]:
+    logits = np.eye(len(TAGS), dtype=np.float32)[[TAGS.index(tag) for tag in tags]]
+    return entities_of(TEXT, OFFSETS, logits, TAGS, SHIFT)
+
+
+def test_tokens_are_joined_without_the_spaces_around_them() -> None:
+    found = entities("O", "O", "O", "B-address", "I-address", "I-address", "O", "B-company", "O")
+    assert found == (FoundEntity("address", 3, 11, "1 Elm St"), FoundEntity("company", 13, 17, "Acme"))
+    assert all(TEXT[entity.start : entity.end] == entity.text for entity in found)
+
+
+def test_an_inside_without_its_begin_begins() -> None:
+    assert [e.text for e in entities("O", "O", "O", "I-address", "O", "I-address", "O", "O", "O")] == ["1", "St"]
+    assert [e.label for e in entities("O", "O", "O", "B-address", "I-company", "O", "O", "O", "O")] == [
+        "address",
+        "company",
+    ]
+
+
+def test_prefix_and_special_tokens_are_never_entities() -> None:
+    assert entities("B-address", "B-address", "O", "O", "O", "O", "O", "O", "B-address") == ()
+
+
+def test_softmax_is_a_distribution_for_large_logits() -> None:
+    assert softmax(np.array([[1000.0, 1000.0, -1000.0]], np.float32)).tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_the_rejection_score_looks_at_in_scope_intents_only() -> None:
+    scores = rejection_scores(np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]], np.float32), out_of_scope=2)
+    assert scores.tolist() == pytest.approx([0.8, 0.1])
