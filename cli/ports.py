@@ -1,8 +1,9 @@
 """Ports of this machine: free ones, and who holds one that is taken."""
 
+import random
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 
@@ -10,14 +11,21 @@ from cli.errors import EnvironmentUnfit
 
 __all__ = ["free_ports", "require_free"]
 
+BELOW_EPHEMERAL = range(20_000, 32_000)
+"""Ports of the ephemeral range may be taken by any connection while their server is being restarted."""
+
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Different ports that nobody listens on now."""
+    """Different ports that nobody listens on now and that the system gives to no outgoing connection."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            port = random.choice(BELOW_EPHEMERAL)
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind((host, port))
+                found.append(port)
+        return found
 
 
 def require_free(host: str, ports: Iterable[tuple[int, str, str]]) -> None:
@@ -30,7 +38,7 @@ def require_free(host: str, ports: Iterable[tuple[int, str, str]]) -> None:
     for port, purpose, setting in ports:
         if port in seen:
             raise EnvironmentUnfit(
-                f"Port {port} is set for {seen[port]} and for {purpose}; choose another with {setting}."
+                f"Port {port} is set for both {seen[port]} and {purpose}; choose another with {setting}."
             )
         seen[port] = purpose
         with socket.socket() as probe:

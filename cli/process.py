@@ -9,15 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cli.errors import CommandError, EnvironmentUnfit
 
-__all__ = ["NeverReady", "Process", "Program", "wait_until"]
+__all__ = ["NeverReady", "Process", "Program", "die_with_parent", "wait_until"]
 
 FIRST_LOOK_SECONDS = 0.02
 LONGEST_LOOK_SECONDS = 0.25
 TAIL_BYTES = 16_384
+LOG_BYTES = 20_000_000
+"""A log that has grown beyond this is put aside when its program starts; one older log is kept."""
 PR_SET_PDEATHSIG = 1
 
 Condition = Callable[[], Awaitable[bool]]
@@ -76,8 +78,7 @@ class Process:
             EnvironmentUnfit: it cannot be started at all.
         """
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as output:
+            with open_log(log) as output:
                 child = await asyncio.create_subprocess_exec(
                     *program.command,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -168,6 +169,14 @@ class Process:
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The end of a log file; what has grown too long begins anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
 
 
 def tail_of(path: Path, lines: int) -> list[str]:

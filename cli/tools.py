@@ -57,7 +57,7 @@ def find_consul(
     tools: Path,
     *,
     say: Callable[[str], None] = lambda _: None,
-    sources: Callable[[], list[debian.Archive]] | None = None,
+    sources: Callable[[], list[debian.Archive]] = debian.archives,
 ) -> Path:
     """The Consul that is here, else Debian's, fetched into `tools` and used from there.
 

@@ -1,0 +1,114 @@
+# Zhiyin on one machine. `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+# A pip index that has PyTorch's wheels for this machine (CPU, or one CUDA version); empty: pip's own sources.
+TORCH_INDEX ?=
+ASSISTANT ?= assistants/shop
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+RUN_EXTRAS := login,business,intent,learning,laptop
+TORCH := $(shell grep '^torch==' requirements.lock)
+CONSTRAINTS := -c requirements.lock
+SETUP_MEGABYTES := 4000
+comma := ,
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.run ## Install what is needed, train the demo once, start everything; Ctrl-C stops it
+	@exec $(BIN)/zhiyin up $(ASSISTANT)
+
+.PHONY: test
+test: ## Check, train the demo model, run every test with coverage
+	@$(MAKE) -j2 $(VENV)/.dev system-packages
+	@$(MAKE) check
+	@$(BIN)/zhiyin tools --require
+	@$(BIN)/zhiyin train $(ASSISTANT)
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
+
+.PHONY: check
+check: $(VENV)/.dev ## Lint, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: bench-turn
+bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients
+	@$(BIN)/python bench/turn.py
+
+.PHONY: lock
+lock: ## Write requirements.lock anew from the newest versions that pyproject.toml allows
+	@rm -rf $(VENV)-lock
+	@$(MAKE) VENV=$(VENV)-lock CONSTRAINTS= $(VENV)-lock/.dev
+	@$(VENV)-lock/bin/python -m pip freeze --exclude-editable --exclude zhiyin \
+		| grep -E '^[A-Za-z0-9._-]+==' | grep -viE '^(nvidia-|triton)' | sed -E 's/\+[a-z0-9.]+$$//' > requirements.new
+	@mv requirements.new requirements.lock
+	@rm -rf $(VENV)-lock
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and reports; what was trained and stored in .zhiyin stays
+	@rm -rf $(VENV) $(VENV)-lock build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	@find cli services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo "Python is not on this machine; install Python 3.11 or newer, or name one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Zhiyin needs Python 3.11 or newer and $(PYTHON) is $$($(PYTHON) --version); name another with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+		|| { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@free=$$(df -Pm . | awk 'NR == 2 { print $$4 }'); [ "$$free" -ge $(SETUP_MEGABYTES) ] \
+		|| { echo "The virtual environment needs about $(SETUP_MEGABYTES) MB and this disk has $$free MB free." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# PyTorch alone and first, so that nothing else's resolution can choose a build of it.
+$(VENV)/.torch: requirements.lock | $(BIN)/python
+	@echo "Installing $(TORCH)"
+	@plan=$$($(PIP) install --dry-run -qq --no-deps --report - $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)') \
+		|| { echo "$(TORCH) cannot be had from pip's sources: no network, or no wheel for this machine; TORCH_INDEX=… names another index." >&2; exit 1; }; \
+	if grep -q '"nvidia-' <<< "$$plan"; then \
+		echo "This is PyTorch's CUDA build: several GB, of use only with an NVIDIA GPU." \
+			"For the small CPU build stop here and run again with TORCH_INDEX=… (an index of CPU wheels)." >&2; \
+	fi
+	@$(PIP) install -qq --no-compile --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	@touch $@
+
+define install
+	@echo "Installing Python packages"
+	@$(PIP) install -qq --no-compile $(CONSTRAINTS) -e '.[$(1)]' \
+		|| { echo "Python packages could not be installed: the lines above say why (no network?); air-gapped set-up: docs/run-on-one-machine.md." >&2; exit 1; }
+endef
+
+$(VENV)/.run: pyproject.toml requirements.lock $(VENV)/.torch
+	$(call install,$(RUN_EXTRAS))
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements.lock $(VENV)/.torch
+	$(call install,$(RUN_EXTRAS)$(comma)dev)
+	@touch $(VENV)/.run $@
+
+.PHONY: system-packages
+system-packages:
+	@missing=(); \
+	command -v chromium > /dev/null || missing+=(chromium); \
+	command -v fc-list > /dev/null || missing+=(fontconfig); \
+	[ -n "$$(fc-list :lang=zh 2> /dev/null || true)" ] || missing+=(fonts-wqy-microhei); \
+	[ "$${#missing[@]}" -gt 0 ] || exit 0; \
+	sudo=(); \
+	if [ "$$(id -u)" != 0 ]; then sudo=(sudo -n); fi; \
+	if ! command -v apt-get > /dev/null || ! "$${sudo[@]}" true 2> /dev/null; then \
+		echo "The browser test needs $${missing[*]}; install them, for this user may not." >&2; exit 1; \
+	fi; \
+	echo "Installing $${missing[*]}"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	"$${sudo[@]}" apt-get update -qq; \
+	"$${sudo[@]}" apt-get install -y -qq --no-install-recommends "$${missing[@]}" > /dev/null

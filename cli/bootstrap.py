@@ -1,0 +1,87 @@
+"""The first accounts and the services' own credentials: made once, with random passwords, below the state folder."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.errors import EnvironmentUnfit
+from cli.home import Home, write_atomically
+
+__all__ = ["Bootstrap", "load_bootstrap"]
+
+PASSWORD_BYTES = 12
+SECRET_BYTES = 32
+
+ACCOUNTS: tuple[dict[str, Any], ...] = (
+    {"username": "lilei", "roles": ["customer"], "customer": "C1001", "display_name": "李雷 Li Lei"},
+    {"username": "hanmeimei", "roles": ["customer"], "customer": "C1002", "display_name": "韩梅梅 Han Meimei"},
+    {"username": "agent", "roles": ["agent"], "customer": None, "display_name": "Agent"},
+    {"username": "operator", "roles": ["operator"], "customer": None, "display_name": "Operator"},
+    {"username": "admin", "roles": ["admin"], "customer": None, "display_name": "Admin"},
+)
+
+CLIENTS: tuple[dict[str, Any], ...] = (
+    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup"]},
+    {"client_id": "business", "scopes": ["intent:predict"]},
+    {"client_id": "learning", "scopes": ["intent:predict"]},
+)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """What login reads at its start, in the file `path`, and the secret that its keys are encrypted with."""
+
+    path: Path
+    login_secret: str
+    accounts: tuple[dict[str, Any], ...]
+    clients: tuple[dict[str, Any], ...]
+
+    def password(self, username: str) -> str:
+        """The password of an account."""
+        return next(str(each["password"]) for each in self.accounts if each["username"] == username)
+
+    def client_secret(self, client_id: str) -> str:
+        """The secret of a service; empty for one that has no credentials."""
+        return next((str(each["client_secret"]) for each in self.clients if each["client_id"] == client_id), "")
+
+
+def load_bootstrap(home: Home) -> Bootstrap:
+    """The accounts and clients of this state folder; what is missing is made, what is there stays.
+
+    Raises:
+        EnvironmentUnfit: the file cannot be read.
+    """
+    path = home.secrets / "bootstrap.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"accounts": [], "clients": []}
+        accounts = {each["username"]: each for each in known["accounts"]}
+        clients = {each["client_id"]: each for each in known["clients"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvironmentUnfit(f"{path} cannot be read ({type(error).__name__}); restore it, or delete it.") from error
+    for account in ACCOUNTS:
+        fresh = {**account, "password": secrets.token_urlsafe(PASSWORD_BYTES)}
+        accounts[account["username"]] = {**fresh, **accounts.get(account["username"], {})}
+    for client in CLIENTS:
+        old = clients.get(client["client_id"], {})
+        secret = old.get("client_secret") or secrets.token_urlsafe(SECRET_BYTES)
+        clients[client["client_id"]] = {**client, "client_secret": secret}
+    document = {"accounts": list(accounts.values()), "clients": list(clients.values())}
+    if document != known:
+        write_atomically(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n", mode=0o600)
+    return Bootstrap(path, load_secret(home.secrets / "login"), tuple(accounts.values()), tuple(clients.values()))
+
+
+def load_secret(path: Path) -> str:
+    """The secret in a file; made when the file is not there.
+
+    Raises:
+        EnvironmentUnfit: the file cannot be read.
+    """
+    try:
+        if not path.exists():
+            write_atomically(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", mode=0o600)
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise EnvironmentUnfit(f"{path} cannot be read ({type(error).__name__}); restore it from a copy.") from error

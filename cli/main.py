@@ -1,0 +1,227 @@
+"""The `zhiyin` command. What a command needs is imported when it runs, so that `--help` answers at once."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.errors import CommandError, EnvironmentUnfit, UsageError
+
+if TYPE_CHECKING:
+    from cli.home import Home
+    from cli.settings import CommandSettings
+
+__all__ = ["app", "main"]
+
+DEMO = Path("assistants/shop")
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Zhiyin 知音: customer service that understands Chinese and English.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+AssistantArgument = Annotated[Path, typer.Argument(metavar="ASSISTANT", help="The assistant's folder, or its name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
+
+
+def main() -> None:
+    """The entry point: an error becomes one sentence on standard error and an exit code."""
+    from rich.text import Text
+
+    from cli.console import err
+
+    def say(sentence: str) -> None:
+        err.print(Text(sentence, style="red"), soft_wrap=True)
+
+    try:
+        app()
+    except CommandError as error:
+        say(str(error))
+        for line in getattr(error, "tail", ()):
+            err.print(Text(f"    {line}", style="dim"), soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        say(os_sentence(error))
+        sys.exit(EnvironmentUnfit.exit_code)
+    except Exception as error:
+        from shared.errors import ZhiyinError
+
+        if not isinstance(error, ZhiyinError):
+            raise
+        say(str(error))
+        sys.exit(CommandError.exit_code)
+
+
+def os_sentence(error: OSError) -> str:
+    """What the system refused, in a sentence."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or type(error).__name__}{where}."
+
+
+def opened() -> "tuple[CommandSettings, Home]":
+    """The settings and the state folder that they name."""
+    from cli.console import keep_logs_out
+    from cli.home import Home
+    from cli.settings import load_settings
+
+    keep_logs_out()
+    settings = load_settings()
+    return settings, Home(settings.home)
+
+
+@app.command()
+def up(assistant: AssistantArgument = DEMO) -> None:
+    """Start everything on this machine; Ctrl-C stops it.
+
+    Redis, Consul, the services and the worker run below one supervisor; the model is trained first if there is none.
+    """
+    from cli.settings import assistant_folder
+    from cli.up import up as run
+
+    settings, _ = opened()
+    run(settings, assistant_folder(assistant))
+
+
+@app.command()
+def chat(
+    username: Annotated[str | None, typer.Option(help="Log in as this account; without it, as a guest.")] = None,
+    conversation: Annotated[str | None, typer.Option(metavar="ID", help="Go on with this conversation.")] = None,
+    language: Annotated[
+        Literal["zh", "en"] | None, typer.Option(help="The language to begin in; replies follow what is said.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Where Zhiyin is; by default the one that runs here.")] = None,
+    linger: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds without news to wait for after piped input has ended.")
+    ] = 2.0,
+) -> None:
+    """Chat in the terminal; replies and follow-ups show as they come. Input may be piped."""
+    import asyncio
+
+    from cli.chat import ChatOptions, password_of
+    from cli.chat import chat as hold
+    from cli.console import out
+    from cli.up import chat_page
+
+    settings, home = opened()
+    run = home.read_run()
+    options = ChatOptions(
+        url=url or (str(run["chat_page"]) if run else chat_page(settings)),
+        language=language,
+        username=username,
+        password=password_of(home, username) if username else None,
+        conversation=conversation,
+        linger_seconds=linger,
+    )
+    asyncio.run(hold(options, home, out))
+
+
+@app.command()
+def train(
+    assistant: AssistantArgument = DEMO,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an assistant's model, evaluate it on its held-out sentences and put it into production.
+
+    The model that is there stays when utterances and settings are those it was trained with.
+    """
+    from cli.settings import assistant_folder
+    from cli.training import train as run
+
+    _, home = opened()
+    run(assistant_folder(assistant), home, as_json=as_json)
+
+
+@app.command()
+def evaluate(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+    """Measure the model in production on the assistant's held-out sentences."""
+    from cli.settings import assistant_folder
+    from cli.training import evaluate as run
+
+    _, home = opened()
+    run(assistant_folder(assistant), home, as_json=as_json)
+
+
+@app.command("test")
+def hold_tests(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+    """Hold the conversations in the assistant's tests/ with its real model and the real business look-ups."""
+    from cli.conversation_tests import hold_tests as run
+    from cli.settings import assistant_folder
+
+    _, home = opened()
+    run(assistant_folder(assistant), home, as_json=as_json)
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Show every registered instance: its address, version, model and health. Fails when one is not passing."""
+    import asyncio
+
+    from cli.console import out, write_json
+    from cli.status import instances, status_table
+
+    settings, home = opened()
+    found = asyncio.run(instances(settings, home))
+    if as_json:
+        write_json([each.document() for each in found])
+    else:
+        out.print(status_table(found))
+    sick = [each.id for each in found if each.health != "passing"]
+    if sick or not found:
+        raise CommandError(f"Not passing: {', '.join(sick)}." if sick else "Nothing is registered.")
+
+
+@app.command()
+def migrate(service: Annotated[str, typer.Argument(help="login, dialogue, business, …")]) -> None:
+    """Bring a service's database to the newest schema."""
+    from sqlalchemy.exc import DBAPIError
+
+    from cli.console import err
+    from cli.settings import PROJECT
+    from shared.database import migrate as run
+    from shared.settings import ServiceSettings
+
+    _, home = opened()
+    known = sorted(path.parent.parent.name for path in PROJECT.glob("services/*/migrations/env.py"))
+    if service not in known:
+        raise UsageError(f"There is no service {service!r} with a database; there are {', '.join(known)}.")
+    home.prepare()
+    url = ServiceSettings().database(service)
+    try:
+        run(service, url)
+    except DBAPIError as error:
+        raise CommandError(
+            f"The database of {service} cannot be brought to the newest schema: {error.orig}."
+        ) from error
+    err.print(f"The database of {service} has the newest schema.")
+
+
+@app.command()
+def tools(
+    require: Annotated[bool, typer.Option("--require", help="Fail where Consul cannot be had.")] = False,
+) -> None:
+    """Find Redis and Consul, fetch what is missing, and show where they are."""
+    from cli import tools as found
+    from cli.console import err, out
+
+    _, home = opened()
+    home.prepare()
+    programs = [found.find_redis()]
+    try:
+        programs.append(found.find_consul(home.tools, say=lambda text: err.print(f"{text} …")))
+    except found.ConsulUnavailable as error:
+        if require:
+            raise
+        err.print(f"[yellow]{error}; Zhiyin runs without it, with ZHIYIN_REGISTRY=static.[/]")
+    for program in programs:
+        out.print(f"{program.name}: {program} ({found.program_version(program)})", soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The programs that make up Zhiyin on one machine: how each is started, and how it is known to be ready."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from cli.bootstrap import Bootstrap
+from cli.home import Home
+from cli.process import Condition, Program
+from shared.assistants import load_manifest
+
+__all__ = ["SERVICES", "Ports", "Stack"]
+
+SERVICES = ("login", "intent", "business", "worker", "dialogue")
+"""What registers in Consul, in the order in which it is started."""
+
+LOOK_SECONDS = 2.0
+DRAIN_SECONDS = 0.2
+OPEN_STREAMS_SECONDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """A port for everything that listens."""
+
+    dialogue: int
+    login: int
+    intent: int
+    business: int
+    worker: int
+    redis: int
+    consul: int
+    consul_server: int
+    consul_gossip: int
+
+    def of(self, service: str) -> int:
+        """The port of a service by its name."""
+        return int(getattr(self, service))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Everything that the programs' commands and environments are made from; without `consul`, addresses are fixed."""
+
+    home: Home
+    ports: Ports
+    redis: Path
+    consul: Path | None
+    bootstrap: Bootstrap
+    assistant: Path
+    host: str = "127.0.0.1"
+    ready_seconds: float = 90.0
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @property
+    def consul_url(self) -> str:
+        """Where Consul's HTTP API is."""
+        return f"http://127.0.0.1:{self.ports.consul}"
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis is."""
+        return f"redis://127.0.0.1:{self.ports.redis}/0"
+
+    @property
+    def _redis_data(self) -> Path:
+        return self.home.data / "redis"
+
+    @property
+    def _consul_data(self) -> Path:
+        return self.home.data / "consul"
+
+    def prepare(self) -> None:
+        """Makes the folders of the data, and clears Consul's: what a killed run left registered exists no more."""
+        shutil.rmtree(self._consul_data, ignore_errors=True)
+        for folder in (self._consul_data, self._redis_data):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def stages(self) -> list[list[Program]]:
+        """Every program, in groups that are started one after another."""
+        infrastructure = [self.redis_program()] + ([self.consul_program()] if self.consul else [])
+        return [
+            infrastructure,
+            [self.service_program(name) for name in SERVICES if name != "dialogue"],
+            [self.service_program("dialogue")],
+        ]
+
+    def redis_program(self) -> Program:
+        """Redis: every write is logged, and nothing is ever thrown out to make room."""
+        return Program(
+            name="redis",
+            command=(
+                str(self.redis),
+                *("--bind", "127.0.0.1"),
+                *("--port", str(self.ports.redis)),
+                *("--dir", str(self._redis_data)),
+                *("--appendonly", "yes"),
+                *("--save", ""),
+                *("--maxmemory-policy", "noeviction"),
+            ),
+            environment=self.environment,
+            ready=redis_answers(self.redis_url),
+            ready_seconds=self.ready_seconds,
+            address=f"127.0.0.1:{self.ports.redis}",
+        )
+
+    def consul_program(self) -> Program:
+        """Consul: one server, on the loopback address only."""
+        return Program(
+            name="consul",
+            command=(
+                str(self.consul),
+                "agent",
+                "-server",
+                "-bootstrap-expect=1",
+                "-node=zhiyin",
+                "-bind=127.0.0.1",
+                "-client=127.0.0.1",
+                f"-data-dir={self._consul_data}",
+                f"-http-port={self.ports.consul}",
+                f"-server-port={self.ports.consul_server}",
+                f"-serf-lan-port={self.ports.consul_gossip}",
+                "-serf-wan-port=-1",
+                "-dns-port=-1",
+                "-grpc-port=-1",
+                "-hcl=disable_update_check = true",
+                "-hcl=performance { raft_multiplier = 1 }",
+            ),
+            environment=self.environment,
+            ready=http_answers(f"{self.consul_url}/v1/agent/self"),
+            ready_seconds=self.ready_seconds,
+            address=f"127.0.0.1:{self.ports.consul}",
+        )
+
+    def service_program(
+        self,
+        service: str,
+        *,
+        name: str | None = None,
+        port: int | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Program:
+        """A service; `name`, `port` and `extra` variables make it another instance of the same one."""
+        port = port or self.ports.of(service)
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        command = [sys.executable, "-m", "services.business.worker"]
+        if service != "worker":
+            command = [
+                *(sys.executable, "-m", "uvicorn", "--factory", f"services.{service}.app:create_app"),
+                *("--host", self.host),
+                *("--port", str(port)),
+                "--no-access-log",
+                # A client that follows a conversation live never hangs up by itself.
+                *("--timeout-graceful-shutdown", str(OPEN_STREAMS_SECONDS)),
+            ]
+        return Program(
+            name=name or service,
+            command=tuple(command),
+            environment={**self.service_environment(service), "ZHIYIN_PORT": str(port), **(extra or {})},
+            ready=http_answers(f"http://{host}:{port}/health/ready"),
+            ready_seconds=self.ready_seconds,
+            address=f"{host}:{port}",
+        )
+
+    def service_environment(self, service: str) -> dict[str, str]:
+        """The variables of a service: those of this process, then what this machine's stack decides."""
+        client = "business" if service == "worker" else service
+        addresses = {name: f"127.0.0.1:{self.ports.of(name)}" for name in SERVICES if name != "worker"}
+        told = {
+            "ZHIYIN_HOME": str(self.home.root),
+            "ZHIYIN_HOST": self.host,
+            "ZHIYIN_REGISTRY": "consul" if self.consul else "static",
+            "ZHIYIN_CONSUL_URL": self.consul_url,
+            "ZHIYIN_STATIC_SERVICES": json.dumps(addresses),
+            "ZHIYIN_REDIS_URL": self.redis_url,
+            "ZHIYIN_ASSISTANT": str(self.assistant.absolute()),
+            "ZHIYIN_MODELS": json.dumps([load_manifest(self.assistant).name]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if self.bootstrap.client_secret(client):
+            told |= {"ZHIYIN_CLIENT_ID": client, "ZHIYIN_CLIENT_SECRET": self.bootstrap.client_secret(client)}
+        if service == "login":
+            told["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
+            told["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
+        return {"ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS), **self.environment, **told}
+
+
+def http_answers(url: str) -> Condition:
+    """Whether a GET of `url` is answered with 200."""
+
+    async def look() -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_SECONDS)) as session,
+                session.get(url) as response,
+            ):
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    return look
+
+
+def redis_answers(url: str) -> Condition:
+    """Whether Redis has read its data and takes commands."""
+
+    async def look() -> bool:
+        client = redis.asyncio.Redis.from_url(url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS)
+        try:
+            return bool(await client.ping())
+        except (RedisError, OSError, TimeoutError):
+            return False
+        finally:
+            await client.aclose()
+
+    return look
