@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_EXTRAS := login,business,intent,learning,laptop
 TORCH := $(shell grep '^torch==' requirements.lock)
+INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 CONSTRAINTS := -c requirements.lock
 SETUP_MEGABYTES := 4000
 comma := ,
@@ -70,30 +71,38 @@ $(BIN)/python:
 		|| { echo "The virtual environment needs about $(SETUP_MEGABYTES) MB and this disk has $$free MB free." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-# PyTorch alone and first, so that nothing else's resolution can choose a build of it.
-$(VENV)/.torch: requirements.lock | $(BIN)/python
-	@echo "Installing $(TORCH)"
-	@plan=$$($(PIP) install --dry-run -qq --no-deps --report - $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)') \
-		|| { echo "$(TORCH) cannot be had from pip's sources: no network, or no wheel for this machine; TORCH_INDEX=… names another index." >&2; exit 1; }; \
-	if grep -q '"nvidia-' <<< "$$plan"; then \
-		echo "This is PyTorch's CUDA build: several GB, of use only with an NVIDIA GPU." \
-			"For the small CPU build stop here and run again with TORCH_INDEX=… (an index of CPU wheels)." >&2; \
+# $(call pip,what,arguments): installs; a failure is told in a sentence where its reason is known, else in pip's words.
+define pip
+	@echo "Installing $(1)"; \
+	log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	if ! $(PIP) install -qq --no-compile --retries 2 $(2) 2> "$$log"; then \
+		if grep -q 'No space left on device' "$$log"; then \
+			echo "The disk is full; the virtual environment needs about $(SETUP_MEGABYTES) MB."; \
+		elif grep -qE 'NewConnectionError|ConnectTimeoutError|ProxyError|NameResolutionError' "$$log"; then \
+			echo "pip cannot reach its package index: no network? Set-up without one: docs/run-on-one-machine.md."; \
+		else \
+			cat "$$log"; \
+		fi >&2; \
+		exit 1; \
 	fi
-	@$(PIP) install -qq --no-compile --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
-	@touch $@
-
-define install
-	@echo "Installing Python packages"
-	@$(PIP) install -qq --no-compile $(CONSTRAINTS) -e '.[$(1)]' \
-		|| { echo "Python packages could not be installed: the lines above say why (no network?); air-gapped set-up: docs/run-on-one-machine.md." >&2; exit 1; }
 endef
 
+# PyTorch alone and first, so that nothing else's resolution can choose a build of it.
+$(VENV)/.torch: requirements.lock | $(BIN)/python
+	@plan=$$($(PIP) install --dry-run -qq --no-deps --retries 2 --report - $(INDEX) '$(TORCH)' 2> /dev/null || true); \
+	if grep -q '"nvidia-' <<< "$$plan"; then \
+		echo "pip has PyTorch's CUDA build: several GB, of use only with an NVIDIA GPU." \
+			"For the small CPU build stop here and run again with TORCH_INDEX=… (an index of CPU wheels)." >&2; \
+	fi
+	$(call pip,$(TORCH),--no-deps $(INDEX) '$(TORCH)')
+	@touch $@
+
 $(VENV)/.run: pyproject.toml requirements.lock $(VENV)/.torch
-	$(call install,$(RUN_EXTRAS))
+	$(call pip,Python packages,$(CONSTRAINTS) -e '.[$(RUN_EXTRAS)]')
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock $(VENV)/.torch
-	$(call install,$(RUN_EXTRAS)$(comma)dev)
+	$(call pip,Python packages,$(CONSTRAINTS) -e '.[$(RUN_EXTRAS)$(comma)dev]')
 	@touch $(VENV)/.run $@
 
 .PHONY: system-packages
@@ -102,11 +111,12 @@ system-packages:
 	command -v chromium > /dev/null || missing+=(chromium); \
 	command -v fc-list > /dev/null || missing+=(fontconfig); \
 	[ -n "$$(fc-list :lang=zh 2> /dev/null || true)" ] || missing+=(fonts-wqy-microhei); \
+	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql); \
 	[ "$${#missing[@]}" -gt 0 ] || exit 0; \
 	sudo=(); \
 	if [ "$$(id -u)" != 0 ]; then sudo=(sudo -n); fi; \
 	if ! command -v apt-get > /dev/null || ! "$${sudo[@]}" true 2> /dev/null; then \
-		echo "The browser test needs $${missing[*]}; install them, for this user may not." >&2; exit 1; \
+		echo "The tests need $${missing[*]}; install them, for this user may not." >&2; exit 1; \
 	fi; \
 	echo "Installing $${missing[*]}"; \
 	export DEBIAN_FRONTEND=noninteractive; \

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.learning.runs import train
+from tests.postgres import Postgres
+from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
 
@@ -20,4 +22,11 @@ def trained_model() -> Path:
 async def stack(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningStack]:
     """Everything, running; shared by tests that leave it as they found it."""
     async with RunningStack(tmp_path_factory.mktemp("stack"), trained_model) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncIterator[Postgres]:
+    """A PostgreSQL server; each test asks it for a database of its own."""
+    async with run_postgres() as running:
         yield running

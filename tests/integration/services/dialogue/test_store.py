@@ -13,11 +13,14 @@ from services.dialogue.store import Conversation, Draft, Entry, StaleTurn
 from shared.contracts.events import Option
 from shared.database import ALL_TENANTS, Database, migrate, now
 from shared.errors import Conflict, NotFound
+from tests.postgres import Postgres
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres) -> AsyncIterator[Database]:
     url = f"sqlite+aiosqlite:///{tmp_path / 'dialogue.sqlite'}"
+    if request.param == "postgresql":
+        url = await postgres.new_database()
     await asyncio.to_thread(migrate, "dialogue", url)
     database = Database(url)
     yield database
