@@ -6,6 +6,7 @@ tenant and every new row is stamped with it, so no query can forget to.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, text
+from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
@@ -86,6 +87,9 @@ class TenantSession(Session):
 @event.listens_for(TenantSession, "do_orm_execute")
 def _limit_to_tenant(state: ORMExecuteState) -> None:
     tenant = state.session.info["tenant"]
+    mapper = state.bind_mapper
+    if state.is_insert and mapper is not None and issubclass(mapper.class_, TenantMixin):
+        raise ValueError(f"{mapper.class_.__name__}: add rows to the session, which stamps them with their tenant")
     if tenant != ALL_TENANTS and not state.is_column_load and not state.is_relationship_load:
         state.statement = state.statement.options(
             with_loader_criteria(TenantMixin, lambda cls: cls.tenant == tenant, include_aliases=True)
@@ -105,6 +109,9 @@ def _stamp_tenant(session: Session, _context: Any, _instances: Any) -> None:
             raise ValueError(f"{type(row).__name__}: a row of tenant {row.tenant!r} in a session of {tenant!r}")
         else:
             row.tenant = tenant
+    for row in session.dirty:
+        if isinstance(row, TenantMixin) and inspect(row).attrs.tenant.history.has_changes():
+            raise ValueError(f"{type(row).__name__}: a row stays with its tenant")
 
 
 class Database:
@@ -115,11 +122,13 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
             _make_parent(url)
-            self.engine = create_async_engine(url, pool_size=pool_size, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+            self.engine = create_async_engine(
+                url, pool_size=pool_size, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+            )
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_async_engine(url, pool_size=pool_size, pool_pre_ping=True)
+            self.engine = create_async_engine(url, pool_size=pool_size, hide_parameters=True, pool_pre_ping=True)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None
@@ -176,6 +185,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
 
 
+_migrating = threading.Lock()
+"""Alembic keeps what it works on in module globals, so a process migrates one database at a time."""
+
+
 def migrate(service: str, url: str) -> None:
     """Brings a service's database to its newest revision; safe to run again and beside another process doing it."""
     scripts = Path(__file__).parent.parent / "services" / service / "migrations"
@@ -186,4 +199,5 @@ def migrate(service: str, url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(scripts))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    with _migrating:
+        command.upgrade(config, "head")

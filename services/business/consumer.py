@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task, bootsteps, signals
+from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # the stubs do not have it
 from celery.worker import state
 
 from services.business.ledger import AttemptFailed
@@ -116,6 +117,8 @@ def _beat_step(pipe: Pipe) -> type[bootsteps.StartStopStep]:
 
 def main() -> None:
     """Consumes until it is told to stop; ends what is in hand first."""
+    # The pipe tells of a worker that was killed, but is only looked at while the queue answers.
+    set_pdeathsig("SIGKILL")
     settings = Settings()
     configure_logs("worker", settings.log_level)
     signals.setup_logging.connect(configure_celery_logs, weak=False)

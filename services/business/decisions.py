@@ -102,7 +102,7 @@ class Decision(Generic[Answer]):
         # Not `evaluate_batch`: its threads do not come along into a forked process, where it would wait for ever.
         try:
             return self._engine.evaluate(KEY, order)["result"]
-        except RuntimeError as error:
+        except Exception as error:  # nothing more exact here either
             raise self._wrong(_first_line(error)) from error
 
     def _check_table(self, node: _Node) -> None:

@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 5.0
 LOOK_SECONDS = 0.5
+START_SECONDS = 45.0
 COLD_STOP_SECONDS = 2.0
 FIRST_RESTART_SECONDS = 0.5
 MAX_RESTART_SECONDS = 30.0
@@ -159,8 +160,10 @@ class Consumer:
                     log.warning("consumer_not_understood")
 
     async def _stop_if_stalled(self) -> None:
+        stall = self._settings.stall_seconds
+        limit = max(stall, START_SECONDS) if self._beat_at is None else stall
         # While the queue is away Celery has every reason to be silent, and starting it again would not help.
-        if self.beat_age > self._settings.stall_seconds and await self._redis_answers():
+        if self.beat_age > limit and await self._redis_answers():
             log.error("consumer_stalled", seconds=round(self.beat_age))
             await self.stop(COLD_STOP_SECONDS)
 
@@ -200,7 +203,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
-        app.state.consumer = consumer
         context.meta["queue"] = ACTIONS
         if settings.migrate_on_start:
             await asyncio.to_thread(migrate, "business", settings.business_database)

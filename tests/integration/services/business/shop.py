@@ -146,7 +146,7 @@ class Shop:
         try:
             if self._results is None:
                 self._connection = Connection(self.redis.url)
-                self._results = self._connection.SimpleQueue(Queue(RESULTS))
+                self._results = self._connection.SimpleQueue(Queue(RESULTS))  # type: ignore[arg-type]
             message = self._results.get(timeout=seconds)
         except Empty:
             return None

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+from redis.asyncio import Redis as RedisClient
 from sqlalchemy import text
 
 from cli.process import wait_until
@@ -71,9 +72,15 @@ async def test_a_killed_process_of_the_pool_is_replaced_and_its_action_done_by_a
 async def test_celery_is_started_again_when_it_dies(shop: Shop) -> None:
     await shop.start_worker()
     before = shop.consumer_pid()
+    pool = children(before)
     os.kill(before, signal.SIGKILL)
 
     await shop.until_logged("consumer_ended")
+
+    async def gone() -> bool:
+        return not any(is_running(pid) for pid in pool)
+
+    await shop.until(gone, "the pool goes on without Celery's main process")
     assert await wait_until(http_answers(f"{shop.url}/health/ready"), 30)
 
     assert shop.consumer_pid() != before
@@ -84,7 +91,7 @@ async def test_celery_is_started_again_when_it_dies(shop: Shop) -> None:
 
 
 async def test_celery_is_started_again_when_it_stands_still(shop: Shop) -> None:
-    await shop.start_worker(stall_seconds=3)
+    await shop.start_worker(stall_seconds=4)
     os.kill(shop.consumer_pid(), signal.SIGSTOP)
 
     await shop.until_logged("consumer_stalled")
@@ -196,6 +203,17 @@ async def test_a_stopping_worker_does_not_wait_for_ever(shop: Shop) -> None:
     assert await shop.worker.stop(20)
 
     assert await shop.paid() == 0
+
+
+async def test_a_wiped_queue_takes_the_next_message(open_shop: Shop) -> None:
+    client = RedisClient.from_url(open_shop.redis.url)
+    await client.flushall()
+    await client.aclose()
+    request = open_shop.action("open_ticket", subject="坏了")
+
+    open_shop.send(request)
+
+    assert (await open_shop.result(request)).status == "succeeded"
 
 
 async def test_an_edited_rule_holds_for_the_next_action_without_a_restart(open_shop: Shop) -> None:
