@@ -158,6 +158,8 @@ class Stack:
                 *("--host", self.host),
                 *("--port", str(port)),
                 "--no-access-log",
+                # Whom to believe about a client's address is a setting of the services, not of the server.
+                "--no-proxy-headers",
                 # A client that follows a conversation live never hangs up by itself.
                 *("--timeout-graceful-shutdown", str(OPEN_STREAMS_SECONDS)),
             ]

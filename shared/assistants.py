@@ -74,10 +74,10 @@ class TrainingSettings(_Frozen):
     encoder: Annotated[str, StringConstraints(min_length=1, max_length=500)] = "multilingual-e5-small"
     layers: Annotated[int, Field(ge=1, le=48)] = 12
     frozen_layers: Annotated[int, Field(ge=0, le=48)] = 6
-    epochs: Annotated[int, Field(ge=1, le=200)] = 8
+    epochs: Annotated[int, Field(ge=1, le=200)] = 7
     patience: Annotated[int, Field(ge=1, le=200)] = 3
-    batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
-    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 2e-4
+    batch_size: Annotated[int, Field(ge=2, le=1024)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 3e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     validation: Annotated[float, Field(ge=0.05, le=0.5)] = 0.1
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 96

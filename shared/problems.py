@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
@@ -14,7 +13,6 @@ from structlog.contextvars import get_contextvars
 from shared.errors import (
     PROBLEM_JSON,
     FieldError,
-    InternalError,
     InvalidInput,
     Malformed,
     Problem,
@@ -25,9 +23,8 @@ from shared.errors import (
 
 __all__ = ["install_problems", "problem_response"]
 
-log = structlog.get_logger(__name__)
-
 MAX_FIELD_ERRORS = 20
+MAX_NAME, MAX_DEPTH, MAX_MESSAGE = 64, 8, 500
 
 
 def problem_response(problem: Problem) -> JSONResponse:
@@ -42,7 +39,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Maps the project's, FastAPI's and every unforeseen error."""
+    """Maps the project's and FastAPI's errors; those that nobody foresaw are `RequestMiddleware`'s."""
 
     async def on_problem(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
@@ -58,14 +55,9 @@ def install_problems(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    async def on_anything(_request: Request, error: Exception) -> JSONResponse:
-        log.error("unhandled_error", error=type(error).__name__, exc_info=error)
-        return problem_response(InternalError("the request could not be processed; its id is in the logs"))
-
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_anything)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 
 
@@ -73,10 +65,15 @@ def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return Malformed("the body is not valid JSON")
     fields = [
-        FieldError(field=".".join(map(str, error["loc"][1:])) or str(error["loc"][0]), message=str(error["msg"]))
+        FieldError(field=_field(error["loc"]), message=str(error["msg"])[:MAX_MESSAGE])
         for error in errors[:MAX_FIELD_ERRORS]
     ]
     return InvalidInput("; ".join(f"{each.field}: {each.message}" for each in fields), errors=fields)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    # A part may be a name that the client made up, of any length.
+    return ".".join(str(part)[:MAX_NAME] for part in location[1:][:MAX_DEPTH]) or str(location[0])
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from shared.client import DEADLINE_HEADER, REQUEST_ID_HEADER
-from shared.errors import Problem, TooLarge
+from shared.errors import InternalError, Problem, TooLarge
 from shared.problems import problem_response
 
 __all__ = ["RequestMiddleware", "deadline_of"]
@@ -50,6 +50,7 @@ def deadline_of(request: Request, default: float) -> float:
 class _Answer:
     status: int = 500
     started: bool = False
+    refused: Problem | None = None
 
 
 class RequestMiddleware:
@@ -73,6 +74,9 @@ class RequestMiddleware:
         answer = _Answer()
 
         async def send_with_id(message: Message) -> None:
+            if answer.refused is not None and not answer.started:
+                # The application took the end of the body for a mistake of its own kind and answers that.
+                return
             if message["type"] == "http.response.start":
                 answer.status, answer.started = message["status"], True
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
@@ -80,17 +84,26 @@ class RequestMiddleware:
 
         try:
             length = headers.get("content-length", "")
-            if length.isdigit() and int(length) > self._max_body_bytes:
+            if length.isdecimal() and int(length) > self._max_body_bytes:
                 raise TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
-            await self._app(scope, self._limited(receive), send_with_id)
-        except Problem as problem:
+            await self._app(scope, self._limited(receive, answer), send_with_id)
+            if answer.refused is not None and not answer.started:
+                raise answer.refused
+        except Exception as error:
             if answer.started:
                 raise
-            await problem_response(problem)(scope, receive, send_with_id)
+            answer.refused = None
+            await problem_response(self._problem(error))(scope, receive, send_with_id)
         finally:
             self._account(scope, answer.status, time.perf_counter() - started)
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _problem(self, error: Exception) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+        return InternalError("the request could not be processed; its id is in the logs")
+
+    def _limited(self, receive: Receive, answer: _Answer) -> Receive:
         total = 0
 
         async def limited() -> Message:
@@ -98,7 +111,8 @@ class RequestMiddleware:
             message = await receive()
             total += len(message.get("body", b""))
             if total > self._max_body_bytes:
-                raise TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
+                answer.refused = TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
+                raise answer.refused
             return message
 
         return limited

@@ -13,14 +13,20 @@ DEVELOPMENT_SECRET = "development-only"
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
+TENANT = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""How a tenant is named; never "*", which stands for all of them."""
+
 
 class ServiceSettings(BaseSettings):
     """What a service is told about the world; each field is the variable `ZHIYIN_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True)
+    # A value that is refused may be a secret, so errors name the setting only.
+    model_config = SettingsConfigDict(
+        env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     environment: Literal["development", "production"] = "development"
-    tenant: str = "default"
+    tenant: Annotated[str, Field(pattern=TENANT)] = "default"
     home: Path = Path(".zhiyin")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

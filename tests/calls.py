@@ -59,7 +59,7 @@ class Calls:
         async with self.session.request(method, path, json=json, data=data, headers=sent) as response:
             return Answer(
                 status=response.status,
-                headers=dict(response.headers),
+                headers=response.headers,
                 content_type=response.headers.get("Content-Type", ""),
                 text=await response.text(),
             )

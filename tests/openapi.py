@@ -11,7 +11,6 @@ from schemathesis.core.result import Err
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     ignored_auth,
-    negative_data_rejection,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
@@ -25,12 +24,11 @@ CHECKS = [
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
-    negative_data_rejection,
     ignored_auth,
 ]
 
 
-def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples: int = 25) -> int:
+def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples: int = 12) -> int:
     """Raises for the first answer that is a 5xx or that the document does not allow; blocks, so run it in a thread.
 
     Returns:

@@ -63,7 +63,7 @@ async def test_a_token_that_comes_back_ends_the_session_at_both(stage: Stage, ur
         assert (await each.post("/v1/refresh", json={"refresh_token": following})).status == 401
 
 
-async def test_no_session_of_an_old_password_outlives_its_change(replicas: Replicas, url: str) -> None:
+async def test_no_session_of_an_old_password_outlives_its_change(replicas: Replicas) -> None:
     pair = (await replicas[0].post("/v1/login", json=LILEI)).body
     change = {"current": LILEI["password"], "new": "a fine new password"}
     changing = replicas[0].post("/v1/password", json=change, token=pair["access_token"])
