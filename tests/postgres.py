@@ -67,8 +67,8 @@ async def postgres() -> AsyncIterator[Postgres]:
         await connection.close()
         return True
 
-    server = (str(_programs() / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder))
-    server = (*server, "-c", "fsync=off")
+    server = [str(_programs() / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    server += ["-c", "fsync=off"]
     program = Program(name="postgres", command=(*_as_user(), *server), environment=dict(os.environ), ready=answers)
     process = await Process.start(program, folder / "log")
     try:

@@ -59,7 +59,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(folder: Path) -> Write:
-    return lambda name, text: (folder / name).write_text(text, encoding="utf-8") and None
+    def write_file(name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8")
+
+    return write_file
 
 
 def test_reads_utterances_of_intents_and_sentiments(folder: Path, write: Write) -> None:

@@ -11,7 +11,7 @@ import pytest
 from services.intent.app import create_app
 from services.intent.queue import BatchPolicy, BatchQueue
 from services.intent.settings import Settings
-from tests.calls import Calls, calling
+from tests.calls import Answer, Calls, calling
 from tests.models import GatedModel, write_model
 from tests.servers import serve
 from tests.tokens import TokenFactory
@@ -26,9 +26,9 @@ class Held:
 
     calls: Calls
     model: GatedModel
-    busy: asyncio.Task[object]
+    busy: asyncio.Task[Answer]
 
-    def ask(self, *texts: str) -> asyncio.Task[object]:
+    def ask(self, *texts: str) -> asyncio.Task[Answer]:
         """Asks without waiting for the answer."""
         return asyncio.create_task(self.calls.post("/predict", json={"model": "shop", "data": texts}, token=TOKEN))
 

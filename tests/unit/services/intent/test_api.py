@@ -143,7 +143,7 @@ def test_answers_nothing_that_it_does_not_document(client: TestClient, operation
 
     @given(document[path][method].as_strategy(generation_mode=mode))
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(headers=SERVICE)
 
     if mode is GenerationMode.POSITIVE or method == "POST":

@@ -84,7 +84,8 @@ def test_never_fails(text: str) -> None:
 
 
 def _written(number: int) -> str:
-    parts, gap = [], False
+    parts: list[str] = []
+    gap = False
     for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
         digit, number = divmod(number, unit)
         if digit:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,7 +93,7 @@ def test_stops_when_validation_no_longer_improves(bench: Bench, tmp_path: Path) 
 
 
 def test_frozen_layers_and_word_vectors_stay_as_they_were(bench: Bench, tmp_path: Path) -> None:
-    changes = {"layers": 2, "learning_rate": 1e-2}
+    changes: dict[str, Any] = {"layers": 2, "learning_rate": 1e-2}
     frozen = weights(bench.fit(tmp_path / "frozen.pt", epochs=1, frozen_layers=1, **changes))
     free = weights(bench.fit(tmp_path / "free.pt", epochs=1, frozen_layers=0, **changes))
     query = "encoder.encoder.layer.{}.attention.self.query.weight"
