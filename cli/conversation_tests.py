@@ -75,7 +75,7 @@ class DemoShops:
     """Shops with the demo's customers and orders, each in a copy of one seeded database."""
 
     def __init__(self, assistant: Path) -> None:
-        self._assistant = assistant
+        self._assistant = assistant.absolute()
 
     def __enter__(self) -> Self:
         self._folder = TemporaryDirectory(prefix="zhiyin-test-")

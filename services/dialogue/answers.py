@@ -6,11 +6,21 @@ Each function says whether the message was such an answer; when it was not, it i
 from services.dialogue.execution import run
 from services.dialogue.flow_files import CollectStep, ReplyStep, Slot
 from services.dialogue.hearing import Heard, typed_option
-from services.dialogue.language import best_match, has_contrast, is_question, mentions, ordinal
-from services.dialogue.state import Option, Pending, value_id
+from services.dialogue.language import begins_with_yes, best_match, has_contrast, is_question, mentions, normal, ordinal
+from services.dialogue.state import MAX_TEXT_KEPT, Option, Pending, value_id
 from services.dialogue.talk import Talk
 
-__all__ = ["answer_change", "answer_confirm", "answer_slot", "change", "correct", "fill", "new_values", "stop"]
+__all__ = [
+    "answer_change",
+    "answer_confirm",
+    "answer_slot",
+    "change",
+    "correct",
+    "entity_values",
+    "fill",
+    "new_values",
+    "stop",
+]
 
 MAX_UNCLEAR = 3
 CONFIRM = "?"
@@ -83,14 +93,14 @@ def answer_slot(talk: Talk, heard: Heard, name: str, offered: tuple[Option, ...]
     """An answer to a slot's question."""
     slot = talk.slots[name]
     if heard.option is not None:
-        return choose(talk, heard.option, name, slot)
-    option = None if digresses(talk, slot, heard) else picked_option(slot, heard, offered)
-    if option is not None:
-        return choose(talk, option, name, slot)
-    if heard.intent == "stop" and not slot.optional and interrupts(slot, heard):
+        return choose(talk, heard, heard.option, name)
+    option = picked_option(slot, heard, offered, talk.frame.others.get(name, ()))
+    if option is not None and (len(heard.text) <= SHORT or not digresses(talk, slot, heard)):
+        return choose(talk, heard, option, name)
+    if heard.intent == "stop" and heard.sure and not slot.optional and interrupts(slot, heard):
         stop(talk)
         return True
-    if corrects(talk, heard) and (slot.text is None or heard.sure) and correct(talk, heard, last=True):
+    if corrects(talk, heard) and not could_mean(talk, slot, heard) and correct(talk, heard, last=True):
         return True
     if digresses(talk, slot, heard):
         return False
@@ -102,9 +112,12 @@ def answer_slot(talk: Talk, heard: Heard, name: str, offered: tuple[Option, ...]
         fill(talk, {**new_values(talk, heard, filled=False), name: values[0]})
     elif slot.optional and heard.intent in ("deny", "stop"):
         fill(talk, {name: None})
+    elif (slot.entity is not None or slot.text is None) and (found := new_values(talk, heard, filled=False)):
+        fill(talk, found)  # something else that will be needed, given early
+        talk.retrying = True
     elif plausible(slot, heard):
         fill(talk, {name: heard.text})
-    elif heard.out_of_scope or (heard.intent not in talk.flow.intents and talk.assistant.answers(heard.intent)):
+    elif heard.out_of_scope or asks_for_other(talk, heard):
         return False
     else:
         miss(talk, name, slot)
@@ -113,25 +126,28 @@ def answer_slot(talk: Talk, heard: Heard, name: str, offered: tuple[Option, ...]
     return True
 
 
-def picked_option(slot: Slot, heard: Heard, offered: tuple[Option, ...]) -> Option | None:
-    """The suggested answer that the sentence names by its place or by its words."""
+def picked_option(slot: Slot, heard: Heard, offered: tuple[Option, ...], others: tuple[Option, ...]) -> Option | None:
+    """The suggested answer that the sentence names by its place or its words; `others` by their words only."""
     listed = [option for option in offered if option.value is not None]
     named = [option for option in listed if mentions(heard.text, option.words)]
     if len(named) == 1:
         return named[0]
     if slot.text is not None or entity_values(slot, heard):
         return typed_option(heard.text, listed, numbers=len(heard.text) <= SHORT)
-    place = best_match(heard.text, [option.titles.values() for option in listed])
+    known = (*listed, *others)
+    place = best_match(heard.text, [option.titles.values() for option in known])
     if place is None:
         place = ordinal(heard.text, len(listed))
-    return listed[place] if place is not None else None
+    return known[place] if place is not None else None
 
 
-def choose(talk: Talk, option: Option, name: str, slot: Slot) -> bool:
-    """A quick reply as the answer."""
+def choose(talk: Talk, heard: Heard, option: Option, name: str) -> bool:
+    """A quick reply as the answer, with what else the sentence has."""
     if option.value is not None:
-        fill(talk, {name: option.value})
-    elif option.id == "skip" and slot.optional:
+        typed = [title for title in option.titles.values() if normal(title) == normal(heard.text)]
+        own_words = typed[0] if typed and option.value in option.titles.values() else option.value
+        fill(talk, {**new_values(talk, heard, filled=False), name: own_words})
+    elif option.id == "skip" and talk.slots[name].optional:
         fill(talk, {name: None})
     else:
         return False
@@ -148,17 +164,28 @@ def plausible(slot: Slot, heard: Heard) -> bool:
 
 def interrupts(slot: Slot, heard: Heard) -> bool:
     """Whether the intent is one that interrupts the slot's question."""
-    return slot.text is None or (heard.sure and (slot.interrupted_by == "any" or heard.intent in slot.interrupted_by))
+    return slot.text is None or slot.interrupted_by == "any" or heard.intent in slot.interrupted_by
+
+
+def could_mean(talk: Talk, slot: Slot, heard: Heard) -> bool:
+    """Whether what sounds like a correction may be the answer: 买错了 is a reason, 不对，是另一个订单 is none."""
+    if slot.text is None:
+        return False
+    return not heard.sure or (heard.intent in slot.takes and not named(talk, heard) and not better_values(talk, heard))
+
+
+def asks_for_other(talk: Talk, heard: Heard) -> bool:
+    """Whether the sentence surely asks for something that another flow or a document answers."""
+    return heard.sure and heard.intent not in talk.flow.intents and talk.assistant.answers(heard.intent)
 
 
 def digresses(talk: Talk, slot: Slot, heard: Heard) -> bool:
     """Whether the sentence is about something other than what was asked."""
-    intent = heard.intent
-    if intent is None or intent in slot.takes or intent in talk.flow.intents or not talk.assistant.answers(intent):
+    if heard.intent is None or heard.intent in slot.takes or not asks_for_other(talk, heard):
         return False
-    if entity_values(slot, heard) and not could_use(talk, intent, slot):
+    if entity_values(slot, heard) and not could_use(talk, heard.intent, slot):
         return False
-    return interrupts(slot, heard) or (heard.sure and is_question(heard.text))
+    return interrupts(slot, heard) or is_question(heard.text)
 
 
 def could_use(talk: Talk, intent: str, slot: Slot) -> bool:
@@ -204,25 +231,18 @@ def answer_confirm(talk: Talk, heard: Heard, pending: Pending) -> bool:
             return False
         settle(talk, pending, heard.option.id)
         return True
-    if heard.intent == "stop":
+    if heard.intent == "stop" and heard.sure:
         stop(talk)
         return True
-    answering = heard.intent in (None, "affirm", "deny", "correct", "inform", *talk.flow.intents)
-    if not answering or (heard.out_of_scope and not heard.entities):
+    if asks_for_other(talk, heard):
         return False
-    if new_values(talk, heard, filled=True) or corrects(talk, heard):
+    if new_values(talk, heard, filled=True) or corrects(talk, heard) or has_contrast(heard.text):
         return correct(talk, heard) or unclear(talk, pending)
-    if heard.intent == "affirm":
-        if has_contrast(heard.text):
-            return correct(talk, heard) or unclear(talk, pending)
-        if not heard.sure:
-            return unclear(talk, pending)
-        settle(talk, pending, "yes")
+    agreed = heard.intent == "affirm" or (heard.intent in talk.flow.intents and begins_with_yes(heard.text))
+    if (agreed and heard.sure) or heard.intent == "deny":
+        settle(talk, pending, "yes" if agreed else "no")
         return True
-    if heard.intent == "deny":
-        settle(talk, pending, "no")
-        return True
-    return unclear(talk, pending)
+    return not heard.out_of_scope and unclear(talk, pending)
 
 
 def settle(talk: Talk, pending: Pending, answer: str) -> None:
@@ -277,7 +297,7 @@ def correct(talk: Talk, heard: Heard, *, last: bool = False) -> bool:
         run(talk)
         return True
     meant = named(talk, heard)
-    values = new_values(talk, heard, filled=True) or other_option(talk, heard, meant or filled(talk))
+    values = better_values(talk, heard)
     if not values:
         candidates = meant or filled(talk)
         if not candidates:
@@ -286,6 +306,7 @@ def correct(talk: Talk, heard: Heard, *, last: bool = False) -> bool:
             ask_what_to_change(talk, candidates)
             return True
         values = {candidates[-1]: None}
+        talk.update(heard=heard.text[:MAX_TEXT_KEPT])  # it may still name one of the answers to be suggested
     change(talk, values)
     fill(talk, new_values(talk, heard, filled=False) if all(values.values()) else {})
     talk.say("corrected")
@@ -293,10 +314,16 @@ def correct(talk: Talk, heard: Heard, *, last: bool = False) -> bool:
     return True
 
 
+def better_values(talk: Talk, heard: Heard) -> dict[str, str | None]:
+    """What the sentence has instead of what was given before."""
+    return new_values(talk, heard, filled=True) or other_option(talk, heard, named(talk, heard) or filled(talk))
+
+
 def other_option(talk: Talk, heard: Heard, names: list[str]) -> dict[str, str | None]:
     """Another of the answers that were suggested: `no, the second one`."""
     for name in reversed(names):
-        option = picked_option(talk.slots[name], heard, talk.frame.offered.get(name, ()))
+        offered, others = talk.frame.offered.get(name, ()), talk.frame.others.get(name, ())
+        option = picked_option(talk.slots[name], heard, offered, others)
         if option is not None and option.value != talk.frame.slots[name]:
             return {name: option.value}
     return {}

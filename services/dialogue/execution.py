@@ -21,6 +21,7 @@ from services.dialogue.flow_files import (
     SetStep,
     Slot,
     SlotList,
+    SlotOption,
     Step,
     picked,
 )
@@ -184,49 +185,52 @@ class Run:
         return Signal.WAIT
 
     def ask(self, name: str, slot: Slot) -> Signal:
-        """Ask for a slot, unless what the customer said at first already picks one of its options."""
+        """Ask for a slot, unless what the customer said at first already names one of its options."""
         frame = self.talk.frame
-        options = self.options(name, slot)
-        if frame.heard and options and slot.text is None:
+        options, others = self.options(name, slot)
+        known = (*options, *others)
+        if frame.heard and known and slot.text is None:
             self.talk.update(heard="")
-            index = best_match(frame.heard, [(*option.titles.values(), *option.words) for option in options])
+            index = best_match(frame.heard, [(*option.titles.values(), *option.words) for option in known])
             if index is not None:
-                self.talk.update(slots={**frame.slots, name: options[index].value})
+                self.talk.update(slots={**frame.slots, name: known[index].value})
                 self.talk.note(f"{frame.flow}: {name} picked from what was said")
                 return Signal.AGAIN
         reply = slot.retry if self.talk.retrying and slot.retry is not None else slot.ask
         self.talk.say(reply, self.scope, options=options)
-        self.talk.update(offered={**frame.offered, name: options})
+        self.talk.update(offered={**frame.offered, name: options}, others={**frame.others, name: others})
         self.talk.pending = Pending(kind="slot", name=name)
         self.talk.note(f"{frame.flow}: asks for {name}")
         return Signal.WAIT
 
-    def options(self, name: str, slot: Slot) -> tuple[Option, ...]:
-        """The answers that a slot suggests, without the one that was just said to be wrong."""
+    def options(self, name: str, slot: Slot) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+        """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
         wrong = self.talk.frame.excluded.get(name)
+        found: list[tuple[Option, bool]] = []
         if isinstance(slot.options, SlotList):
-            found = [self.listed(name, item, slot.options) for item in self.listed_items(slot.options)]
+            items = resolve(self.scope, slot.options.of)
+            for item in items if isinstance(items, list) else []:
+                where = slot.options.where
+                suggested = where is None or where.holds({**self.scope, "item": item})
+                found.append((self.listed(name, item, slot.options), suggested))
         else:
-            language = self.talk.language or self.talk.assistant.default_language
-            found = [
-                Option(
-                    id=f"value:{name}:{index}",
-                    titles=dict(option.title),
-                    value=option.value or option.title.get(language, next(iter(option.title.values()))),
-                    words=tuple(option.words),
-                )
-                for index, option in enumerate(slot.options or ())
-            ]
-        return tuple(option for option in found if option.value and option.value != wrong)[:MAX_OPTIONS]
+            for index, option in enumerate(slot.options or ()):
+                found.append((self.fixed(name, index, option), True))
+        usable = [(option, suggested) for option, suggested in found if option.value and option.value != wrong]
+        return (
+            tuple(option for option, suggested in usable if suggested)[:MAX_OPTIONS],
+            tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
+        )
 
-    def listed_items(self, listing: SlotList) -> list[JsonValue]:
-        """The items of a look-up's list that are suggested."""
-        items = resolve(self.scope, listing.of)
-        return [
-            item
-            for item in (items if isinstance(items, list) else [])
-            if listing.where is None or listing.where.holds({**self.scope, "item": item})
-        ]
+    def fixed(self, name: str, index: int, option: SlotOption) -> Option:
+        """An answer that the file suggests; its title is its value where it states none."""
+        language = self.talk.language or self.talk.assistant.default_language
+        return Option(
+            id=f"value:{name}:{index}",
+            titles=dict(option.title),
+            value=option.value or option.title.get(language, next(iter(option.title.values()))),
+            words=tuple(option.words),
+        )
 
     def listed(self, name: str, item: JsonValue, listing: SlotList) -> Option:
         """One item as an option."""

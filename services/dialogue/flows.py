@@ -19,7 +19,7 @@ from services.dialogue.decision import (
 )
 from services.dialogue.execution import run
 from services.dialogue.hearing import Heard, hear, typed_option
-from services.dialogue.language import asks_to_repeat, heard_language
+from services.dialogue.language import asks_to_repeat, gives_up, heard_language
 from services.dialogue.outcomes import action_finished, looked_up, lookup_failed
 from services.dialogue.references import ASK_HUMAN
 from services.dialogue.routing import begin, intent_option, route
@@ -142,6 +142,9 @@ def take(talk: Talk, heard: Heard) -> None:
         talk.note("repeats the question")
         run(talk)
         return
+    if talk.frames and elsewhere and heard.intent not in talk.flow.intents and gives_up(heard.text):
+        talk.pop("given up for something else")
+        pending = None
     misses = talk.misses
     if pending is not None and answer(talk, heard, pending, offered):
         talk.misses = 0 if talk.misses == misses else talk.misses

@@ -11,8 +11,8 @@ from shared.contracts.understanding import Understanding
 
 __all__ = ["SURE", "Heard", "hear", "typed_option"]
 
-SURE = 0.7
-"""From this probability on, an intent interrupts a question that any sentence could answer."""
+SURE = 0.8
+"""From this probability on, an intent interrupts a question, and a yes is a yes."""
 
 CANDIDATE = 0.05
 """Below this, an intent is not worth asking about."""

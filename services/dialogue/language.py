@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 
 __all__ = [
     "asks_to_repeat",
+    "begins_with_yes",
     "best_match",
+    "gives_up",
     "has_contrast",
     "heard_language",
     "is_question",
@@ -41,6 +43,11 @@ CONTRAST = re.compile(
     r"但|不过|可是|只是|除了|改成|换成|改为|改一下|\b(but|except|however|instead|although|change|different)\b",
     re.IGNORECASE,
 )
+YES_FIRST = re.compile(
+    r"\s*(对|是|好|可以|行|嗯|确认|确定|没错|没问题|(yes|yeah|yep|ok|okay|sure|right|correct|please|confirm(ed)?)\b)",
+    re.IGNORECASE,
+)
+GIVES_UP = re.compile(r"\s*(算了|不弄了|不办了|(never ?mind|forget (it|that)|leave it)\b)", re.IGNORECASE)
 REFERENCE = re.compile(
     r"它|[这那](一?单|笔|个?订单)|该订单|[刚][才刚][那这的]|上面[那这的]"
     r"|\b(it|(this|that) (one|order)|the same( one| order)?)\b",
@@ -93,6 +100,16 @@ def is_question(text: str) -> bool:
 def has_contrast(text: str) -> bool:
     """Whether a `yes` goes on with a `but`."""
     return CONTRAST.search(text) is not None
+
+
+def begins_with_yes(text: str) -> bool:
+    """Whether a request that is said again begins with a yes: 对，取消吧."""
+    return YES_FIRST.match(text) is not None
+
+
+def gives_up(text: str) -> bool:
+    """Whether something is asked for instead of what is under way: 算了，帮我查物流."""
+    return GIVES_UP.match(text) is not None
 
 
 def refers_back(text: str) -> bool:

@@ -28,7 +28,7 @@ from services.dialogue.sources import Document, did_you_mean
 from services.dialogue.state import MAX_LOOKUPS
 from shared.assistants import OUT_OF_SCOPE, AssistantManifest
 
-__all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "check_references"]
+__all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "check_references"]
 
 ASK_HUMAN = "ask_human"
 

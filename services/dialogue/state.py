@@ -1,6 +1,7 @@
 """What a conversation remembers between two events: small, bounded, and the same after a trip through JSON."""
 
 import hashlib
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -26,6 +27,7 @@ MAX_OPTIONS = 10
 MAX_LOOKUPS = 8
 MAX_TEXT_KEPT = 500
 MAX_ID = 128
+PLAIN = re.compile(r"[\w.:-]+")
 
 
 class Value(BaseModel):
@@ -45,9 +47,11 @@ class Option(Value):
 
 
 def value_id(slot: str, value: str) -> str:
-    """The id of the quick reply that gives a slot a value."""
+    """The id of the quick reply that gives a slot a value; short and without spaces, whatever the value is."""
     known = f"value:{slot}:{value}"
-    return known if len(known) <= MAX_ID else f"value:{slot}:{hashlib.sha256(value.encode()).hexdigest()[:32]}"
+    if len(known) <= MAX_ID and PLAIN.fullmatch(known):
+        return known
+    return f"value:{slot}:{hashlib.sha256(value.encode()).hexdigest()[:32]}"
 
 
 class Found(Value):
@@ -71,7 +75,8 @@ class Pending(Value):
 
 
 class Frame(Value):
-    """One flow under way. Slots are what the customer gave; `memo` is what was already said, confirmed and done.
+    """One flow under way. Slots are what the customer gave; `memo` is what was already said, confirmed and done;
+    `offered` are the answers that were suggested for a slot, `others` what can be named although it was not.
 
     A flow is run from its top after every event and passes over what its memo holds, so what depends on a corrected
     slot is asked, looked up and said again, and nothing else is.
@@ -83,6 +88,7 @@ class Frame(Value):
     memo: dict[str, str] = Field(default_factory=dict)
     lookups: dict[str, Found] = Field(default_factory=dict)
     offered: dict[str, tuple[Option, ...]] = Field(default_factory=dict)
+    others: dict[str, tuple[Option, ...]] = Field(default_factory=dict)
     excluded: dict[str, str] = Field(default_factory=dict)
     attempts: dict[str, int] = Field(default_factory=dict)
     failures: int = 0

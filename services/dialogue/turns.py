@@ -57,7 +57,7 @@ __all__ = ["Turns"]
 
 log = structlog.get_logger(__name__)
 
-MAX_LOOKUPS = 6
+MAX_LOOKUPS = 20
 MAX_STALE = 20
 RECOVER_SECONDS = 1.0
 RECOVER_BATCH = 50
@@ -295,7 +295,8 @@ class Turns:
         replies: list[Say] = []
         actions: list[ActionCall] = []
         handoff: HandoffCall | None = None
-        for _ in range(MAX_LOOKUPS):
+        lookups = 0
+        while True:
             with _stage("decide", stages):
                 decision = decide(self._assistant, state, event)
             state = decision.state
@@ -305,10 +306,14 @@ class Turns:
             handoff = decision.handoff or handoff
             if decision.lookup is None:
                 break
+            lookups += 1
             with _stage("lookup", stages):
-                event = await self._look_up(conversation, decision.lookup)
-        else:
-            raise RuntimeError(f"more than {MAX_LOOKUPS} look-ups in one turn: {steps}")
+                # A flow that never has enough is told that there is no more, so that every turn comes to an end.
+                event = (
+                    await self._look_up(conversation, decision.lookup)
+                    if lookups <= MAX_LOOKUPS
+                    else LookupFailed(name=decision.lookup.name, reason="too-many")
+                )
         return decision.model_copy(
             update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
         ), steps

@@ -56,8 +56,7 @@ def test_a_service_is_told_where_everything_is(tmp_path: Path) -> None:
     assert told["ZHIYIN_PORT"] == "9000"
     assert told["ZHIYIN_REGISTRY"] == "consul"
     assert told["ZHIYIN_REDIS_URL"] == "redis://127.0.0.1:9005/0"
-    assert told["ZHIYIN_ASSISTANTS_DIR"] == str(PROJECT / "assistants")
-    assert told["ZHIYIN_ASSISTANT"] == "shop"
+    assert told["ZHIYIN_ASSISTANT"] == str(PROJECT / "assistants" / "shop")
     assert told["ZHIYIN_MODELS"] == '["shop"]'
     assert told["ZHIYIN_LOG_LEVEL"] == "debug", "what the person set reaches the services"
     assert json.loads(told["ZHIYIN_STATIC_SERVICES"]) == {

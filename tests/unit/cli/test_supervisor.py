@@ -14,7 +14,7 @@ import pytest
 
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
-from cli.process import Condition, NeverReady, Process, Program, describe_end, tail_of, wait_until
+from cli.process import Condition, NeverReady, Process, Program, describe_end, open_log, tail_of, wait_until
 from cli.supervisor import Happening, RestartPolicy, Supervisor
 
 FAST = RestartPolicy(first_seconds=0.01, longest_seconds=0.02, most_failures=3)
@@ -246,6 +246,15 @@ def test_tail_of_a_long_log(tmp_path: Path) -> None:
     log.write_text("\n".join(f"line {number}\n" for number in range(20_000)))
     assert tail_of(log, 2) == ["line 19998", "line 19999"]
     assert tail_of(tmp_path / "none", 2) == []
+
+
+def test_a_log_that_has_grown_too_long_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.process.LOG_BYTES", 10)
+    for text in (b"one", b"two, and more than ten bytes", b"three"):
+        with open_log(tmp_path / "logs" / "a.log") as log:
+            log.write(text)
+    assert (tmp_path / "logs" / "a.log").read_text() == "three"
+    assert (tmp_path / "logs" / "a.log.1").read_text() == "onetwo, and more than ten bytes"
 
 
 def test_the_pause_doubles_up_to_its_cap() -> None:

@@ -40,7 +40,7 @@ def understanding(
         intent=IntentScore(name=intent, confidence=confidence),
         ranking=(IntentScore(name=intent, confidence=confidence), *rest),
         entities=tuple(sorted(entities, key=lambda found: found.start)),
-        sentiment=Sentiment(label=mood, confidence=0.9),  # type: ignore[arg-type]
+        sentiment=Sentiment(label=mood, confidence=0.9),
         out_of_scope=OutOfScope(detected=intent == "out_of_scope", score=float(intent == "out_of_scope")),
         model=ModelRef(name="table", version="1"),
     )
@@ -49,7 +49,7 @@ def understanding(
 def entity(text: str, name: str, start: int, end: int, source: str) -> Entity:
     """An entity whose normal form is what was written."""
     written = text[start:end]
-    return Entity(name=name, value=written, text=written, start=start, end=end, confidence=1.0, source=source)  # type: ignore[arg-type]
+    return Entity(name=name, value=written, text=written, start=start, end=end, confidence=1.0, source=source)
 
 
 def read_table(path: Path) -> Mapping[str, Understanding]:

@@ -1,0 +1,180 @@
+"""`zhiyin test`: conversations of an assistant with a scripted model and the real business on a database of its own."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import conversation_tests
+from cli.conversation_tests import DemoShops, hold_conversations
+from cli.errors import CommandError
+from cli.home import Home
+from cli.settings import PROJECT
+from shared.contracts.actions import ActionRequest
+from shared.contracts.understanding import Entity, IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
+
+SHOP = PROJECT / "assistants" / "shop"
+ORDER = "20261103001"
+
+
+def understand(text: str) -> Understanding:
+    """Takes every text for a question about a parcel."""
+    intent = IntentScore(name="track_order", confidence=0.99)
+    start = text.find(ORDER)
+    entity = Entity(
+        name="order_number", value=ORDER, text=ORDER, start=start, end=start + 11, confidence=1.0, source="pattern"
+    )
+    return Understanding(
+        text=text,
+        language="zh",
+        intent=intent,
+        ranking=(intent,),
+        entities=(entity,) if start >= 0 else (),
+        sentiment=Sentiment(label="neutral", confidence=1.0),
+        out_of_scope=OutOfScope(detected=False, score=0.0),
+        model=ModelRef(name="shop", version="scripted"),
+    )
+
+
+def request(name: str, **arguments: Any) -> ActionRequest:
+    return ActionRequest(
+        id="action-1",
+        tenant="default",
+        name=name,
+        customer="C1001",
+        conversation_id="c1",
+        arguments=arguments,
+        requested_at=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+def shops() -> Iterator[DemoShops]:
+    with DemoShops(SHOP) as shops:
+        yield shops
+
+
+def test_every_conversation_gets_a_shop_in_which_nothing_has_happened(shops: DemoShops) -> None:
+    for _ in range(2):
+        shop = shops.open("C1001")
+        assert shop.lookup("order", {"order_number": "20261103003"}).data["status"] == "delivered"
+        assert shop.perform(request("refund", order_number="20261103003", reason="too small")).status == "succeeded"
+        assert shop.lookup("order", {"order_number": "20261103003"}).data["status"] == "refunded"
+
+
+def test_a_person_decides(shops: DemoShops) -> None:
+    asked = request("refund", order_number="20261103004", reason="broken")
+    for approved, status in ((True, "succeeded"), (False, "rejected")):
+        shop = shops.open("C1001")
+        assert shop.perform(asked).status == "awaiting_approval"
+        assert shop.review(asked, approved=approved).status == status
+
+
+def test_another_customers_order_is_not_found(shops: DemoShops) -> None:
+    assert not shops.open("C1002").lookup("order", {"order_number": ORDER}).found
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Path:
+    """The demo without its tests."""
+    folder = tmp_path / "assistants" / "shop"
+    shutil.copytree(SHOP, folder)
+    shutil.rmtree(folder / "tests")
+    (folder / "tests").mkdir()
+    return folder
+
+
+def write(assistant: Path, text: str) -> None:
+    (assistant / "tests" / "some.yml").write_text(text, encoding="utf-8")
+
+
+GOOD = f"""
+- conversation: a parcel
+  turns:
+    - user: 订单 {ORDER} 到哪了
+      intent: track_order
+      contains: [上海]
+"""
+BAD = f"""
+- conversation: a wrong parcel
+  turns:
+    - user: 订单 {ORDER} 到哪了
+      contains: [火星]
+"""
+
+
+def test_conversations_that_go_as_they_should_and_one_that_does_not(assistant: Path) -> None:
+    write(assistant, GOOD + BAD)
+    good, bad = hold_conversations(assistant, understand)
+    assert good.passed
+    assert good.transcript[0] == f"> 订单 {ORDER} 到哪了"
+    assert not bad.passed
+    assert "should say '火星'" in bad.failures[0]
+    assert "some.yml" in bad.failures[0]
+
+
+class ScriptedModel:
+    """Stands in for a trained model."""
+
+    @classmethod
+    def load(cls, _folder: Path) -> "ScriptedModel":
+        return cls()
+
+    def understand(self, texts: list[str]) -> list[Understanding]:
+        return [understand(text) for text in texts]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(conversation_tests, "Model", ScriptedModel)
+    monkeypatch.setattr(conversation_tests, "production_model", lambda *_: tmp_path)
+    return Home(tmp_path)
+
+
+def test_command_that_passes(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    write(assistant, GOOD)
+    conversation_tests.hold_tests(assistant, home, as_json=False)
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "1 conversations went as they should" in written.err
+
+
+def test_command_that_fails(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    write(assistant, GOOD + BAD)
+    with pytest.raises(CommandError, match=r"^1 of 2 conversations went wrong\.$"):
+        conversation_tests.hold_tests(assistant, home, as_json=False)
+    written = capsys.readouterr().out
+    assert "a wrong parcel" in written
+    assert "a parcel" not in written.replace("a wrong parcel", "")
+
+
+def test_json(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    write(assistant, GOOD)
+    conversation_tests.hold_tests(assistant, home, as_json=True)
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["conversation"] == "a parcel"
+    assert document["passed"] is True
+    assert len(document["transcript"]) >= 2
+
+
+def test_no_conversations(assistant: Path, home: Home) -> None:
+    with pytest.raises(CommandError, match="There are no conversations in"):
+        conversation_tests.hold_tests(assistant, home, as_json=False)
+
+
+def test_what_business_refuses_is_a_failure_of_the_conversation(
+    assistant: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared.errors import NotFound
+
+    def refuse(*_: object) -> None:
+        raise NotFound("there is no such look-up")
+
+    monkeypatch.setattr(conversation_tests.DemoShop, "lookup", refuse)
+    write(assistant, GOOD)
+    (result,) = hold_conversations(assistant, understand)
+    assert result.failures[0].endswith("business says: there is no such look-up")
