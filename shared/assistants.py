@@ -330,9 +330,7 @@ def _utterances(file: _File, manifest: AssistantManifest) -> Iterator[tuple[Utte
                 yield Utterance(text, language, sentiment=label), line
         return
     if set(top) != {"intent", "utterances"}:
-        raise file.fail(
-            "expected the keys `intent` and `utterances` (or `sentiment` alone)", cast("yaml.Node", file.root)
-        )
+        raise file.fail("expected the keys `intent` and `utterances`, or `sentiment`", cast("yaml.Node", file.root))
     intent = file.scalar(top["intent"], "intent")
     if intent != file.path.stem or not INTENT_NAME.fullmatch(intent):
         raise file.fail(f"intent {intent!r} should be named as its file, {file.path.stem!r}", top["intent"])

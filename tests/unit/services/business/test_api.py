@@ -204,8 +204,8 @@ async def test_the_result_of_what_was_given_up_says_so(calls: Calls, agent: str,
 async def test_every_route_wants_a_token_with_the_right(
     untouched: Calls, tokens: TokenFactory, method: str, path: str
 ) -> None:
-    everything = {"roles": {"agent", "operator", "admin"}, "scopes": {"business:lookup"}}
-    body = {"decision": "approve"} if "approvals" in path else {"customer": None, "arguments": {}}
+    everything: dict[str, Any] = {"roles": {"agent", "operator", "admin"}, "scopes": {"business:lookup"}}
+    body: dict[str, Any] = {"decision": "approve"} if "approvals" in path else {"customer": None, "arguments": {}}
 
     async def status(token: str | None) -> int:
         return (await untouched.send(method, path, json=body if method == "POST" else None, token=token)).status
