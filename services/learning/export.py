@@ -53,6 +53,7 @@ def export_model(model: Understander, tokenizer: Tokenizer, folder: Path, *, pre
     save_file(
         {name: weights.contiguous() for name, weights in model.state_dict().items()}, folder / "weights.safetensors"
     )
+    (folder / "weights.safetensors").chmod(0o644)  # the library lets only the owner read it
     _write_onnx(_Plain(model).eval(), folder / "model.onnx")
     difference = _difference(model, OnnxModel(folder, prefix=prefix, max_tokens=max_tokens))
     if not difference <= TOLERANCE:
