@@ -38,8 +38,8 @@ Made {manifest.created_at:%Y-%m-%d %H:%M} UTC.
 ## Made of
 
 - Encoder: {encoder.name} ({encoder.source}, SHA-256 `{encoder.digest}`),
-  {encoder.layers} layers and {encoder.vocabulary:,} vocabulary pieces; the lowest {settings.frozen_layers} layers and the
-  pieces' vectors were not trained.
+  {encoder.layers} layers and {encoder.vocabulary:,} vocabulary pieces; the lowest {settings.frozen_layers}
+  layers and the pieces' vectors were not trained.
 - Data: {record.training_utterances} utterances for training and {record.validation_utterances} for validation,
   data hash `{manifest.data_hash}`.
 - Training: {len(record.history)} of at most {settings.epochs} epochs, learning rate {settings.learning_rate:g},
