@@ -158,6 +158,8 @@ class Stack:
                 *("--host", self.host),
                 *("--port", str(port)),
                 "--no-access-log",
+                # Longer than clients keep idle connections, so that none is closed just when it is used again.
+                *("--timeout-keep-alive", "75"),
                 # Whom to believe about a client's address is a setting of the services, not of the server.
                 "--no-proxy-headers",
                 # A client that follows a conversation live never hangs up by itself.
