@@ -12,6 +12,9 @@ from shared.tokens import ALGORITHM, SIGNATURES
 
 __all__ = ["TokenFactory"]
 
+LIFETIME_SECONDS = 86_400.0
+"""A token that is made when tests are collected must still be good when the last of them runs."""
+
 
 class TokenFactory:
     """A signing key of its own, its public half, and tokens of any claims."""
@@ -38,7 +41,7 @@ class TokenFactory:
         roles: Collection[str] = ("customer",),
         scopes: Collection[str] = (),
         customer: str | None = None,
-        lifetime: float = 900,
+        lifetime: float = LIFETIME_SECONDS,
         **claims: Any,
     ) -> str:
         """A signed token; `claims` replace or (with None) remove what the other arguments say."""
