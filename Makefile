@@ -46,7 +46,7 @@ check: $(VENV)/.dev ## Lint, formatting and types
 
 .PHONY: bench-turn
 bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients
-	@$(BIN)/python bench/turn.py
+	@$(BIN)/python -m bench.turn
 
 .PHONY: lock
 lock: ## Write requirements.lock anew from the newest versions that pyproject.toml allows
