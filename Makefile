@@ -35,7 +35,6 @@ test: ## Check, train the demo model, run every test with coverage
 	@$(MAKE) check
 	@$(BIN)/zhiyin tools --require
 	@$(BIN)/zhiyin train $(ASSISTANT)
-	@$(BIN)/zhiyin test $(ASSISTANT)
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
 
 .PHONY: check
