@@ -19,6 +19,8 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 CONSTRAINTS := -c requirements.lock
 SETUP_MEGABYTES := 4000
+# Files of tests that run side by side.
+TEST_PROCESSES ?= 2
 comma := ,
 
 .PHONY: help
@@ -35,7 +37,8 @@ test: ## Check, train the demo model, run every test with coverage
 	@$(MAKE) check
 	@$(BIN)/zhiyin tools --require
 	@$(BIN)/zhiyin train $(ASSISTANT)
-	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
+		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, formatting and types

@@ -60,7 +60,10 @@ def without(claim: str) -> str:
     return FACTORY.issue(**claims)
 
 
-CLAIMS = {"iss": "zhiyin", "aud": "zhiyin", "sub": "7", "tenant": "default", "exp": int(time.time()) + 900}
+DAY = 86_400
+"""Tokens are made at collection, and the tests may run long after it."""
+
+CLAIMS = {"iss": "zhiyin", "aud": "zhiyin", "sub": "7", "tenant": "default", "exp": int(time.time()) + DAY}
 HEADER = {"alg": "EdDSA", "kid": FACTORY.kid}
 
 
@@ -77,8 +80,8 @@ HEADER = {"alg": "EdDSA", "kid": FACTORY.kid}
         FACTORY.issue(aud="somebody else"),
         FACTORY.issue(exp=int(time.time()) - 60),
         FACTORY.issue(exp="soon"),
-        FACTORY.issue(nbf=int(time.time()) + 600),
-        FACTORY.issue(iat=int(time.time()) + 600),
+        FACTORY.issue(nbf=int(time.time()) + DAY),
+        FACTORY.issue(iat=int(time.time()) + DAY),
         *(without(claim) for claim in ("iss", "aud", "sub", "tenant", "exp")),
         FACTORY.issue(sub=7),
         FACTORY.issue(tenant=["default"]),  # type: ignore[arg-type]
