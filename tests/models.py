@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -21,7 +21,10 @@ from services.intent.model import Model
 from services.intent.tokenizer import Encoded
 from shared.contracts.understanding import Understanding
 
-__all__ = ["INTENTS", "SENTIMENTS", "TAGS", "GatedModel", "write_model"]
+if TYPE_CHECKING:
+    from shared.understander import Understander
+
+__all__ = ["INTENTS", "SENTIMENTS", "TAGS", "GatedModel", "random_network", "write_exported_model", "write_model"]
 
 INTENTS = ("track_order", "refund", "greet", "out_of_scope")
 TAGS = ("O", "B-address", "I-address", "B-company", "I-company")
@@ -48,6 +51,8 @@ VOTES: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "query", ":")
 STRENGTH = 40.0
+PREFIX = "query: "
+MAX_TOKENS = 32
 
 
 class GatedModel(Model):
@@ -80,33 +85,73 @@ def write_model(
     """Writes `models/<name>/<version>` below `home`; `changes` replace entries of the manifest."""
     folder = home / "models" / name / version
     folder.mkdir(parents=True)
-    words = [word for votes in VOTES.values() for group in votes.values() for word in group]
-    vocabulary = {word: number for number, word in enumerate(dict.fromkeys((*SPECIAL, *words)))}
+    vocabulary = _vocabulary()
     (folder / "model.onnx").write_bytes(_network(vocabulary))
     (folder / "tokenizer.json").write_text(_tokenizer(vocabulary).to_str(), encoding="utf-8")
+    _describe(folder, {"weights.safetensors": "0" * 64}, changes)
+    if production:
+        (folder.parent / "production").write_text(f"{version}\n", encoding="utf-8")
+    return folder
+
+
+def write_exported_model(folder: Path) -> Path:
+    """Writes the random network as training exports a model; what it says means nothing."""
+    from services.learning.export import export_model
+
+    folder.mkdir(parents=True)
+    export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
+    _describe(folder, {}, {})
+    return folder
+
+
+def random_network() -> "Understander":
+    """A little BERT with heads for the labels here; the same one each time."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from shared.understander import Understander
+
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=len(_vocabulary()),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    return Understander(
+        BertModel(config), intents=len(INTENTS), tags=len(TAGS), sentiments=len(SENTIMENTS), dropout=0.1
+    )
+
+
+def _describe(folder: Path, digests: Mapping[str, str], changes: Mapping[str, Any]) -> None:
     files = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     manifest = {
         "format": 1,
-        "name": name,
-        "version": version,
+        "name": folder.parent.name,
+        "version": folder.name,
         "created_at": "2026-11-22T15:12:00Z",
         "languages": ["zh", "en"],
-        "encoder": {"name": "votes", "layers": 1, "vocabulary": len(vocabulary)},
-        "max_tokens": 32,
-        "prefix": "query: ",
+        "encoder": {"name": "tiny", "layers": 1, "vocabulary": len(_vocabulary())},
+        "max_tokens": MAX_TOKENS,
+        "prefix": PREFIX,
         "intents": INTENTS,
         "tags": TAGS,
         "sentiments": SENTIMENTS,
         "temperature": 1.0,
         "out_of_scope": {"threshold": 0.5},
-        "files": files | {"weights.safetensors": "0" * 64},
+        "files": {**digests, **files},
         "data_hash": "none",
         "metrics": {"accuracy": 1.0},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest | changes), encoding="utf-8")
-    if production:
-        (folder.parent / "production").write_text(f"{version}\n", encoding="utf-8")
-    return folder
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}), encoding="utf-8")
+
+
+def _vocabulary() -> dict[str, int]:
+    words = [word for votes in VOTES.values() for group in votes.values() for word in group]
+    return {word: number for number, word in enumerate(dict.fromkeys((*SPECIAL, *words)))}
 
 
 def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:

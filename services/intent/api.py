@@ -87,6 +87,8 @@ class ModelInfo(BaseModel):
     languages: tuple[str, ...]
     intents: tuple[str, ...]
     metrics: dict[str, Any]
+    backend: str
+    device: str
     precision: str
     loaded_at: datetime
 
@@ -140,6 +142,8 @@ async def list_models(models: Models) -> ModelList:
                 languages=each.manifest.languages,
                 intents=each.manifest.intents,
                 metrics=dict(each.manifest.metrics),
+                backend=each.backend,
+                device=each.device,
                 precision=each.precision,
                 loaded_at=each.loaded_at,
             )

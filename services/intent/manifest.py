@@ -12,9 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from shared.errors import ConfigurationError
 
-__all__ = ["MANIFEST", "MODEL", "OUT_OF_SCOPE", "TOKENIZER", "Manifest", "ModelRejected", "ModelSource", "read_source"]
+__all__ = [
+    "MODEL",
+    "OUT_OF_SCOPE",
+    "TOKENIZER",
+    "WEIGHTS",
+    "Manifest",
+    "ModelRejected",
+    "ModelSource",
+    "read_source",
+]
 
-MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
+MANIFEST, MODEL, TOKENIZER, WEIGHTS = "manifest.json", "model.onnx", "tokenizer.json", "weights.safetensors"
 OUT_OF_SCOPE = "out_of_scope"
 OUTSIDE = "O"
 
@@ -99,15 +108,27 @@ class ModelSource:
     manifest: Manifest
     digest: str
 
+    def file(self, name: str) -> Path:
+        """The path of a file of the folder.
+
+        Raises:
+            ModelRejected: it is not there, or the manifest has no digest that it was verified by.
+        """
+        if name not in self.manifest.files:
+            raise ModelRejected(f"{self.folder / MANIFEST} has no digest of {name}")
+        if not (path := self.folder / name).is_file():
+            raise ModelRejected(f"{path} is missing")
+        return path
+
 
 def read_source(folder: Path) -> ModelSource:
     """Reads the manifest of a model folder and verifies every file that it lists and that is there.
 
-    The weights that training can go on from need not be there. The digest is that of the manifest, which itself
+    Which of them have to be there depends on the back end. The digest is that of the manifest, which itself
     names the digests of all files. Versions are never written over, so what was verified is what is loaded.
 
     Raises:
-        ModelRejected: a file is missing, cannot be read or differs from its digest.
+        ModelRejected: a file cannot be read or differs from its digest.
     """
     raw = _read(folder, MANIFEST, Path.read_bytes)
     try:
@@ -118,8 +139,7 @@ def read_source(folder: Path) -> ModelSource:
     except ValueError as error:
         raise ModelRejected(f"{folder / MANIFEST} is not JSON: {error}") from error
     for name, digest in manifest.files.items():
-        needed = name in (MODEL, TOKENIZER)
-        if (needed or (folder / name).exists()) and _read(folder, name, _digest) != digest:
+        if (folder / name).exists() and _read(folder, name, _digest) != digest:
             raise ModelRejected(f"{folder / name} is not the file that the manifest describes: its SHA-256 differs")
     return ModelSource(folder, manifest, hashlib.sha256(raw).hexdigest())
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = ["ModelMetrics"]
+__all__ = ["ModelMetrics", "announce"]
 
 LABELS = ("model", "version")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -14,7 +14,15 @@ COMPUTED = Histogram("zhiyin_intent_batch_seconds", "Time of one pass over a bat
 SIZE = Histogram("zhiyin_intent_batch_texts", "Texts in a batch", LABELS, buckets=(1, 2, 4, 8, 16, 32, 64))
 TOKENS = Counter("zhiyin_intent_tokens_total", "Tokens computed, of texts or of padding", [*LABELS, "kind"])
 ADMITTED = Gauge("zhiyin_intent_admitted_texts", "Texts taken in and not answered yet", LABELS)
+INFO = Gauge(
+    "zhiyin_intent_model_info", "1 for a model that is served, and how", [*LABELS, "backend", "device", "precision"]
+)
 REFUSED = Counter("zhiyin_intent_refused_total", "Texts not answered, and why", [*LABELS, "reason"])
+
+
+def announce(model: str, version: str, *, backend: str, device: str, precision: str) -> None:
+    """Says what computes a model that is served from now on."""
+    INFO.labels(model, version, backend, device, precision).set(1)
 
 
 class ModelMetrics:

@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from services.intent.backends import Backend, open_engine
 from services.intent.entities import merge_entities
 from services.intent.language import language_of
-from services.intent.manifest import MODEL, OUT_OF_SCOPE, TOKENIZER, Manifest, ModelSource, read_source
+from services.intent.manifest import OUT_OF_SCOPE, TOKENIZER, Manifest, ModelSource, read_source
 from services.intent.patterns import find_patterns
-from services.intent.runtime import Precision, Runtime, available_cores, softmax
+from services.intent.runtime import Precision, Runtime, softmax
 from services.intent.tags import TagDecoder
 from services.intent.tokenizer import Encoded, TextTokenizer
 from shared.contracts.understanding import IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
@@ -38,18 +39,22 @@ Floats = NDArray[np.float32]
 class Model:
     """A loaded and warmed model; its methods may be called from several threads."""
 
-    def __init__(self, source: ModelSource, *, streams: int | None = None, precision: Precision = "auto") -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        *,
+        streams: int | None = None,
+        precision: Precision = "auto",
+        backend: Backend = "auto",
+    ) -> None:
         manifest = source.manifest
         self.manifest: Manifest = manifest
         self.digest = source.digest
         self.loaded_at = datetime.now(UTC)
-        self._tokenizer = TextTokenizer(
-            source.folder / TOKENIZER, prefix=manifest.prefix, max_tokens=manifest.max_tokens
-        )
+        self._tokenizer = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
         self._runtime = Runtime(
-            source.folder / MODEL,
+            open_engine(source, backend, streams=streams),
             manifest,
-            streams=streams or available_cores(),
             precision=precision,
             padding_id=self._tokenizer.padding_id,
             probes=[each.ids for each in self._tokenizer.encode(PROBES)],
@@ -59,13 +64,20 @@ class Model:
         self._ref = ModelRef(name=manifest.name, version=manifest.version)
 
     @classmethod
-    def load(cls, folder: Path, *, streams: int | None = None, precision: Precision = "auto") -> Self:
-        """Loads a model folder; `streams` defaults to the cores that this process may use.
+    def load(
+        cls,
+        folder: Path,
+        *,
+        streams: int | None = None,
+        precision: Precision = "auto",
+        backend: Backend = "auto",
+    ) -> Self:
+        """Loads a model folder; `streams` defaults to what suits the device.
 
         Raises:
             ModelRejected: the folder is not whole, not what its manifest says, or no model of this kind.
         """
-        return cls(read_source(folder), streams=streams, precision=precision)
+        return cls(read_source(folder), streams=streams, precision=precision, backend=backend)
 
     @property
     def streams(self) -> int:
@@ -74,8 +86,18 @@ class Model:
 
     @property
     def precision(self) -> str:
-        """What the model computes in: `bf16` or `f32`."""
+        """What the model computes in: `bf16`, `f16` or `f32`."""
         return self._runtime.precision
+
+    @property
+    def backend(self) -> str:
+        """The library that computes: `openvino` or `torch`."""
+        return self._runtime.backend
+
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda`."""
+        return self._runtime.device
 
     def understand(self, texts: Sequence[str], *, today: date | None = None) -> list[Understanding]:
         """What each text means, in the order given; `today` is what relative dates are seen from."""

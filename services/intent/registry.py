@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from services.intent.manifest import ModelRejected
+from services.intent.metrics import announce
 from services.intent.model import Model
 from services.intent.queue import BatchPolicy, BatchQueue
 from services.intent.settings import Settings
@@ -63,13 +64,23 @@ class ModelRegistry:
                 model=name,
                 version=model.manifest.version,
                 digest=model.digest,
+                backend=model.backend,
+                device=model.device,
                 precision=model.precision,
                 streams=model.streams,
             )
 
     def add(self, served: BatchQueue) -> None:
         """Serves a model under its name."""
-        self._queues[served.model.manifest.name] = served
+        model = served.model
+        self._queues[model.manifest.name] = served
+        announce(
+            model.manifest.name,
+            model.manifest.version,
+            backend=model.backend,
+            device=model.device,
+            precision=model.precision,
+        )
 
     def get(self, name: str) -> BatchQueue:
         """The way to a model.
@@ -103,7 +114,12 @@ class ModelRegistry:
 
 def _load(settings: Settings, name: str) -> Model:
     folder = production_folder(settings.home, name)
-    model = Model.load(folder, streams=settings.inference_streams or None, precision=settings.inference_precision)
+    model = Model.load(
+        folder,
+        streams=settings.inference_streams or None,
+        precision=settings.inference_precision,
+        backend=settings.inference_backend,
+    )
     if model.manifest.name != name:
         raise ModelRejected(f"{folder} holds a model of {model.manifest.name}, not of {name}")
     return model

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.intent.backends import Backend
 from services.intent.model import BATCH_TOKENS
 from services.intent.queue import QUEUE_TEXTS
 from services.intent.runtime import Precision
@@ -21,11 +22,13 @@ ModelName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_-
 class Settings(ServiceSettings):
     """Which models are served, and with how much of the machine.
 
-    `inference_streams` of 0 takes one a core; `inference_precision` of `auto` takes bf16 where it changes no decision.
+    `inference_backend` of `auto` takes PyTorch where it has a CUDA device, else OpenVINO; `inference_streams` of 0
+    takes one a core, or two on a GPU; `inference_precision` of `auto` takes bf16 or f16 where it changes no decision.
     `timezone` is where the customers' "today" is.
     """
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=16)] = ("shop",)
+    inference_backend: Backend = "auto"
     inference_streams: Annotated[int, Field(ge=0, le=256)] = 0
     inference_precision: Precision = "auto"
     batch_tokens: Annotated[int, Field(ge=1)] = BATCH_TOKENS

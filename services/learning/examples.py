@@ -9,11 +9,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from services.learning.model import IGNORED
 from shared.assistants import OUT_OF_SCOPE, SENTIMENTS, AssistantManifest, Span, Utterance
 
-__all__ = ["Batch", "Encoder", "Labels", "batches", "split"]
+__all__ = ["IGNORED", "Batch", "Encoder", "Labels", "batches", "split"]
 
+IGNORED = -100  # the label of what a loss leaves out
 BLOCK = 5  # neighbours in a file resemble each other; whole blocks of them go to validation
 
 

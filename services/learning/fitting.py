@@ -13,12 +13,13 @@ from services.learning.calibration import Calibration, calibrate
 from services.learning.encoders import EncoderFiles
 from services.learning.examples import Encoder, Labels, split
 from services.learning.export import export_model
-from services.learning.model import Understander, load_encoder
+from services.learning.model import load_encoder
 from services.learning.prediction import OnnxModel
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.training import fit
 from services.learning.vocabulary import prune
 from shared.assistants import Assistant, Utterance
+from shared.understander import Understander
 
 __all__ = ["MadeModel", "fit_model"]
 

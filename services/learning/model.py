@@ -1,8 +1,7 @@
-"""The model: one encoder that reads a text once, and three small heads that say what it means."""
+"""The pretrained encoder as training takes it: shortened, with fewer words, and partly frozen."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +11,7 @@ from torch import Tensor, nn
 from services.learning.encoders import EncoderError
 from services.learning.vocabulary import Vocabulary
 
-__all__ = ["IGNORED", "Outputs", "Understander", "load_encoder"]
-
-IGNORED = -100  # the label of what a loss leaves out
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]."""
-
-    intents: Tensor
-    tags: Tensor
-    sentiments: Tensor
-
-
-class Understander(nn.Module):
-    """Intents and sentiment from the mean over the tokens, tags from each token."""
-
-    def __init__(self, encoder: nn.Module, *, intents: int, tags: int, sentiments: int, dropout: float) -> None:
-        super().__init__()
-        self.encoder = encoder
-        width = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
-        self.dropout = nn.Dropout(dropout)
-        self.intent_head = nn.Linear(width, intents)
-        self.tag_head = nn.Linear(width, tags)
-        self.sentiment_head = nn.Linear(width, sentiments)
-
-    @property
-    def layers(self) -> int:
-        """How many layers the encoder has."""
-        return int(self.encoder.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
-        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1.0)
-        dropped = self.dropout(pooled)
-        return Outputs(
-            intents=self.intent_head(dropped),
-            tags=self.tag_head(self.dropout(states)),
-            sentiments=self.sentiment_head(dropped),
-        )
+__all__ = ["load_encoder"]
 
 
 def load_encoder(folder: Path, vocabulary: Vocabulary, *, layers: int, frozen_layers: int) -> nn.Module:
@@ -72,8 +31,6 @@ def load_encoder(folder: Path, vocabulary: Vocabulary, *, layers: int, frozen_la
         encoder: Any = AutoModel.from_pretrained(
             folder, config=config, dtype=torch.float32, attn_implementation="eager", use_safetensors=True
         )
-    if hasattr(encoder, "pooler"):
-        encoder.pooler = None
     words = encoder.get_input_embeddings()
     if len(vocabulary.rows) != words.num_embeddings:
         kept = words.weight.detach()[list(vocabulary.rows)].clone()

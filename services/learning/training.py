@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.learning.examples import Batch, Encoder, batches
-from services.learning.model import IGNORED, Outputs, Understander
+from services.learning.examples import IGNORED, Batch, Encoder, batches
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.variation import Variation
 from shared.assistants import TrainingSettings, Utterance
+from shared.understander import Outputs, Understander
 
 __all__ = ["Fitted", "fit"]
 

@@ -21,7 +21,7 @@ CUSTOMER = TOKENS.headers("guest-1", roles={"customer"})
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[TestClient]:
-    app = create_app(Settings(home=home, inference_streams=2), jwks=TOKENS.fetch)
+    app = create_app(Settings(home=home, inference_streams=2, inference_backend="openvino"), jwks=TOKENS.fetch)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -54,6 +54,14 @@ def test_lists_its_models(client: TestClient) -> None:
     assert model["languages"] == ["zh", "en"]
     assert model["metrics"] == {"accuracy": 1.0}
     assert len(model["digest"]) == 64
+
+
+def test_says_what_computes_a_model(client: TestClient) -> None:
+    [model] = client.get("/v1/models", headers=OPERATOR).json()["models"]
+    assert (model["backend"], model["device"]) == ("openvino", "cpu")
+    labels = {name: model[name] for name in ("version", "backend", "device", "precision")} | {"model": "shop"}
+    series = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+    assert f"zhiyin_intent_model_info{{{series}}} 1.0" in client.get("/metrics").text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.intent.manifest import ModelRejected, read_source
+from services.intent.model import Model
 from tests.models import INTENTS, write_model
 
 
@@ -33,12 +34,26 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
         read_source(folder)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "manifest.json"])
+def test_without_a_manifest_a_folder_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(ModelRejected, match=r"manifest\.json cannot be read: No such file"):
+        read_source(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     folder = write_model(tmp_path)
     (folder / name).unlink()
-    with pytest.raises(ModelRejected, match=f"{name} cannot be read: No such file"):
-        read_source(folder)
+    with pytest.raises(ModelRejected, match=f"{name} is missing"):
+        Model.load(folder, streams=1, backend="openvino")
+
+
+def test_what_the_manifest_has_no_digest_of_is_not_used(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    (folder / "other.onnx").write_bytes(b"not described")
+    with pytest.raises(ModelRejected, match=r"no digest of other\.onnx"):
+        read_source(folder).file("other.onnx")
 
 
 @pytest.mark.parametrize(

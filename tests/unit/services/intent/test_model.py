@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
@@ -87,6 +87,7 @@ def test_nothing_gives_nothing(model: Model) -> None:
     assert model.understand([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=100), max_size=6), st.dates())
 def test_any_texts_are_understood(model: Model, texts: list[str], today: date) -> None:
     answers = model.understand(texts, today=today)
@@ -97,11 +98,13 @@ def test_any_texts_are_understood(model: Model, texts: list[str], today: date) -
         assert all(a.end <= b.start for a, b in zip(each.entities, each.entities[1:], strict=False))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(categories=["Cs"]), min_size=1, max_size=5))
 def test_half_characters_are_understood_as_unreadable(model: Model, text: str) -> None:
     assert one(model, text).text == "\ufffd" * len(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="北京市路号1 elmACMEinc知音司退，。x", max_size=60))
 def test_company_and_address_are_pieces_of_the_text(model: Model, text: str) -> None:
     for entity in one(model, text).entities:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from services.learning.examples import Encoder, Labels, batches, split
-from services.learning.model import IGNORED
+from services.learning.examples import IGNORED, Encoder, Labels, batches, split
 from shared.assistants import Span, Utterance, load_assistant
 from tests.unit.services.learning.conftest import WriteAssistant
 

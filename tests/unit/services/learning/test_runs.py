@@ -108,7 +108,9 @@ def test_weights_and_tokenizer_are_beside_it(finished: tuple[Path, TrainedModel]
     folder = finished[1].path
     weights = load_file(folder / "weights.safetensors")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    assert len(weights["encoder.embeddings.word_embeddings.weight"]) == tokenizer.get_vocab_size()
+    words = weights["encoder.embeddings.word_embeddings.weight"]
+    assert len(words) == tokenizer.get_vocab_size()
+    assert words.dtype == np.float16
     assert tokenizer.truncation is None
     assert tokenizer.padding is None
 

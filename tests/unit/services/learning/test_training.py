@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 
 from services.learning.encoders import EncoderError
 from services.learning.examples import Encoder, Labels, split
-from services.learning.model import Understander, load_encoder
+from services.learning.model import load_encoder
 from services.learning.progress import Progress
 from services.learning.training import Fitted, fit
 from services.learning.vocabulary import prune
 from shared.assistants import Assistant, load_assistant
+from shared.understander import Understander
 from tests.unit.services.learning.conftest import WriteAssistant
 
 
