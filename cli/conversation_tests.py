@@ -26,8 +26,9 @@ from services.intent.model import Model
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
-from shared.database import Database, migrate
+from shared.database import Database
 from shared.errors import Problem
+from shared.migrations import migrate
 
 __all__ = ["DemoShops", "hold_conversations", "hold_tests"]
 

@@ -179,26 +179,19 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command()
 def migrate(service: Annotated[str, typer.Argument(help="login, dialogue, business, …")]) -> None:
-    """Bring a service's database to the newest schema."""
-    from sqlalchemy.exc import DBAPIError
+    """Bring a service's database to the newest schema; it is waited for, and made where it is missing."""
+    import asyncio
 
     from cli.console import err
-    from cli.settings import PROJECT
-    from shared.database import migrate as run
+    from shared.migrations import bring_up, services_with_tables
     from shared.settings import ServiceSettings
 
     _, home = opened()
-    known = sorted(path.parent.parent.name for path in PROJECT.glob("services/*/migrations/env.py"))
+    known = services_with_tables()
     if service not in known:
         raise UsageError(f"There is no service {service!r} with a database; there are {', '.join(known)}.")
     home.prepare()
-    url = ServiceSettings().database(service)
-    try:
-        run(service, url)
-    except DBAPIError as error:
-        raise CommandError(
-            f"The database of {service} cannot be brought to the newest schema: {error.orig}."
-        ) from error
+    asyncio.run(bring_up(service, ServiceSettings(), upgrade=True, say=lambda text: err.print(f"{text} …")))
     err.print(f"The database of {service} has the newest schema.")
 
 

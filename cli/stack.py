@@ -24,7 +24,7 @@ SERVICES = ("login", "intent", "business", "worker", "dialogue")
 
 LOOK_SECONDS = 2.0
 DRAIN_SECONDS = 0.2
-OPEN_STREAMS_SECONDS = 3
+STOP_SECONDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,23 +151,9 @@ class Stack:
         """A service; `name`, `port` and `extra` variables make it another instance of the same one."""
         port = port or self.ports.of(service)
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
-        command = [sys.executable, "-m", "services.business.worker"]
-        if service != "worker":
-            command = [
-                *(sys.executable, "-m", "uvicorn", "--factory", f"services.{service}.app:create_app"),
-                *("--host", self.host),
-                *("--port", str(port)),
-                "--no-access-log",
-                # Longer than clients keep idle connections, so that none is closed just when it is used again.
-                *("--timeout-keep-alive", "75"),
-                # Whom to believe about a client's address is a setting of the services, not of the server.
-                "--no-proxy-headers",
-                # A client that follows a conversation live never hangs up by itself.
-                *("--timeout-graceful-shutdown", str(OPEN_STREAMS_SECONDS)),
-            ]
         return Program(
             name=name or service,
-            command=tuple(command),
+            command=(sys.executable, "-m", "shared.server", service),
             environment={**self.service_environment(service), "ZHIYIN_PORT": str(port), **(extra or {})},
             ready=http_answers(f"http://{host}:{port}/health/ready"),
             ready_seconds=self.ready_seconds,
@@ -194,7 +180,8 @@ class Stack:
         if service == "login":
             told["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
             told["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
-        return {"ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS), **self.environment, **told}
+        haste = {"ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS), "ZHIYIN_STOP_SECONDS": str(STOP_SECONDS)}
+        return {**haste, **self.environment, **told}
 
 
 def http_answers(url: str) -> Condition:

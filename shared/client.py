@@ -5,6 +5,7 @@ Every failure leaves as one of `shared.errors`: no instance, refused or broken c
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,12 @@ DEADLINE_HEADER = "X-Deadline-Seconds"
 
 DEFAULT_DEADLINE_SECONDS = 5.0
 MAX_ATTEMPTS = 3
+MAX_ATTEMPTS_AT_SEVERAL = 8
+"""At an address that stands for several processes each attempt may meet the one that has died."""
+PAUSE_SECONDS = 0.05
 CONNECT_SECONDS = 1.0
+KEEP_SECONDS = 30.0
+"""For so long a connection is kept that nobody uses; servers keep them longer."""
 MAX_ANSWER_BYTES = 8_000_000
 TOKEN_MARGIN_SECONDS = 30.0
 RENEW_AGAIN_SECONDS = 5.0
@@ -55,6 +61,28 @@ class BreakerPolicy:
 
     failures: int = 3
     open_seconds: float = 2.0
+
+
+NEVER = BreakerPolicy(failures=sys.maxsize)
+"""For an address that stands for several processes: one that has died must not lock out the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What is asked of whom; `until` is on the monotonic clock, `retry` says that doing it twice does no harm."""
+
+    service: str
+    method: str
+    path: str
+    json: Any
+    until: float
+    retry: bool
+    headers: dict[str, str]
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.until - time.monotonic())
 
 
 class _Breaker:
@@ -92,12 +120,12 @@ class ServiceClient:
         self._policy = breaker or BreakerPolicy()
         self._breakers: dict[str, _Breaker] = {}
         self._balancer = Balancer()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         """Gives the connections back."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def get(self, service: str, path: str, *, deadline: float = DEFAULT_DEADLINE_SECONDS) -> Any:
         """The JSON that the service answers; tried on another instance when one fails."""
@@ -147,12 +175,24 @@ class ServiceClient:
             Problem: what the service itself answered.
         """
         started = time.monotonic()
+        asked = _Call(
+            service=service,
+            method=method,
+            path=path,
+            json=json,
+            until=started + deadline,
+            retry=retry,
+            headers=dict(headers or {}),
+        )
         outcome = "ok"
         try:
             async with asyncio.timeout(deadline):
-                return await self._attempts(
-                    service, method, path, json, started + deadline, retry, headers or {}, authenticated
-                )
+                if self._tokens is not None and authenticated:
+                    asked.headers["Authorization"] = f"Bearer {await self._tokens()}"
+                request_id = get_contextvars().get("request_id")
+                if request_id:
+                    asked.headers.setdefault(REQUEST_ID_HEADER, str(request_id))
+                return await self._attempts(asked)
         except TimeoutError as error:
             outcome = "deadline"
             raise DeadlineExceeded(f"{service} did not answer within {deadline:.1f} s") from error
@@ -163,82 +203,95 @@ class ServiceClient:
             CALLS.labels(service, outcome).inc()
             SECONDS.labels(service).observe(time.monotonic() - started)
 
-    async def _attempts(
-        self,
-        service: str,
-        method: str,
-        path: str,
-        json: Any,
-        until: float,
-        retry: bool,
-        headers: Mapping[str, str],
-        authenticated: bool,
-    ) -> Any:
+    async def _attempts(self, asked: _Call) -> Any:
         tried: set[str] = set()
-        failure: Unavailable | None = None
-        for _ in range(MAX_ATTEMPTS):
-            instance = await self._choose(service, tried)
+        failure: Problem | None = None
+        broken: Instance | None = None
+        refusals = 0
+        for attempt in range(1, MAX_ATTEMPTS_AT_SEVERAL + 1):
+            instance, others = await self._choose(asked.service, tried)
             if instance is None:
+                instance, broken = broken, None
+            if instance is None or (attempt > MAX_ATTEMPTS and not instance.several):
                 break
+            if attempt > 1 and instance.several:
+                await asyncio.sleep(PAUSE_SECONDS * attempt)
             tried.add(instance.id)
             breaker = self._breaker(instance)
             breaker.admit()
-            sent = dict(headers)
-            if self._tokens is not None and authenticated:
-                sent["Authorization"] = f"Bearer {await self._tokens()}"
-            sent[DEADLINE_HEADER] = f"{max(0.0, until - time.monotonic()):.3f}"
-            request_id = get_contextvars().get("request_id")
-            if request_id:
-                sent.setdefault(REQUEST_ID_HEADER, str(request_id))
+            # One that takes a request and is not heard of again must leave time to ask another.
+            patience = asked.left / 2 if asked.retry and others and attempt < MAX_ATTEMPTS else asked.left
             try:
-                answer = await self._once(instance, method, path, json, sent)
-            except aiohttp.ClientConnectorError as error:
-                # Nothing was sent, so any call may try the next instance.
-                breaker.record(success=False)
-                failure = Unavailable(f"{service} cannot be reached", retry_after=2)
+                async with asyncio.timeout(patience):
+                    answer = await self._once(instance, asked, patience, anew=attempt > 1)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                # Nothing was sent, so any call may try again.
+                failure = Unavailable(f"{asked.service} cannot be reached", retry_after=2)
                 failure.__cause__ = error
-                continue
+                sent = False
+            except TimeoutError as error:
+                failure = DeadlineExceeded(f"{asked.service} did not answer in time")
+                failure.__cause__ = error
+                sent = True
             except (aiohttp.ClientError, OSError) as error:
-                breaker.record(success=False)
-                failure = Unavailable(f"the connection to {service} broke", retry_after=2)
+                failure = Unavailable(f"the connection to {asked.service} broke", retry_after=2)
                 failure.__cause__ = error
-                if not retry:
-                    break
-                continue
+                sent = True
+                if attempt == 1:
+                    # It may have been a connection that was kept from before a restart: nobody else being there, the
+                    # same instance is asked again by a new one.
+                    broken = instance
             except Unavailable as error:
-                breaker.record(success=False)
                 failure = error
-                if not retry:
-                    break
-                continue
+                sent = True
+                refusals += 1
             except asyncio.CancelledError:
-                if time.monotonic() >= until:
+                if not asked.left:
                     breaker.record(success=False)
                 raise
-            breaker.record(success=True)
-            return answer
-        raise failure or Unavailable(f"no instance of {service} is known to work", retry_after=2)
+            except Problem:
+                breaker.record(success=True)
+                raise
+            else:
+                breaker.record(success=True)
+                return answer
+            breaker.record(success=False)
+            if (sent and not asked.retry) or refusals == MAX_ATTEMPTS:
+                break
+        raise failure or Unavailable(f"no instance of {asked.service} is known to work", retry_after=2)
 
-    async def _choose(self, service: str, tried: set[str]) -> Instance | None:
+    async def _choose(self, service: str, tried: set[str]) -> tuple[Instance | None, bool]:
+        """An instance to ask, and whether there would be another one after it."""
         known = await self._discovery.instances(service)
-        fresh = tuple(instance for instance in known if instance.id not in tried)
-        usable = tuple(instance for instance in fresh if self._breaker(instance).closed)
-        return self._balancer.pick(service, usable) if usable else None
+        fresh = tuple(each for each in known if each.several or each.id not in tried)
+        usable = tuple(each for each in fresh if self._breaker(each).closed)
+        if not usable:
+            return None, False
+        chosen = self._balancer.pick(service, usable)
+        return chosen, chosen.several or len(usable) > 1
 
     def _breaker(self, instance: Instance) -> _Breaker:
-        return self._breakers.setdefault(f"{instance.id}@{instance.url}", _Breaker(self._policy))
+        policy = NEVER if instance.several else self._policy
+        return self._breakers.setdefault(f"{instance.id}@{instance.url}", _Breaker(policy))
 
-    async def _once(self, instance: Instance, method: str, path: str, json: Any, headers: Mapping[str, str]) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            )
+    async def _once(self, instance: Instance, asked: _Call, patience: float, *, anew: bool) -> Any:
+        """One attempt; `anew` makes a connection, where one that was kept may lead to where nobody is any more."""
+        url = instance.url + asked.path
+        headers = {**asked.headers, DEADLINE_HEADER: f"{patience:.3f}"}
         async with (
             self._balancer.using(instance),
-            self._session.request(method, instance.url + path, json=json, headers=headers) as response,
+            self._session(anew=anew).request(asked.method, url, json=asked.json, headers=headers) as response,
         ):
             return await _read(response, instance.service)
+
+    def _session(self, *, anew: bool) -> aiohttp.ClientSession:
+        if anew not in self._sessions:
+            kept = {"force_close": True} if anew else {"keepalive_timeout": KEEP_SECONDS}
+            self._sessions[anew] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, **kept),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            )
+        return self._sessions[anew]
 
 
 async def _read(response: aiohttp.ClientResponse, service: str) -> Any:

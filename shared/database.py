@@ -6,29 +6,43 @@ tenant and every new row is stamped with it, so no query can forget to.
 """
 
 import asyncio
-import threading
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from alembic import command
-from alembic.config import Config
+import structlog
 from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, inspect, text
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, Unavailable
 
-__all__ = ["ALL_TENANTS", "Database", "TableBase", "TenantMixin", "UtcDateTime", "migrate", "new_metadata", "now"]
+__all__ = ["ALL_TENANTS", "Database", "TableBase", "TenantMixin", "UtcDateTime", "new_metadata", "now", "parse_url"]
+
+log = structlog.get_logger(__name__)
 
 ALL_TENANTS: Final = "*"
 """For sweeps that no tenant asked for: nothing is filtered, and nothing may be added without naming its tenant."""
 
 SQLITE_BUSY_SECONDS = 20
+CONNECT_SECONDS = 3
+COMMAND_SECONDS = 20
+"""A server that is gone without a word must not hold a request for ever."""
+POOL_SECONDS = 5
+RETRY_AFTER_SECONDS = 2.0
+
+POSTGRES_AWAY = ("08", "53", "57", "25006")
+"""PostgreSQL's codes for connections, resources that ran out, an operator's shutdown or start, and a replica."""
+SQLITE_AWAY = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
+)
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -115,20 +129,33 @@ def _stamp_tenant(session: Session, _context: Any, _instances: Any) -> None:
 
 
 class Database:
-    """One service's database, by URL: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
+    """One service's database, by URL: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`.
+
+    Whenever it does not answer, now or in the middle of a unit of work, `Unavailable` is raised; the next unit of work
+    connects anew.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
-        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        parsed = parse_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            _make_parent(url)
+            make_parent(parsed)
             self.engine = create_async_engine(
-                url, pool_size=pool_size, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+                parsed, pool_size=pool_size, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS}
             )
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_async_engine(url, pool_size=pool_size, hide_parameters=True, pool_pre_ping=True)
+            self.engine = create_async_engine(
+                parsed,
+                pool_size=pool_size,
+                pool_timeout=POOL_SECONDS,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
+            )
+        _tell_when_away(self.engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None
@@ -150,12 +177,18 @@ class Database:
     async def _session(self, tenant: str, begin: str) -> AsyncIterator[AsyncSession]:
         async with self._sessions() as session:
             session.sync_session.info["tenant"] = tenant
-            if self.is_sqlite:
-                await session.connection(execution_options={"sqlite_begin": begin})
+            try:
+                await session.connection(execution_options={"sqlite_begin": begin} if self.is_sqlite else None)
+            except (PoolTimeout, OSError) as error:
+                raise _away() from error
             yield session
 
     async def check(self) -> None:
-        """Answers when the database does; raises what the driver raises."""
+        """Answers when the database does.
+
+        Raises:
+            Unavailable: it does not.
+        """
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
@@ -164,10 +197,70 @@ class Database:
         await self.engine.dispose()
 
 
-def _make_parent(url: str) -> None:
-    file = make_url(url).database
-    if file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+def parse_url(url: str) -> URL:
+    """The address of a database with the driver that this project uses, however it was written.
+
+    Raises:
+        ConfigurationError: it is no address, or of a kind of database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # The address itself is not repeated: it may have a password in it.
+        raise ConfigurationError("ZHIYIN_DATABASE_URL is not an address of the form postgresql://…/name") from error
+    if parsed.drivername in ("sqlite", "sqlite+aiosqlite"):
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if parsed.drivername not in ("postgres", "postgresql", "postgresql+asyncpg"):
+        raise ConfigurationError(f"ZHIYIN_DATABASE_URL: {parsed.drivername} is neither postgresql nor sqlite")
+    # Others call it `sslmode`, the driver `ssl`; the values are the same.
+    query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def single_connection_engine(url: URL) -> AsyncEngine:
+    """An engine without a pool, for what is done once; errors are those of `Database`."""
+    make_parent(url)
+    arguments = {"timeout": SQLITE_BUSY_SECONDS if url.get_backend_name() == "sqlite" else CONNECT_SECONDS}
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    _tell_when_away(engine)
+    return engine
+
+
+def _tell_when_away(engine: AsyncEngine) -> None:
+    """Makes `Unavailable` of whatever says that the database cannot be reached or is not in a state to serve."""
+
+    def on_connect(dialect: Dialect, _record: ConnectionPoolEntry, place: list[Any], options: dict[str, Any]) -> Any:
+        try:
+            return dialect.connect(*place, **options)
+        except Exception as error:
+            raise _away() from error
+
+    def on_error(context: ExceptionContext) -> None:
+        error = context.original_exception
+        # A cancelled call is no failure, though its connection cannot be used any more.
+        if isinstance(error, Exception) and not context.is_pre_ping and (context.is_disconnect or _says_away(error)):
+            log.warning("database_connection_lost", error=type(error).__name__, code=getattr(error, "sqlstate", None))
+            raise _away() from error
+
+    event.listen(engine.sync_engine, "do_connect", on_connect)
+    event.listen(engine.sync_engine, "handle_error", on_error)
+
+
+def _says_away(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        # The lower byte is the kind of error, the rest its circumstances.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in SQLITE_AWAY
+    return isinstance(error, OSError) or str(getattr(error, "sqlstate", None) or "").startswith(POSTGRES_AWAY)
+
+
+def _away() -> Unavailable:
+    return Unavailable("the database does not answer; try again", retry_after=RETRY_AFTER_SECONDS)
+
+
+def make_parent(url: URL) -> None:
+    """Makes the folder of a database that is a file."""
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -183,21 +276,3 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can deadlock with another one; IMMEDIATE takes the lock at once.
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
-
-
-_migrating = threading.Lock()
-"""Alembic keeps what it works on in module globals, so a process migrates one database at a time."""
-
-
-def migrate(service: str, url: str) -> None:
-    """Brings a service's database to its newest revision; safe to run again and beside another process doing it."""
-    scripts = Path(__file__).parent.parent / "services" / service / "migrations"
-    if not scripts.is_dir():
-        raise ConfigurationError(f"service {service!r} has no migrations")
-    if make_url(url).get_backend_name() == "sqlite":
-        _make_parent(url)
-    config = Config()
-    config.set_main_option("script_location", str(scripts))
-    config.attributes["url"] = url
-    with _migrating:
-        command.upgrade(config, "head")

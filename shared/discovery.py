@@ -19,8 +19,9 @@ __all__ = ["Balancer", "ConsulDiscovery", "Discovery", "FixedDiscovery", "split_
 
 log = structlog.get_logger(__name__)
 
-WAIT = "30s"
-WAIT_SECONDS = 30.0
+WAIT = "10s"
+WAIT_SECONDS = 10.0
+"""How long Consul may hold a question back; a connection that died unnoticed is noticed a little later."""
 FIRST_LIST_SECONDS = 3.0
 MAX_AGE_SECONDS = 600.0
 EMPTY_GRACE_SECONDS = 60.0
@@ -43,20 +44,20 @@ class Discovery(Protocol):
 
 
 class FixedDiscovery:
-    """Addresses that do not change: a laptop without Consul, or a cluster's own Service names."""
+    """Addresses that do not change: a laptop without Consul, or by `template` a cluster's own Service names."""
 
     def __init__(self, addresses: Mapping[str, str], template: str | None = None) -> None:
         self._addresses = dict(addresses)
         self._template = template
 
     async def instances(self, service: str) -> tuple[Instance, ...]:
-        address = self._addresses.get(service)
+        address, several = self._addresses.get(service), False
         if address is None and self._template is not None:
-            address = self._template.format(name=service)
+            address, several = self._template.format(name=service), True
         if address is None:
             return ()
         host, port = split_address(address)
-        return (Instance(id=f"{service}@{host}:{port}", service=service, host=host, port=port),)
+        return (Instance(id=f"{service}@{host}:{port}", service=service, host=host, port=port, several=several),)
 
     async def close(self) -> None:
         return None
@@ -78,6 +79,8 @@ class _Watch:
         self.confirmed_at: float | None = None
         self.filled_at = float("-inf")
         self.first = asyncio.Event()
+        self.began_at = time.monotonic()
+        self.lost = False
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -91,6 +94,7 @@ class _Watch:
         An agent that has just come back, or lost its state, knows nobody until all have registered again.
         """
         self.confirmed_at = time.monotonic()
+        self.lost = False
         if found:
             self.filled_at = self.confirmed_at
         if found or self.confirmed_at - self.filled_at > EMPTY_GRACE_SECONDS:
@@ -99,7 +103,7 @@ class _Watch:
 
 
 class ConsulDiscovery:
-    """Passing instances from Consul; without it the last good list, and in the end the fallback addresses."""
+    """Passing instances from Consul; without it the last good list with the fallback addresses, later only those."""
 
     def __init__(self, url: str, fallback: Discovery | None = None) -> None:
         self._url = url
@@ -112,13 +116,19 @@ class ConsulDiscovery:
         if watch is None:
             watch = self._watches[service] = _Watch()
             watch.task = asyncio.create_task(self._follow(service, watch), name=f"discovery-{service}")
-        if not watch.first.is_set():
+        # Only the first callers wait for the first list: while Consul is away nobody else should.
+        patience = watch.began_at + FIRST_LIST_SECONDS - time.monotonic()
+        if not watch.first.is_set() and patience > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_LIST_SECONDS):
+                async with asyncio.timeout(patience):
                     await watch.first.wait()
-        if self._fallback is not None and (watch.age > MAX_AGE_SECONDS or not watch.instances):
-            return await self._fallback.instances(service) or watch.instances
-        return watch.instances
+        if self._fallback is None or (watch.instances and not watch.lost):
+            return watch.instances
+        others = await self._fallback.instances(service)
+        if watch.age > MAX_AGE_SECONDS:
+            return others or watch.instances
+        # Instances that came since Consul was lost are in no list of ours.
+        return (*watch.instances, *others)
 
     async def close(self) -> None:
         tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
@@ -135,7 +145,7 @@ class ConsulDiscovery:
         failures = 0
         while True:
             try:
-                async with asyncio.timeout(WAIT_SECONDS + 10):
+                async with asyncio.timeout(WAIT_SECONDS + 5):
                     # A list that was just lost is asked for anew: a restarted agent counts its index from the start.
                     index, nodes = await self._client.health.service(service, passing=True, index=index, wait=WAIT)
             except CONSUL_ERRORS as error:
@@ -143,6 +153,7 @@ class ConsulDiscovery:
                     log.warning("discovery_stale", target=service, error=type(error).__name__)
                 failures += 1
                 index = None
+                watch.lost = True
                 if watch.confirmed_at is not None:
                     AGE.labels(service).set(watch.age)
                 low, high = BACKOFF_SECONDS

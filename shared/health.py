@@ -30,7 +30,9 @@ class Health:
         self._beats[loop] = (time.monotonic(), max_age)
 
     def stalled(self) -> list[str]:
-        """The background loops that have not beaten in time."""
+        """The background loops that have not beaten in time; when the process stops they are meant to."""
+        if self.stopping.is_set():
+            return []
         moment = time.monotonic()
         return [loop for loop, (at, max_age) in self._beats.items() if moment - at > max_age]
 

@@ -18,24 +18,26 @@ CHECK_INTERVAL = "5s"
 CHECK_TIMEOUT = "2s"
 DEREGISTER_AFTER = "1m"
 CALL_SECONDS = 3.0
+AGAIN_SECONDS = 2.0
 
 CONSUL_ERRORS = (ConsulException, OSError, TimeoutError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """One process of a service at its address."""
+    """One process of a service at its address, or several behind one address that spreads connections over them."""
 
     id: str
     service: str
     host: str
     port: int
     meta: Mapping[str, str] = field(default_factory=dict, hash=False)
+    several: bool = False
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
 def consul_client(url: str) -> consul.aio.Consul:
@@ -52,7 +54,7 @@ def consul_client(url: str) -> consul.aio.Consul:
 class Registrar:
     """Keeps one instance registered: whatever the agent forgets (restart, wiped state) is said again."""
 
-    def __init__(self, consul_url: str, instance: Instance, *, reconcile_seconds: float = 10.0) -> None:
+    def __init__(self, consul_url: str, instance: Instance, *, reconcile_seconds: float = 5.0) -> None:
         self._url = consul_url
         self.instance = instance
         self.reconcile_seconds = reconcile_seconds
@@ -90,7 +92,9 @@ class Registrar:
 
     async def _loop(self) -> None:
         while True:
-            await asyncio.sleep(self.reconcile_seconds)
+            await asyncio.sleep(
+                self.reconcile_seconds if self.registered else min(AGAIN_SECONDS, self.reconcile_seconds)
+            )
             await self._reconcile()
             self._on_beat()
 

@@ -56,10 +56,11 @@ class _Answer:
 class RequestMiddleware:
     """Plain ASGI, so that streams pass through untouched."""
 
-    def __init__(self, app: ASGIApp, *, service: str, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, max_body_bytes: int, stopping: asyncio.Event) -> None:
         self._app = app
         self._service = service
         self._max_body_bytes = max_body_bytes
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,7 +80,11 @@ class RequestMiddleware:
                 return
             if message["type"] == "http.response.start":
                 answer.status, answer.started = message["status"], True
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                told = MutableHeaders(scope=message)
+                told[REQUEST_ID_HEADER] = request_id
+                if self._stopping.is_set():
+                    # Whoever keeps connections goes elsewhere with the next request, before this process is gone.
+                    told["Connection"] = "close"
             await send(message)
 
         try:

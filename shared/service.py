@@ -13,12 +13,12 @@ from typing import Any
 import aiohttp
 import structlog
 from fastapi import APIRouter, FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 
 from shared import faults
 from shared.client import ServiceClient, ServiceTokens
 from shared.discovery import ConsulDiscovery, Discovery, FixedDiscovery
-from shared.errors import ZhiyinError
+from shared.errors import ConfigurationError
 from shared.health import Health, ReadyCheck
 from shared.logs import configure_logs
 from shared.problems import install_problems
@@ -40,12 +40,17 @@ Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[Non
 
 @dataclass
 class ServiceContext:
-    """What a running service has at hand; `meta` is told to Consul when it registers."""
+    """What a running service has at hand.
+
+    `meta` is told to Consul when it registers. `drains` is awaited when a signal asks for the stop, after the service
+    has left the registry and while it still answers.
+    """
 
     settings: ServiceSettings
     client: ServiceClient
     health: Health
     meta: dict[str, str] = field(default_factory=dict)
+    drains: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 def create_service(
@@ -88,6 +93,8 @@ def create_service(
             stack.push_async_callback(discovery.close)
             stack.push_async_callback(plain.close)
             stack.push_async_callback(client.close)
+            if settings.metrics_port is not None:
+                await stack.enter_async_context(_metrics_server(settings.host, settings.metrics_port))
             if lifespan is not None:
                 await stack.enter_async_context(lifespan(app, context))
             await stack.enter_async_context(_registered(name, settings, context))
@@ -98,17 +105,35 @@ def create_service(
         title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
     )
     app.state.settings = settings
-    app.add_middleware(RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
+    )
     install_problems(app)
     app.include_router(health.router())
     for router in routers:
         app.include_router(router)
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    if settings.metrics_port is None:
+
+        @app.get("/metrics", include_in_schema=False)
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+@asynccontextmanager
+async def _metrics_server(host: str, port: int) -> AsyncIterator[None]:
+    try:
+        server, thread = start_http_server(port, addr=host)
+    except OSError as error:
+        raise ConfigurationError(f"ZHIYIN_METRICS_PORT {port} cannot be listened on: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+        thread.join()
 
 
 def make_discovery(settings: ServiceSettings) -> Discovery:
@@ -151,7 +176,15 @@ async def _registered(name: str, settings: ServiceSettings, context: ServiceCont
             await asyncio.gather(starting, return_exceptions=True)
             await registrar.stop()
 
-    with _before_signals(leave, settings.drain_seconds):
+    async def drain() -> None:
+        await leave()
+        log.info("draining", seconds=settings.drain_seconds)
+        pauses = (asyncio.sleep(settings.drain_seconds), *(each() for each in context.drains))
+        for outcome in await asyncio.gather(*pauses, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("drain_failed", error=type(outcome).__name__, exc_info=outcome)
+
+    with _before_signals(drain):
         yield
     await leave()
 
@@ -173,11 +206,10 @@ async def _register_when_ready(registrar: Registrar, health: Health) -> None:
 
 
 class _before_signals:  # noqa: N801 - used as a function
-    """Puts `leave` and a pause before the server's own handling of SIGTERM and SIGINT."""
+    """Puts `drain` before the server's own handling of SIGTERM and SIGINT; a second signal does not wait for it."""
 
-    def __init__(self, leave: Callable[[], Awaitable[None]], pause: float) -> None:
-        self._leave = leave
-        self._pause = pause
+    def __init__(self, drain: Callable[[], Awaitable[None]]) -> None:
+        self._drain = drain
         self._previous: dict[int, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -204,11 +236,7 @@ class _before_signals:  # noqa: N801 - used as a function
     async def _stop(self, number: int, frame: FrameType | None) -> None:
         first = len(self._tasks) == 1
         if first:
-            try:
-                await self._leave()
-            except ZhiyinError as error:
-                log.warning("leave_failed", error=type(error).__name__)
-            await asyncio.sleep(self._pause)
+            await self._drain()
         previous = self._previous.get(number)
         if callable(previous):
             previous(number, frame)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["DEVELOPMENT_SECRET", "ServiceSettings"]
+__all__ = ["DEVELOPMENT_SECRET", "ServiceSettings", "explain"]
 
 DEVELOPMENT_SECRET = "development-only"
 
@@ -36,17 +36,25 @@ class ServiceSettings(BaseSettings):
     instance: str | None = None
     zone: str = ""
     drain_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Between leaving the registry and taking no more connections: others must have noticed by then."""
+    stop_seconds: Annotated[int, Field(ge=0)] = 15
+    """For so long requests in hand may go on after that."""
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """A port of its own for /metrics, which is then not on `port`."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
 
     registry: Literal["consul", "kubernetes", "static"] = "static"
     consul_url: str = "http://127.0.0.1:8020"
     static_services: dict[str, str] = Field(default_factory=dict)
     kubernetes_service: str = "http://{name}:80"
-    reconcile_seconds: Seconds = 10.0
+    reconcile_seconds: Seconds = 5.0
 
     redis_url: str = "redis://127.0.0.1:8010/0"
     database_url: str = ""
     migrate_on_start: bool = True
+    """Whether the service brings its tables to the newest schema itself; otherwise it waits for whoever does."""
+    database_wait_seconds: Seconds = 60.0
+    """How long a start waits for the database, and for its schema."""
 
     issuer: str = "zhiyin"
     audience: str = "zhiyin"
@@ -73,3 +81,13 @@ class ServiceSettings(BaseSettings):
         if self.database_url:
             return self.database_url
         return f"sqlite+aiosqlite:///{self.home.absolute() / 'data' / f'{service}.sqlite'}"
+
+
+def explain(error: Exception) -> str:
+    """What is wrong with settings, in a line that names the variables and repeats no value."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"ZHIYIN_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" if each["loc"] else each["msg"]
+        for each in error.errors(include_input=False, include_url=False)
+    )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
@@ -33,47 +34,79 @@ def _as_user() -> tuple[str, ...]:
 
 
 class Postgres:
-    """A running server."""
+    """A server that can be stopped and started again on what it kept."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (self.port,) = free_ports(1)
+        self._process: Process | None = None
+
+    async def make(self) -> None:
+        """Makes an empty cluster."""
+        if os.getuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
+        arguments = ("-D", str(self._folder / "data"), "-U", "zhiyin", "-A", "trust", "-E", "UTF8", "--no-sync")
+        made = await asyncio.create_subprocess_exec(
+            *(*_as_user(), str(_programs() / "initdb"), *arguments), stdout=asyncio.subprocess.DEVNULL
+        )
+        assert await made.wait() == 0
+
+    async def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        server = [str(_programs() / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
+        server += ["-h", "127.0.0.1", "-k", str(self._folder), "-c", "fsync=off"]
+        program = Program(
+            name="postgres", command=(*_as_user(), *server), environment=dict(os.environ), ready=self.answers
+        )
+        log = self._folder / "log"
+        self._process = await Process.start(program, log)
+        assert await wait_until(self.answers, READY_SECONDS), log.read_text()
+
+    async def stop(self) -> None:
+        """Stops it as a pod's end would: nobody is waited for."""
+        assert self._process is not None
+        self._process.send(signal.SIGINT)
+        assert await self._process.stop(GRACE_SECONDS)
+
+    async def answers(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            connection = await self._connect()
+        except (OSError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    async def run(self, statement: str) -> None:
+        """Runs a statement as the superuser."""
+        connection = await self._connect()
+        await connection.execute(statement)
+        await connection.close()
 
     async def new_database(self) -> str:
         """The URL of an empty database, as settings want it."""
         name = f"test_{uuid.uuid4().hex}"
-        connection = await asyncpg.connect(host="127.0.0.1", port=self._port, user="zhiyin", database="postgres")
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-        return f"postgresql+asyncpg://zhiyin@127.0.0.1:{self._port}/{name}"
+        await self.run(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def url(self, name: str, user: str = "zhiyin") -> str:
+        """The URL of a database that may not be there."""
+        return f"postgresql+asyncpg://{user}@127.0.0.1:{self.port}/{name}"
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(host="127.0.0.1", port=self.port, user="zhiyin", database="postgres")
 
 
 @asynccontextmanager
 async def postgres() -> AsyncIterator[Postgres]:
     """Starts PostgreSQL and stops it in the end."""
     folder = Path(tempfile.mkdtemp(prefix="zhiyin-postgres-"))
-    if os.getuid() == 0:
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    data, (port,) = folder / "data", free_ports(1)
-    initdb = (*_as_user(), str(_programs() / "initdb"), "-D", str(data), "-U", "zhiyin", "-A", "trust", "-E", "UTF8")
-    made = await asyncio.create_subprocess_exec(*initdb, "--no-sync", stdout=asyncio.subprocess.DEVNULL)
-    assert await made.wait() == 0
-
-    async def answers() -> bool:
-        try:
-            connection = await asyncpg.connect(host="127.0.0.1", port=port, user="zhiyin", database="postgres")
-        except (OSError, asyncpg.PostgresError):
-            return False
-        await connection.close()
-        return True
-
-    server = [str(_programs() / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
-    server += ["-c", "fsync=off"]
-    program = Program(name="postgres", command=(*_as_user(), *server), environment=dict(os.environ), ready=answers)
-    process = await Process.start(program, folder / "log")
+    server = Postgres(folder)
+    await server.make()
+    await server.start()
     try:
-        assert await wait_until(answers, READY_SECONDS), (folder / "log").read_text()
-        yield Postgres(port)
+        yield server
     finally:
-        await process.stop(GRACE_SECONDS)
+        await server.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -116,7 +116,8 @@ class RunningStack:
 
     def log(self, name: str) -> str:
         """Everything that the process has written."""
-        return (self.home.logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        path = self.home.logs / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     async def start_all(self) -> None:
         """Starts everything and waits until all are passing in Consul."""
@@ -164,6 +165,14 @@ class RunningStack:
         """Stops a process and starts it again."""
         await self.stop(name)
         await self.start(name, extra=extra)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Sends a signal to the process itself, as a cluster does."""
+        os.kill(self.pid(name), number)
+
+    async def ended(self, name: str, seconds: float = GRACE_SECONDS) -> int:
+        """Waits for the end; the exit code."""
+        return await asyncio.wait_for(self._processes[name].wait(), seconds)
 
     def pause(self, name: str) -> None:
         """Stops the clock of a process (SIGSTOP)."""

@@ -5,18 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
-from fastapi import FastAPI, Request, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from fastapi import FastAPI
 
 from services.business.api import Business, router
 from services.business.relay import Relay
 from services.business.rules import RuleBook
 from services.business.seed import seed
 from services.business.settings import Settings
-from shared.database import Database, migrate
-from shared.errors import Unavailable
-from shared.problems import problem_response
+from shared.database import Database
+from shared.migrations import bring_up
 from shared.service import JwksFetch, ServiceContext, create_service
 
 __all__ = ["create_app"]
@@ -37,8 +34,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         try:
-            if settings.migrate_on_start:
-                await asyncio.to_thread(migrate, "business", settings.business_database)
+            await bring_up("business", settings)
             if settings.demo:
                 added = await seed(database, settings.tenant)
                 log.info("demo_seeded", orders=added)
@@ -56,7 +52,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
         finally:
             await database.close()
 
-    app = create_service(
+    return create_service(
         settings,
         name="business",
         description="What gets done: the shop's orders, the rules, and the actions that conversations ask for.",
@@ -65,11 +61,3 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
         ready_checks={"database": database.check},
         jwks=jwks,
     )
-    for error in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(error, _database_away)
-    return app
-
-
-async def _database_away(_request: Request, error: Exception) -> Response:
-    log.error("database_unavailable", error=type(error).__name__)
-    return problem_response(Unavailable("the database does not answer; try again", retry_after=1))

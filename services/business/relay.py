@@ -17,6 +17,7 @@ from services.business.results import QUEUE_ERRORS, ResultPublisher
 from services.business.settings import Settings
 from shared.contracts.actions import PERFORM_TASK
 from shared.database import ALL_TENANTS, Database, now
+from shared.errors import Unavailable
 from shared.queue import ACTIONS, celery_app
 
 __all__ = ["Relay"]
@@ -52,7 +53,7 @@ class Relay:
             beat()
             try:
                 await self.look(at_once=self._kicked.is_set())
-            except (*QUEUE_ERRORS, SQLAlchemyError) as error:
+            except (*QUEUE_ERRORS, SQLAlchemyError, Unavailable) as error:
                 log.warning("relay_held_up", error=type(error).__name__)
             except Exception as error:
                 # One row that cannot be read must not stop what keeps every other promise.
@@ -66,7 +67,7 @@ class Relay:
 
         Raises:
             QUEUE_ERRORS: the queue is away.
-            SQLAlchemyError: the database is.
+            Unavailable: the database is.
         """
         self._kicked.clear()
         async with self._database.reading(ALL_TENANTS) as session:

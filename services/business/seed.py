@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from services.business.models import Customer, Order, OrderEvent, Shipment
 from shared.database import Database, now
@@ -147,6 +148,14 @@ ORDERS = (
 async def seed(database: Database, tenant: str, moment: datetime | None = None) -> int:
     """Adds what is missing of the demo data and changes nothing that is there; how many orders were added."""
     moment = moment or now()
+    try:
+        return await _add(database, tenant, moment)
+    except IntegrityError:
+        # Another replica that started at the same moment was faster: now what it added is there to be found.
+        return await _add(database, tenant, moment)
+
+
+async def _add(database: Database, tenant: str, moment: datetime) -> int:
     async with database.transaction(tenant) as session:
         customers = {row.number: row for row in await session.scalars(select(Customer))}
         for number, name_zh, name_en, phone in CUSTOMERS:

@@ -17,7 +17,6 @@ from typing import Any
 
 import redis.asyncio
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import SecretStr
@@ -27,12 +26,12 @@ from services.business.consumer import PIPE_VARIABLE
 from services.business.rules import RuleBook
 from services.business.settings import Settings
 from services.business.telling import Beat, Done, read_line
-from shared.database import migrate
-from shared.errors import ConfigurationError, Unavailable
+from shared.errors import Unavailable
+from shared.migrations import bring_up
 from shared.queue import ACTIONS
 from shared.service import ServiceContext, create_service
 
-__all__ = ["Consumer", "create_app", "main"]
+__all__ = ["Consumer", "create_app"]
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +59,7 @@ class Consumer:
         self._process: asyncio.subprocess.Process | None = None
         self._beat_at: float | None = None
         self._started_at = time.monotonic()
+        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -81,7 +81,7 @@ class Consumer:
             raise Unavailable("the consumer is not connected to its queue")
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Keeps Celery running until cancelled, then leaves it to `stop`; `beat` is called at every look."""
+        """Keeps Celery running until `stop` has ended it; `beat` is called at every look."""
         failures = 0
         while True:
             ended = await self._start()
@@ -94,6 +94,8 @@ class Consumer:
                     await self._stop_if_stalled()
             finally:
                 ended.cancel()
+            if self._stopping:
+                return
             pause = min(MAX_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2.0 ** min(failures, 10))
             failures += 1
             self._beat_at = None
@@ -102,7 +104,11 @@ class Consumer:
             RESTARTS.inc()
 
     async def stop(self, warm_seconds: float) -> None:
-        """Lets it finish what is in hand, for so long; then what it leaves is performed again by somebody else."""
+        """Ends it for good: lets it finish what is in hand, for so long; what it leaves is performed by another."""
+        self._stopping = True
+        await self._end(warm_seconds)
+
+    async def _end(self, warm_seconds: float) -> None:
         process = self._process
         if process is None:
             return
@@ -165,7 +171,7 @@ class Consumer:
         # While the queue is away Celery has every reason to be silent, and starting it again would not help.
         if self.beat_age > limit and await self._redis_answers():
             log.error("consumer_stalled", seconds=round(self.beat_age))
-            await self.stop(COLD_STOP_SECONDS)
+            await self._end(COLD_STOP_SECONDS)
 
     async def _redis_answers(self) -> bool:
         client = redis.asyncio.Redis.from_url(
@@ -204,16 +210,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         context.meta["queue"] = ACTIONS
-        if settings.migrate_on_start:
-            await asyncio.to_thread(migrate, "business", settings.business_database)
+        await bring_up("business", settings)
         beat = partial(context.health.beat, "consumer", max_age=2 * MAX_RESTART_SECONDS)
         running = asyncio.create_task(consumer.run(beat), name="consumer-run")
+
+        async def warm_stop() -> None:
+            await consumer.stop(settings.warm_stop_seconds)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        # Health and metrics answer while the actions in hand come to their end.
+        context.drains.append(warm_stop)
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await consumer.stop(settings.warm_stop_seconds)
+            await warm_stop()
 
     return create_service(
         settings,
@@ -223,17 +234,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         ready_checks={"consumer": consumer.check},
     )
-
-
-def main() -> None:
-    """Runs the worker until it is told to stop."""
-    try:
-        settings = Settings()
-        app = create_app(settings)
-    except (ConfigurationError, ValueError) as error:
-        sys.exit(f"The worker cannot start: {error}")
-    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,8 @@ from services.dialogue.results import ResultsConsumer
 from services.dialogue.settings import Settings
 from services.dialogue.turns import Turns
 from services.dialogue.wake import Wakes
-from shared.database import Database, migrate
+from shared.database import Database
+from shared.migrations import bring_up
 from shared.service import ServiceContext, create_service
 
 __all__ = ["create_app"]
@@ -26,13 +27,11 @@ LOOP_MAX_AGE_SECONDS = 60.0
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The dialogue service: conversations, turns, the gateway and the chat page."""
     settings = settings or Settings()
-    database_url = settings.database("dialogue")
     assistant = load_assistant(settings.assistant)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
-        if settings.migrate_on_start:
-            await asyncio.to_thread(migrate, "dialogue", database_url)
+        await bring_up("dialogue", settings)
         wakes = Wakes(settings.redis_url)
         relay = Relay(settings, database)
         turns = Turns(
@@ -43,7 +42,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             wakes=wakes,
             on_action=relay.kick,
         )
-        results = ResultsConsumer(settings.redis_url, turns.finish_action)
+
+        def beat(loop: str) -> None:
+            context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
+
+        results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
         app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
         wakes.start()
         results.start()
@@ -51,9 +54,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async def end_streams() -> None:
             await context.health.stopping.wait()
             wakes.wake_all()
-
-        def beat(loop: str) -> None:
-            context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await wakes.close()
             await database.close()
 
-    database = Database(database_url)
+    database = Database(settings.database("dialogue"))
     app = create_service(
         settings,
         name="dialogue",

@@ -21,6 +21,7 @@ from services.dialogue import store
 from services.dialogue.settings import Settings
 from shared.contracts.actions import PERFORM_TASK
 from shared.database import ALL_TENANTS, Database, now
+from shared.errors import Unavailable
 from shared.queue import ACTIONS, celery_app
 
 __all__ = ["Relay"]
@@ -58,7 +59,7 @@ class Relay:
                 for request, attempts in await self._claim():
                     await asyncio.to_thread(self._send, request)
                     SENT.labels("no" if attempts == 1 else "yes").inc()
-            except (OperationalError, RedisError, OSError, SQLAlchemyError) as error:
+            except (OperationalError, RedisError, OSError, SQLAlchemyError, Unavailable) as error:
                 log.warning("outbox_not_sent", error=type(error).__name__)
 
     async def _claim(self) -> list[tuple[dict[str, Any], int]]:

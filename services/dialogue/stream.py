@@ -7,6 +7,7 @@ from services.dialogue import store
 from services.dialogue.wake import Wakes
 from shared.contracts.events import Event
 from shared.database import Database
+from shared.errors import Unavailable
 from shared.health import Health
 
 __all__ = ["server_sent_events", "wait_for_events"]
@@ -45,8 +46,12 @@ async def server_sent_events(
     async with wakes.watching(conversation_id) as wake:
         while not health.stopping.is_set():
             wake.clear()
-            async with database.reading(tenant) as session:
-                events = await store.events_after(session, conversation_id, after, BATCH)
+            try:
+                async with database.reading(tenant) as session:
+                    events = await store.events_after(session, conversation_id, after, BATCH)
+            except Unavailable:
+                # The database comes back; this client should not have to.
+                events = []
             for event in events:
                 after = event.seq
                 yield f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"

@@ -50,7 +50,7 @@ from shared.contracts.events import Event
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 from shared.database import ALL_TENANTS, Database, now
-from shared.errors import InvalidInput, Problem
+from shared.errors import InvalidInput, Problem, Unavailable
 from shared.tokens import Principal
 
 __all__ = ["Turns"]
@@ -185,7 +185,7 @@ class Turns:
                     RECOVERED.inc(len(overdue))
                     log.info("recovering", conversations=len(overdue))
                     await asyncio.gather(*(self._spawn(self.drain(*each)) for each in overdue))
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, Unavailable) as error:
                 log.warning("recovery_failed", error=type(error).__name__)
             await asyncio.sleep(RECOVER_SECONDS)
 
@@ -204,8 +204,10 @@ class Turns:
     async def _logged(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:
+        except Unavailable as error:
             # The message stays unanswered in the store, where `recover` finds it.
+            log.warning("turn_put_off", error=error.detail)
+        except Exception as error:
             log.error("turn_failed", error=type(error).__name__, exc_info=error)
 
     async def _turn(self, tenant: str, conversation_id: str) -> bool:

@@ -23,7 +23,8 @@ from services.login.sessions import Sessions
 from services.login.settings import Settings
 from services.login.tokens import TokenIssuer
 from services.login.upkeep import Upkeep
-from shared.database import Database, migrate, now
+from shared.database import Database, now
+from shared.migrations import bring_up
 from shared.service import ServiceContext, create_service
 
 __all__ = ["create_app"]
@@ -42,8 +43,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     async def run(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
-            if settings.migrate_on_start:
-                await asyncio.to_thread(migrate, NAME, url)
+            await bring_up(NAME, settings)
             _keep_private(url)
             passwords = await asyncio.to_thread(_make_passwords, settings)
             stack.callback(passwords.close)

@@ -5,13 +5,14 @@ are missing; later only what has changed *in the file* since it was last applied
 not take back what people changed themselves, like their passwords.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.login.accounts import normalise_display_name, normalise_username
 from services.login.audit import Event, Origin, record
@@ -21,7 +22,7 @@ from services.login.schemas import Customer, Role
 from services.login.settings import MIN_SECRET, Settings
 from services.login.store import Account, Client, account_named, client_named, revoke_families
 from shared.database import Database, now
-from shared.errors import ConfigurationError, InvalidInput
+from shared.errors import ConfigurationError, InvalidInput, ZhiyinError
 
 __all__ = ["apply_bootstrap"]
 
@@ -32,7 +33,11 @@ ORIGIN = Origin(address="bootstrap")
 
 MAX_BYTES = 1_000_000
 ATTEMPTS = 3
-"""Replicas that start together may make the same account; whoever is second reads it and goes on."""
+"""Replicas that start together may write the same row; whoever is second reads it and goes on."""
+
+
+class _Overtaken(ZhiyinError):
+    """Another replica has changed the account since it was read."""
 
 
 class Entry(BaseModel):
@@ -91,18 +96,10 @@ async def apply_bootstrap(settings: Settings, database: Database, passwords: Pas
                 raise ConfigurationError(
                     f"the secret of client {client.client_id!r} needs {MIN_SECRET} random characters or more"
                 )
-    for attempt in range(ATTEMPTS):
-        try:
-            for client in seed.clients:
-                async with database.transaction(settings.tenant) as session:
-                    await _apply_client(session, client)
-            for account in seed.accounts:
-                await _apply_account(database, settings.tenant, passwords, account)
-        except IntegrityError:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            break
+    for client in seed.clients:
+        await _again_when_overtaken(partial(_apply_client, database, settings.tenant, client))
+    for account in seed.accounts:
+        await _again_when_overtaken(partial(_apply_account, database, settings.tenant, passwords, account))
     log.info("bootstrap_applied", accounts=len(seed.accounts), clients=len(seed.clients))
 
 
@@ -117,13 +114,25 @@ def _read(file: Path) -> Seed:
         raise ConfigurationError(f"ZHIYIN_BOOTSTRAP_FILE {file} is not of the form: {wrong}") from None
 
 
-async def _apply_client(session: AsyncSession, seed: SeedClient) -> None:
-    client = await client_named(session, seed.client_id)
-    if client is None:
-        client = Client(client_id=seed.client_id)
-        session.add(client)
-    client.secret_digest = digest_secret(seed.client_secret)
-    client.scopes = sorted(set(seed.scopes))
+async def _again_when_overtaken(apply: Callable[[], Awaitable[None]]) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            await apply()
+        except (IntegrityError, _Overtaken):
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return
+
+
+async def _apply_client(database: Database, tenant: str, seed: SeedClient) -> None:
+    async with database.transaction(tenant) as session:
+        client = await client_named(session, seed.client_id)
+        if client is None:
+            client = Client(client_id=seed.client_id)
+            session.add(client)
+        client.secret_digest = digest_secret(seed.client_secret)
+        client.scopes = sorted(set(seed.scopes))
 
 
 async def _apply_account(database: Database, tenant: str, passwords: Passwords, seed: SeedAccount) -> None:
@@ -140,7 +149,10 @@ async def _apply_account(database: Database, tenant: str, passwords: Passwords, 
     same_password = await passwords.verify(applied.get("password_hash"), password) if applied else False
     hashed = applied["password_hash"] if same_password else await passwords.hash(password)
     async with database.transaction(tenant) as session:
-        account = await account_named(session, username)
+        account = await account_named(session, username, for_update=True)
+        if (account is None) != (known is None) or (account and known and account.seed != known.seed):
+            # What was decided above was decided about something else.
+            raise _Overtaken(username)
         if account is None:
             account = Account(username=username, password_hash=hashed, **wanted)
             session.add(account)

@@ -130,9 +130,10 @@ async def account_for_update(session: AsyncSession, account_id: str) -> Account 
     return (await session.scalars(select(Account).where(Account.id == account_id).with_for_update())).one_or_none()
 
 
-async def account_named(session: AsyncSession, username: str) -> Account | None:
-    """The account with the normalised user name."""
-    return (await session.scalars(select(Account).where(Account.username == username))).one_or_none()
+async def account_named(session: AsyncSession, username: str, *, for_update: bool = False) -> Account | None:
+    """The account with the normalised user name; `for_update` keeps others from changing it in this unit of work."""
+    query = select(Account).where(Account.username == username)
+    return (await session.scalars(query.with_for_update() if for_update else query)).one_or_none()
 
 
 async def accounts_after(session: AsyncSession, username: str, limit: int) -> Sequence[Account]:

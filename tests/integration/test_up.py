@@ -257,7 +257,7 @@ async def test_a_service_that_cannot_start_is_named_with_its_last_words(environm
         async with asyncio.timeout(START_SECONDS):
             assert await up.child.wait() == 1
     assert "intent ended with exit code" in up.output
-    assert "inference_streams" in up.output
+    assert "ZHIYIN_INFERENCE_STREAMS: " in up.output
     assert "– redis stopped" in up.output
 
 

@@ -41,13 +41,14 @@ async def forward(
 ) -> Response:
     """Passes a log-in, refresh, log-out, registration or guest request on to login."""
     context: ServiceContext = request.app.state.context
-    sender = request.client.host if request.client else "unknown"
+    # Every proxy adds whom it heard; login reads the list from its end for as long as it trusts the speaker.
+    heard = [*request.headers.getlist("X-Forwarded-For"), request.client.host if request.client else "unknown"]
     answer: Any = await context.client.post(
         "login",
         f"/v1/{call}",
         json=body.model_dump() if body else {},
         deadline=SECONDS,
-        headers={"X-Forwarded-For": sender},
+        headers={"X-Forwarded-For": ", ".join(heard)},
         authenticated=False,
     )
     status = STATUS.get(call, 200)

@@ -114,6 +114,22 @@ async def test_consul_away_at_the_start_is_no_reason_not_to_start(consul: Consul
     await registrar.stop()
 
 
+async def test_who_came_while_consul_is_away_is_found_by_the_fallback(consul: Consul, instances: Pair) -> None:
+    known, newer = instances
+    discovery = ConsulDiscovery(consul.url, FixedDiscovery({}, newer.url))
+    registrar = Registrar(consul.url, known)
+    await registrar.start()
+    assert await discovery.instances("shop") == (known,)
+    await consul.kill()
+
+    async def found() -> bool:
+        return [each.url for each in await discovery.instances("shop")] == [known.url, newer.url]
+
+    await until(found)
+    await registrar.stop()
+    await discovery.close()
+
+
 async def test_a_stop_is_not_held_up_by_consul(consul: Consul, instances: Pair) -> None:
     registrar = Registrar(consul.url, instances[0])
     await registrar.start()

@@ -148,6 +148,90 @@ async def test_a_broken_connection_is_only_tried_again_where_that_is_safe(serve:
         assert len(bad.requests) == before + 1
 
 
+async def test_a_lone_instance_whose_connections_were_cut_is_asked_again_by_a_new_one(serve: Serve) -> None:
+    async def once_cut(request: web.Request) -> web.Response:
+        return await breaks_off(request) if len(server.requests) == 1 else await fine(request)
+
+    server = await serve(once_cut)
+    async with calling(server.port) as client:
+        assert await client.post("shop", "/", json={}, retry=True) == {"fine": True}
+
+
+async def test_an_instance_that_hangs_leaves_time_to_ask_another(serve: Serve) -> None:
+    hanging, good = await serve(never), await serve(fine)
+    async with calling(hanging.port, good.port, policy=BreakerPolicy(failures=1000)) as client:
+        for _ in range(8):
+            assert await client.post("shop", "/", json={}, retry=True, deadline=0.6) == {"fine": True}
+    assert hanging.requests, "both instances were chosen now and then"
+
+
+class Cluster:
+    """A cluster's Service: one address that spreads connections over pods, of which some may have died unnoticed."""
+
+    def __init__(self, *pods: int) -> None:
+        self.pods = pods
+        self._next = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._spread, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _spread(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pod = self.pods[self._next % len(self.pods)]
+        self._next += 1
+        try:
+            ahead, back = await asyncio.open_connection("127.0.0.1", pod)
+        except OSError:
+            writer.transport.abort()
+            return
+        for source, target in ((reader, back), (ahead, writer)):
+            task = asyncio.create_task(self._pass(source, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                target.write(data)
+        finally:
+            target.close()
+
+
+async def test_a_dead_pod_behind_a_clusters_service_does_not_lock_out_the_others(serve: Serve) -> None:
+    hanging, good = await serve(never), await serve(fine)
+    for dead in (1, hanging.port):
+        async with Cluster(dead, good.port) as address:
+            client = ServiceClient(FixedDiscovery({}, address), breaker=BreakerPolicy(failures=1, open_seconds=60))
+            try:
+                for _ in range(6):
+                    assert await client.post("shop", "/", json={}, retry=True, deadline=2) == {"fine": True}
+            finally:
+                await client.close()
+
+
+async def test_kept_connections_to_a_pod_that_was_killed_are_replaced(serve: Serve) -> None:
+    first, second = await serve(fine), await serve(fine)
+    cluster = Cluster(first.port, second.port)
+    async with cluster as address:
+        client = ServiceClient(FixedDiscovery({}, address))
+        try:
+            await asyncio.gather(*(client.get("shop", "/") for _ in range(10)))
+            assert first.requests
+            first.handler = breaks_off
+            cluster.pods = (second.port,)
+            for _ in range(20):
+                assert await client.post("shop", "/", json={}, retry=True) == {"fine": True}
+        finally:
+            await client.close()
+
+
 async def test_nobody_there_is_unavailable() -> None:
     async with calling() as client:
         with pytest.raises(Unavailable):

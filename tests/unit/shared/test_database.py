@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Select, delete, exists, func, insert, select, union_all, update
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from shared.database import ALL_TENANTS, Database, TableBase, TenantMixin, migrate, new_metadata, now
-from shared.errors import ConfigurationError
+from shared.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now, parse_url
+from shared.errors import ConfigurationError, Unavailable
+from shared.migrations import migrate
 
 
 class Base(TableBase):
@@ -212,9 +213,31 @@ async def test_the_check_tells_when_the_database_is_away(tmp_path: Path) -> None
     await database.close()
     (tmp_path / "there" / "test.sqlite").unlink()
     (tmp_path / "there").rmdir()
-    with pytest.raises(OperationalError):
+    with pytest.raises(Unavailable):
         await database.check()
     await database.close()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "postgresql+asyncpg://me:p%40ss%2Fw%25rd%3A@db:5432/login?ssl=require",
+        "postgresql://me:p%40ss%2Fw%25rd%3A@db:5432/login?sslmode=require",
+        "postgres://me:p%40ss%2Fw%25rd%3A@db:5432/login?sslmode=require",
+    ],
+)
+def test_an_address_is_understood_however_it_is_written(written: str) -> None:
+    url = parse_url(written)
+    assert url.drivername == "postgresql+asyncpg"
+    assert (url.username, url.password, url.host, url.database) == ("me", "p@ss/w%rd:", "db", "login")
+    assert dict(url.query) == {"ssl": "require"}
+
+
+@pytest.mark.parametrize("written", ["s3cret", "mysql://me:s3cret@db/login", "postgresql+psycopg://me:s3cret@db/login"])
+def test_an_address_that_cannot_be_used_is_not_repeated(written: str) -> None:
+    with pytest.raises(ConfigurationError, match="ZHIYIN_DATABASE_URL") as caught:
+        Database(written)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_service_without_migrations_is_a_mistake(tmp_path: Path) -> None:

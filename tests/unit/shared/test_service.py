@@ -95,6 +95,8 @@ async def test_a_loop_that_stands_still_makes_the_process_not_alive() -> None:
         health.beat("relay", max_age=-1)
         answer = await service.get("/health/live")
         assert (answer.status, answer.body["detail"]) == (503, "stalled: relay")
+        health.stopping.set()
+        assert (await service.get("/health/live")).status == 200, "its loops are meant to end"
 
 
 async def test_a_check_that_hangs_is_a_check_that_fails() -> None:

@@ -26,7 +26,8 @@ from services.business.results import QUEUE_ERRORS
 from services.business.seed import seed
 from services.business.settings import Settings
 from shared.contracts.actions import PERFORM_TASK, ActionRequest, ActionResult
-from shared.database import Database, migrate
+from shared.database import Database
+from shared.migrations import migrate
 from shared.queue import ACTIONS, RESULTS, celery_app
 from tests.externals import Redis
 
@@ -93,7 +94,7 @@ class Shop:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
         program = Program(
             name="worker",
-            command=(sys.executable, "-m", "services.business.worker"),
+            command=(sys.executable, "-m", "shared.server", "worker"),
             environment=inherited | variables,
             ready=http_answers(f"{self.url}/health/ready"),
             ready_seconds=READY_SECONDS,

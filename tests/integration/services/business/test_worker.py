@@ -286,10 +286,10 @@ async def test_it_does_not_start_with_broken_rules(shop: Shop, tmp_path: Path) -
     (tmp_path / "assistants" / "shop" / "rules").mkdir(parents=True)
     environment = {**os.environ, "ZHIYIN_ASSISTANTS_DIR": str(tmp_path / "assistants")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.business.worker"), env=environment, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "shared.server", "worker"), env=environment, stderr=asyncio.subprocess.PIPE
     )
     _, said = await process.communicate()
 
-    assert process.returncode == 1
-    assert b"The worker cannot start: the rules in" in said
+    assert process.returncode == 2
+    assert b"The service worker cannot start: the rules in" in said
     assert b"refund.json cannot be read" in said

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from services.dialogue import store
 from services.dialogue.store import Conversation, Draft, Entry, StaleTurn
 from shared.contracts.events import Option
-from shared.database import ALL_TENANTS, Database, migrate, now
+from shared.database import ALL_TENANTS, Database, now
 from shared.errors import Conflict, NotFound
+from shared.migrations import migrate
 from tests.postgres import Postgres
 
 

@@ -16,7 +16,8 @@ from services.business.rules import RuleBook
 from services.business.seed import seed
 from services.business.settings import Settings
 from shared.contracts.actions import ActionRequest
-from shared.database import Database, migrate
+from shared.database import Database
+from shared.migrations import migrate
 from tests.calls import Calls, calling
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory

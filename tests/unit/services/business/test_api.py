@@ -312,21 +312,6 @@ async def test_no_generated_input_gets_an_answer_that_is_not_documented(
     assert await asyncio.to_thread(explore, served.base_url, headers=headers, examples=15) >= 7
 
 
-async def test_a_database_that_does_not_answer_is_a_503(
-    settings: Settings, tokens: TokenFactory, agent: str, tmp_path: Path
-) -> None:
-    (tmp_path / "folder.sqlite").mkdir()
-    away = settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{tmp_path / 'folder.sqlite'}"})
-
-    async with serve(create_app(away, jwks=tokens.fetch)) as server, calling(server.base_url) as calls:
-        answer = await calls.get("/v1/actions/action-1", token=agent)
-
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-        assert answer.content_type == "application/problem+json"
-        assert (await calls.get("/health/ready")).status == 503
-        assert (await calls.get("/health/live")).status == 200
-
-
 async def test_it_starts_on_nothing_and_seeds_the_demo_shop_in_development_only(
     settings: Settings, tokens: TokenFactory, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from services.business.rules import RulesError
 from services.business.settings import Settings
-from services.business.worker import Consumer, as_environment, create_app, main
+from services.business.worker import Consumer, as_environment, create_app
 from shared.errors import Unavailable
 
 
@@ -35,14 +35,7 @@ async def test_a_consumer_that_was_never_heard_is_not_ready(settings: Settings) 
     assert consumer.pid is None
 
 
-def test_it_does_not_start_with_broken_rules(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_does_not_start_with_broken_rules(settings: Settings) -> None:
     (settings.rules_dir / "cancel_order.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RulesError):
         create_app(settings)
-
-    for name, value in as_environment(settings).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=r"The worker cannot start: the rules in .*cancel_order\.json"):
-        main()

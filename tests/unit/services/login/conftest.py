@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.database import Database, migrate
+from shared.database import Database
+from shared.migrations import migrate
 from tests.clocks import Clock
 
 

@@ -1,5 +1,6 @@
 """The bootstrap file: applied at every start, without taking back what people did since."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +18,7 @@ from services.login.clients import digest_secret
 from services.login.families import Families, Renewed
 from services.login.passwords import Passwords
 from services.login.settings import Settings
-from services.login.store import Account, Client, account_named, client_named, events_before
+from services.login.store import Account, AuditEvent, Client, account_named, client_named, events_before
 from shared.database import Database
 from shared.errors import ConfigurationError
 from tests.clocks import Clock
@@ -212,6 +214,20 @@ async def test_replicas_that_start_together_do_not_stop_each_other(
     with pytest.raises(IntegrityError):
         await bootstrap.apply({"accounts": [ACCOUNT], "clients": [CLIENT]})
     await contended.close()
+
+
+async def test_an_account_is_told_of_once_however_many_replicas_make_it(
+    tmp_path: Path, database: Database, passwords: Passwords
+) -> None:
+    databases = [Database(database.url) for _ in range(4)]
+    for number in range(8):
+        seed = {"accounts": [{**ACCOUNT, "username": f"admin{number}"}]}
+        await asyncio.gather(*(Bootstrap(tmp_path, each, passwords).apply(seed) for each in databases))
+    async with database.reading("default") as session:
+        events = (await session.scalars(select(AuditEvent))).all()
+    assert [each.event for each in events] == ["account_created"] * 8
+    for each in databases:
+        await each.close()
 
 
 async def test_production_wants_long_secrets(bootstrap: Bootstrap) -> None:

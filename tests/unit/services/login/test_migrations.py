@@ -8,7 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from services.login.store import Base
-from shared.database import Database, migrate
+from shared.database import Database
+from shared.migrations import migrate
 
 
 async def test_the_schema_is_what_the_code_says(database: Database) -> None:
