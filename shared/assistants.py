@@ -83,6 +83,7 @@ class TrainingSettings(_Frozen):
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 96
     prefix: Annotated[str, StringConstraints(max_length=50)] = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 7
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
 
 
 class AssistantManifest(_Frozen):

@@ -117,7 +117,7 @@ def answer_slot(talk: Talk, heard: Heard, name: str, offered: tuple[Option, ...]
         talk.retrying = True
     elif plausible(slot, heard):
         fill(talk, {name: heard.text})
-    elif heard.out_of_scope or asks_for_other(talk, heard):
+    elif (heard.out_of_scope and not heard.vague) or asks_for_other(talk, heard):
         return False
     else:
         miss(talk, name, slot)
@@ -238,11 +238,14 @@ def answer_confirm(talk: Talk, heard: Heard, pending: Pending) -> bool:
         return False
     if new_values(talk, heard, filled=True) or corrects(talk, heard) or has_contrast(heard.text):
         return correct(talk, heard) or unclear(talk, pending)
-    agreed = heard.intent == "affirm" or (heard.intent in talk.flow.intents and begins_with_yes(heard.text))
-    if (agreed and heard.sure) or heard.intent == "deny":
-        settle(talk, pending, "yes" if agreed else "no")
+    again = talk.flow.intents if begins_with_yes(heard.text) else ()
+    if heard.surely_one_of("affirm", *again):
+        settle(talk, pending, "yes")
         return True
-    return not heard.out_of_scope and unclear(talk, pending)
+    if heard.intent == "deny" or heard.surely_one_of("deny", "stop"):
+        settle(talk, pending, "no")
+        return True
+    return (heard.vague or not heard.out_of_scope) and unclear(talk, pending)
 
 
 def settle(talk: Talk, pending: Pending, answer: str) -> None:

@@ -19,7 +19,7 @@ from services.dialogue.decision import (
 )
 from services.dialogue.execution import run
 from services.dialogue.hearing import Heard, hear, typed_option
-from services.dialogue.language import asks_to_repeat, gives_up, heard_language
+from services.dialogue.language import asks_to_repeat, gives_up, heard_language, hesitates
 from services.dialogue.outcomes import action_finished, looked_up, lookup_failed
 from services.dialogue.references import ASK_HUMAN
 from services.dialogue.routing import begin, intent_option, route
@@ -142,6 +142,11 @@ def take(talk: Talk, heard: Heard) -> None:
         talk.note("repeats the question")
         run(talk)
         return
+    if heard.option is None and pending is not None and asks_for_time(talk, heard, pending):
+        talk.note("gives time")
+        talk.pending = pending
+        talk.say("take_your_time", options=offered)
+        return
     if talk.frames and elsewhere and heard.intent not in talk.flow.intents and gives_up(heard.text):
         talk.pop("given up for something else")
         pending = None
@@ -150,6 +155,15 @@ def take(talk: Talk, heard: Heard) -> None:
         talk.misses = 0 if talk.misses == misses else talk.misses
     else:
         route(talk, heard, pending.carried if pending is not None else {})
+
+
+def asks_for_time(talk: Talk, heard: Heard, pending: Pending) -> bool:
+    """Whether the customer wants a moment; where any sentence may be the answer, that has to be sure."""
+    if hesitates(heard.text):
+        return True
+    slot = talk.slots.get(pending.name) if pending.kind == "slot" and talk.frames else None
+    free = slot is not None and slot.text is not None
+    return heard.intent == "wait" and not heard.entities and (heard.sure or not free)
 
 
 def answer(talk: Talk, heard: Heard, pending: Pending, offered: tuple[Option, ...]) -> bool:

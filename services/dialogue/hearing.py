@@ -1,6 +1,6 @@
 """What a message says to a conversation: an understanding or a click, weighed by the assistant's thresholds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.dialogue.assistant import Assistant
@@ -23,13 +23,19 @@ MAX_VALUES = 5
 
 @dataclass(frozen=True)
 class Heard:
-    """One message. `intent` is there only when it is trusted; `candidates` are what else it may have meant."""
+    """One message. `intent` is there only when it is trusted; `candidates` are what else it may have meant.
+
+    `chances` are the probabilities of the likeliest intents, trusted or not. What is out of scope is `vague` when
+    nothing in scope is likely and `out_of_scope` not the likeliest either.
+    """
 
     text: str
     intent: str | None = None
     confidence: float = 0.0
     out_of_scope: bool = False
+    vague: bool = False
     candidates: tuple[str, ...] = ()
+    chances: Mapping[str, float] = field(default_factory=dict)
     entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mood: str = "neutral"
     option: Option | None = None
@@ -38,6 +44,10 @@ class Heard:
     def sure(self) -> bool:
         """Whether the intent is clear enough to interrupt."""
         return self.intent is not None and self.confidence >= SURE
+
+    def surely_one_of(self, *intents: str) -> bool:
+        """Whether one of the intents is clearly meant, no matter which: where they come to the same, chances add up."""
+        return sum(self.chances.get(intent, 0.0) for intent in set(intents)) >= SURE
 
 
 def hear(assistant: Assistant, understanding: Understanding, option: Option | None) -> Heard:
@@ -62,7 +72,9 @@ def hear(assistant: Assistant, understanding: Understanding, option: Option | No
         intent=intent.name if trusted else None,
         confidence=intent.confidence if trusted else 0.0,
         out_of_scope=out_of_scope,
+        vague=out_of_scope and intent.name != OUT_OF_SCOPE,
         candidates=tuple(dict.fromkeys(offered))[:MAX_CANDIDATES],
+        chances={score.name: score.confidence for score in understanding.ranking},
         entities=entities,
         mood=understanding.sentiment.label,
         option=option,

@@ -10,6 +10,7 @@ __all__ = [
     "gives_up",
     "has_contrast",
     "heard_language",
+    "hesitates",
     "is_question",
     "mentions",
     "normal",
@@ -34,6 +35,18 @@ REPEAT = re.compile(
     re.IGNORECASE,
 )
 
+HESITATES = re.compile(
+    r"(嗯|呃|额|好的?|那|先|请|麻烦|让我|容我|等我|我|您|你|再|还要?|得|需要|想|[，,。… ])*"
+    r"(稍等|等等|等一?[下会]儿?|想(一?想|一?下|一?会儿?)|(考虑|琢磨)(考虑|琢磨|一?下|一?会儿?))"
+    r"(一?[下会]儿?|哈|啊|呢|吧|哦|先|[，,。.！!～~… ])*"
+    r"|(ok(ay)?|well|so|hm+|um+|sorry|please|just|[,.… ])*"
+    r"(wait|hold on|hang on|bear with me|((give me|just) )?(a|one) (moment|second|sec|minute|min)"
+    r"|(let me|i('ll)?( have to| need to| want to)?) think( about (it|this|that)| (it|this|that) over)?"
+    r"|i need (a|some|more) (moment|minute|time)( to think)?)"
+    r"((just )?(a|one) (moment|second|sec|minute|min|bit)|please|first|[,.!… ])*",
+    re.IGNORECASE,
+)
+
 QUESTION = re.compile(
     r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
@@ -44,9 +57,11 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 YES_FIRST = re.compile(
-    r"\s*(对|是|好|可以|行|嗯|确认|确定|没错|没问题|(yes|yeah|yep|ok|okay|sure|right|correct|please|confirm(ed)?)\b)",
+    r"\s*(对(?!不|方|于|比)|是(?!不|否|谁|因)|好(?!像|久|多|几|烦|慢|贵|难)|可以|行(?!不|李)|嗯|确[认定](?!一?下)|没错|没问题|当然|同意"
+    r"|(yes|yeah|yep|yup|ok|okay|sure|right|correct|please|no problem|of course|go ahead|confirm(ed)?)\b)",
     re.IGNORECASE,
 )
+NEGATION = re.compile(r"不|没|别|甭|勿|未|\b(no|not|never|none|cannot|without|\w+n['’]?t)\b", re.IGNORECASE)
 GIVES_UP = re.compile(r"\s*(算了|不弄了|不办了|(never ?mind|forget (it|that)|leave it)\b)", re.IGNORECASE)
 REFERENCE = re.compile(
     r"它|[这那](一?单|笔|个?订单)|该订单|[刚][才刚][那这的]|上面[那这的]"
@@ -92,6 +107,11 @@ def asks_to_repeat(text: str) -> bool:
     return len(text) <= LONGEST_REQUEST and REPEAT.fullmatch(text.strip()) is not None
 
 
+def hesitates(text: str) -> bool:
+    """Whether the customer only asks for a moment: 让我考虑一下."""
+    return len(text) <= LONGEST_REQUEST and HESITATES.fullmatch(text.strip()) is not None
+
+
 def is_question(text: str) -> bool:
     """Whether the sentence asks for something."""
     return QUESTION.search(text.strip()) is not None
@@ -103,8 +123,9 @@ def has_contrast(text: str) -> bool:
 
 
 def begins_with_yes(text: str) -> bool:
-    """Whether a request that is said again begins with a yes: 对，取消吧."""
-    return YES_FIRST.match(text) is not None
+    """Whether a request that is said again begins with a yes, and neither asks nor denies: 对，取消吧."""
+    yes = YES_FIRST.match(text)
+    return yes is not None and not is_question(text) and NEGATION.search(text, yes.end()) is None
 
 
 def gives_up(text: str) -> bool:

@@ -32,7 +32,7 @@ __all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "check_refere
 
 ASK_HUMAN = "ask_human"
 
-CONTROL = frozenset(("affirm", "deny", "stop", "correct", "inform", OUT_OF_SCOPE))
+CONTROL = frozenset(("affirm", "deny", "stop", "correct", "inform", "wait", OUT_OF_SCOPE))
 """Intents that need no flow, because the conversation itself answers them."""
 
 PATTERN_ENTITIES = frozenset(("order_number", "phone", "amount", "date", "email", "tax_id"))
@@ -55,6 +55,7 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "lookup_failed_again": frozenset(),
     "understanding_unavailable": frozenset(),
     "confirm_unclear": frozenset(),
+    "take_your_time": frozenset(),
     "acknowledged": frozenset(),
     "what_about_it": frozenset(("value",)),
     "choice_expired": frozenset(),

@@ -1,6 +1,5 @@
 """Makes a model of an assistant's utterances: encoder, vocabulary, training, export, calibration."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,8 @@ class MadeModel:
 def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
     """Trains from `checkpoint` or from the beginning and writes the model's files into `folder`."""
     settings = assistant.manifest.training
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    # Another number of threads adds up in another order, and a training ends in another model.
+    torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     labels = Labels.of(assistant.manifest, assistant.intents)
     full = Tokenizer.from_file(str(files.folder / "tokenizer.json"))

@@ -23,8 +23,9 @@ from services.dialogue.decision import (
 from services.dialogue.flows import decide
 from services.dialogue.state import MAX_FRAMES, Finished, Frame, Pending, State
 from shared.contracts.actions import ActionResult
+from shared.contracts.understanding import OutOfScope
 from tests.unit.services.dialogue.assistants import FLOWS, load, write_assistant
-from tests.unit.services.dialogue.understandings import understanding
+from tests.unit.services.dialogue.understandings import ranked, understanding
 
 TABLES = [
     {"number": "five", "seats": 2},
@@ -195,6 +196,78 @@ def test_nothing_is_done_without_a_plain_yes(talk: Talker) -> None:
     assert talk.says("no", "deny") == ["not_booked"]
     assert talk.last is not None
     assert talk.last.actions == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "chances", "replies"),
+    [
+        ("yes, book it", {"affirm": 0.5, "book": 0.4}, ["booked"]),
+        ("yes, book it", {"book": 0.9}, ["booked"]),
+        ("对，就订这个", {"book": 0.45, "affirm": 0.4, "stop": 0.1}, ["booked"]),
+        ("book it", {"affirm": 0.82}, ["booked"]),
+        ("book it", {"book": 0.5, "affirm": 0.45}, ["confirm_unclear", "confirm_booking"]),
+        ("yes, book it", {"affirm": 0.4, "book": 0.3, "deny": 0.2}, ["confirm_unclear", "confirm_booking"]),
+        ("yes, book it", {"affirm": 0.5, "pay": 0.4}, ["confirm_unclear", "confirm_booking"]),
+        ("yes, do not book it", {"affirm": 0.5, "book": 0.4}, ["confirm_unclear", "confirm_booking"]),
+        ("可以订吗", {"book": 0.9}, ["confirm_unclear", "confirm_booking"]),
+        ("rather not", {"deny": 0.5, "stop": 0.4}, ["not_booked"]),
+        ("rather not", {"stop": 0.6, "deny": 0.3}, ["not_booked"]),
+        ("rather not", {"stop": 0.6}, ["confirm_unclear", "confirm_booking"]),
+    ],
+)
+def test_what_comes_to_the_same_adds_up_to_a_yes_or_a_no(
+    talk: Talker, text: str, chances: dict[str, float], replies: list[str]
+) -> None:
+    booked(talk)
+    assert talk.happens(Understood(understanding=ranked(text, chances))) == replies
+
+
+def test_a_yes_that_is_split_between_intents_is_not_out_of_scope(talk: Talker) -> None:
+    booked(talk)
+    split = ranked("yes, book it", {"affirm": 0.45, "book": 0.45})
+    outside = OutOfScope(detected=True, score=0.55)
+    assert talk.happens(Understood(understanding=split.model_copy(update={"out_of_scope": outside}))) == ["booked"]
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "confidence"),
+    [("让我考虑一下", "affirm", 0.95), ("hold on", "out_of_scope", 0.95), ("my wife decides", "wait", 0.5)],
+)
+def test_who_wants_a_moment_gets_it_and_the_question_stays(
+    talk: Talker, text: str, intent: str, confidence: float
+) -> None:
+    booked(talk)
+    before = talk.state
+    assert talk.says(text, intent, confidence=confidence) == ["take_your_time"]
+    assert talk.state.pending == before.pending
+    assert talk.state.options == before.options
+    assert talk.state.frames == before.frames
+    assert talk.says("yes", "affirm") == ["booked"]
+
+
+def test_a_vague_answer_is_asked_for_again_and_a_strange_one_is_not(talk: Talker) -> None:
+    vague = ranked("you know, that one", {"inform": 0.3, "out_of_scope": 0.2})
+    vague = vague.model_copy(update={"out_of_scope": OutOfScope(detected=True, score=0.7)})
+    strange = ranked("book a flight", {"out_of_scope": 0.4, "inform": 0.3})
+    strange = strange.model_copy(update={"out_of_scope": OutOfScope(detected=True, score=0.7)})
+    talk.says("a table please", "book")
+    assert talk.happens(Understood(understanding=strange)) == ["out_of_scope", "resume", "ask_table"]
+    assert talk.happens(Understood(understanding=vague)) == ["retry_table"]
+    assert talk.says("[five](word)", "inform") == ["good_choice", "ask_note"]
+    talk.clicks("skip")
+    assert talk.happens(Understood(understanding=strange)) == ["out_of_scope", "resume", "confirm_booking"]
+    assert talk.happens(Understood(understanding=vague)) == ["confirm_unclear", "confirm_booking"]
+
+
+def test_what_gives_something_is_no_request_for_time(talk: Talker) -> None:
+    talk.says("a table please", "book")
+    assert talk.says("wait, it is [five](word)", "wait") == ["good_choice", "ask_note"]
+    assert talk.says("maybe wait", "wait", confidence=0.7) == ["confirm_booking"]
+    assert talk.slots["note"] == "maybe wait"
+
+
+def test_a_moment_is_nothing_where_nothing_was_asked(talk: Talker) -> None:
+    assert talk.says("hold on", "wait") == ["acknowledged"]
 
 
 def test_yes_but_is_no_yes(talk: Talker) -> None:

@@ -2,9 +2,11 @@ import pytest
 
 from services.dialogue.language import (
     asks_to_repeat,
+    begins_with_yes,
     best_match,
     has_contrast,
     heard_language,
+    hesitates,
     is_question,
     mentions,
     ordinal,
@@ -73,6 +75,81 @@ def test_asks_to_repeat(text: str) -> None:
 )
 def test_does_not_ask_to_repeat(text: str) -> None:
     assert not asks_to_repeat(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("对，取消吧", True),
+        ("好的帮我退了", True),
+        ("没错，退吧", True),
+        ("yes, cancel it", True),
+        ("No problem, refund it", True),
+        ("取消吧", False),
+        ("对不起，取消吧", False),
+        ("好像要取消", False),
+        ("确认一下是哪个订单要取消", False),
+        ("好的，先别取消", False),
+        ("可以不取消", False),
+        ("可以取消吗", False),
+        ("是不是取消了", False),
+        ("ok, don’t cancel", False),
+        ("yes, can you not cancel it", False),
+        ("yesterday I wanted to cancel", False),
+    ],
+)
+def test_begins_with_yes(text: str, expected: bool) -> None:
+    assert begins_with_yes(text) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "让我考虑一下",
+        "稍等",
+        "等一下",
+        "等等",
+        "我想想",
+        "嗯，我再想一想吧",
+        "好的，请稍等一下",
+        "容我考虑考虑……",
+        "那我再琢磨琢磨",
+        "wait",
+        "Hold on a second",
+        "hang on please",
+        "one moment",
+        "just a minute.",
+        "give me a sec",
+        "Let me think",
+        "ok, let me think about it first",
+        "I need some time to think",
+    ],
+)
+def test_hesitates(text: str) -> None:
+    assert hesitates(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "好的",
+        "等一下，我说错了",
+        "我想退款",
+        "等了三天还没到",
+        "等等，是第二个",
+        "我想想再说",
+        "请稍等再发货",
+        "ok",
+        "wait, wrong order",
+        "I think it is broken",
+        "let me think about it, stop for now",
+        "how long do I have to wait",
+        "稍等" * 40,
+    ],
+)
+def test_does_not_hesitate(text: str) -> None:
+    assert not hesitates(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import yaml
 from shared.assistants import parse_annotated
 from shared.contracts.understanding import Entity, IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
 
-__all__ = ["UNCLEAR", "read_table", "understanding"]
+__all__ = ["UNCLEAR", "ranked", "read_table", "understanding"]
 
 UNCLEAR = "unclear"
 
@@ -44,6 +44,12 @@ def understanding(
         out_of_scope=OutOfScope(detected=intent == "out_of_scope", score=float(intent == "out_of_scope")),
         model=ModelRef(name="table", version="1"),
     )
+
+
+def ranked(text: str, chances: Mapping[str, float]) -> Understanding:
+    """A sentence with the probability of each intent that it may have, the likeliest first."""
+    ranking = tuple(IntentScore(name=name, confidence=chance) for name, chance in chances.items())
+    return understanding(text, ranking[0].name).model_copy(update={"intent": ranking[0], "ranking": ranking})
 
 
 def entity(text: str, name: str, start: int, end: int, source: str) -> Entity:

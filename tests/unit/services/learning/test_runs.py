@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
@@ -236,6 +237,24 @@ def test_a_stopped_training_goes_on_and_needs_no_held_out_sentences(
     assert model.metrics == {}
     assert not (model.path / "report").exists()
     assert sorted(path.name for path in models.iterdir()) == [".lock", model.version, "production"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_training_has_the_threads_that_its_settings_say_whatever_the_machine_has(
+    write_assistant: WriteAssistant, tmp_path: Path, threads: int
+) -> None:
+    seen: set[int] = set()
+
+    def note(progress: Progress) -> None:
+        if progress.stage == "training":
+            seen.add(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    try:
+        train(write_assistant(tmp_path / "mini", epochs=1, threads=threads), tmp_path / "home", note)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {threads}
 
 
 def test_an_export_that_computes_something_else_is_not_published(
