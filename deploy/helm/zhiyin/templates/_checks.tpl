@@ -1,0 +1,44 @@
+{{/* What the schema cannot say: values that contradict each other. Each sentence says what to do. */}}
+{{- define "zhiyin.problems" -}}
+{{- $values := .Values -}}
+{{- if and $values.faults (eq $values.environment "production") }}
+- "faults injects failures and is refused with environment: production; remove it."
+{{- end }}
+{{- if and (not $values.redis.enabled) (not $values.externalRedis.url) (not $values.externalRedis.existingSecret) }}
+- "redis.enabled is false and there is no other; set externalRedis.url or externalRedis.existingSecret."
+{{- end }}
+{{- if and (eq $values.registry.mode "consul") (not $values.consul.enabled) (not $values.externalConsul.url) }}
+- "consul.enabled is false and there is no other; set externalConsul.url, or registry.mode: kubernetes."
+{{- end }}
+{{- if and (not $values.postgresql.enabled) (not $values.externalPostgresql.existingSecret) }}
+{{- range $database := list "login" "dialogue" "business" }}
+{{- if not (get $values.externalPostgresql $database).url }}
+- "postgresql.enabled is false and {{ $database }} has no database; set externalPostgresql.{{ $database }}.url or externalPostgresql.existingSecret."
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $values.ingress.tls.enabled (not $values.ingress.tls.secretName) (not $values.certificate.enabled) }}
+- "ingress.tls.enabled needs a certificate; set ingress.tls.secretName, or certificate.enabled."
+{{- end }}
+{{- if and $values.certificate.enabled (not $values.certificate.issuerRef.name) }}
+- "certificate.enabled needs an issuer; set certificate.issuerRef.name."
+{{- end }}
+{{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) }}
+- "httpRoute.enabled needs a Gateway; set httpRoute.parentRefs."
+{{- end }}
+{{- $worker := include "zhiyin.component" (dict "root" . "name" "worker") | fromYaml }}
+{{- if $worker.keda.enabled }}
+{{- if $worker.autoscaling.enabled }}
+- "components.worker: keda and autoscaling both own the number of pods; enable one of them."
+{{- end }}
+{{- if and (not $values.redis.enabled) (not $worker.keda.redisAddress) (not $values.externalRedis.url) }}
+- "components.worker.keda needs the address of Redis, which is in a Secret; set components.worker.keda.redisAddress."
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "zhiyin.check" -}}
+{{- with include "zhiyin.problems" . | fromYamlArray -}}
+{{- fail (printf "\n\nThe values cannot be used:\n- %s\n" (join "\n- " .)) -}}
+{{- end -}}
+{{- end -}}

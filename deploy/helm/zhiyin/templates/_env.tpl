@@ -1,0 +1,147 @@
+{{/* Where the stores are, and the variables that say so. */}}
+
+{{/* Secret of our own with the addresses of external stores that were given as values. */}}
+{{- define "zhiyin.addressesName" -}}
+{{- printf "%s-addresses" (include "zhiyin.fullname" .) -}}
+{{- end -}}
+
+{{/* Those addresses by key. */}}
+{{- define "zhiyin.addresses" -}}
+{{- $addresses := dict -}}
+{{- if and (not .Values.redis.enabled) (not .Values.externalRedis.existingSecret) .Values.externalRedis.url -}}
+{{- $_ := set $addresses "redis-url" .Values.externalRedis.url -}}
+{{- end -}}
+{{- if and (not .Values.postgresql.enabled) (not .Values.externalPostgresql.existingSecret) -}}
+{{- range $database := list "login" "dialogue" "business" -}}
+{{- with (get $.Values.externalPostgresql $database).url -}}
+{{- $_ := set $addresses (print $database "-url") . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $addresses -}}
+{{- end -}}
+
+{{- define "zhiyin.fromSecret" -}}
+valueFrom:
+  secretKeyRef:
+    name: {{ .name }}
+    key: {{ .key }}
+{{- end -}}
+
+{{/* Variables for a database: root, database, addresses (the Secret of those that were given). */}}
+{{- define "zhiyin.databaseEnv" -}}
+{{- $values := .root.Values -}}
+{{- if $values.postgresql.enabled }}
+POSTGRESQL_PASSWORD:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "postgresql-password") | nindent 2 }}
+ZHIYIN_DATABASE_URL:
+  value: postgresql+asyncpg://zhiyin:$(POSTGRESQL_PASSWORD)@{{ include "zhiyin.fullname" .root }}-postgresql:5432/{{ .database }}
+{{- else }}
+ZHIYIN_DATABASE_URL:
+  {{- $name := $values.externalPostgresql.existingSecret | default .addresses }}
+  {{- include "zhiyin.fromSecret" (dict "name" $name "key" (print .database "-url")) | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "zhiyin.redisEnv" -}}
+{{- if .Values.redis.enabled }}
+REDIS_PASSWORD:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .) "key" "redis-password") | nindent 2 }}
+ZHIYIN_REDIS_URL:
+  value: redis://:$(REDIS_PASSWORD)@{{ include "zhiyin.fullname" . }}-redis:6379/0
+{{- else if .Values.externalRedis.existingSecret }}
+ZHIYIN_REDIS_URL:
+  {{- include "zhiyin.fromSecret" (dict "name" .Values.externalRedis.existingSecret "key" .Values.externalRedis.existingSecretKey) | nindent 2 }}
+{{- else }}
+ZHIYIN_REDIS_URL:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.addressesName" .) "key" "redis-url") | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables that are the same for every component. */}}
+{{- define "zhiyin.config" -}}
+{{- $fullname := include "zhiyin.fullname" . -}}
+ZHIYIN_ENVIRONMENT: {{ .Values.environment | quote }}
+ZHIYIN_LOG_LEVEL: {{ .Values.logLevel | quote }}
+ZHIYIN_HOST: "0.0.0.0"
+ZHIYIN_PORT: "8080"
+ZHIYIN_METRICS_PORT: "9090"
+ZHIYIN_REGISTRY: {{ .Values.registry.mode | quote }}
+{{- if eq .Values.registry.mode "consul" }}
+ZHIYIN_CONSUL_URL: {{ .Values.consul.enabled | ternary (printf "http://%s-consul:8500" $fullname) .Values.externalConsul.url | quote }}
+{{- end }}
+ZHIYIN_KUBERNETES_SERVICE: {{ printf "http://%s-{name}:80" $fullname | quote }}
+ZHIYIN_MIGRATE_ON_START: {{ not .Values.migrations.enabled | quote }}
+{{- with .Values.faults }}
+ZHIYIN_FAULTS: {{ toJson . | quote }}
+{{- end }}
+{{- range $name, $value := .Values.config }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables of a workload by name: root, name, component, facts, values. */}}
+{{- define "zhiyin.componentEnv" -}}
+{{- $values := .values -}}
+PYTHONUNBUFFERED: {value: "1"}
+ZHIYIN_ADVERTISE_HOST: {valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+ZHIYIN_INSTANCE: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+# Newer clusters give a pod its node's zone as a label; elsewhere this is empty.
+ZHIYIN_ZONE: {valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}
+ZHIYIN_DRAIN_SECONDS: {value: {{ $values.drainSeconds | quote }}}
+{{- if .facts.celery }}
+ZHIYIN_CONCURRENCY: {value: {{ $values.concurrency | quote }}}
+ZHIYIN_STOP_SECONDS: {value: "5"}
+ZHIYIN_WARM_STOP_SECONDS: {value: {{ $values.workSeconds | quote }}}
+{{- else }}
+ZHIYIN_STOP_SECONDS: {value: {{ $values.workSeconds | quote }}}
+{{- end }}
+{{- if not .facts.models }}
+ZHIYIN_HOME: {value: /tmp/zhiyin}
+{{- end }}
+{{- if .facts.threads }}
+OMP_NUM_THREADS: {valueFrom: {resourceFieldRef: {containerName: {{ .component }}, resource: requests.cpu, divisor: "1"}}}
+{{- if eq .pool "cpu" }}
+ZHIYIN_INFERENCE_STREAMS: {valueFrom: {resourceFieldRef: {containerName: {{ .component }}, resource: requests.cpu, divisor: "1"}}}
+{{- end }}
+{{- end }}
+{{- if .facts.public }}
+ZHIYIN_ASSISTANT: {value: /app/assistants/shop}
+{{- end }}
+{{- if .facts.bootstrap }}
+ZHIYIN_BOOTSTRAP_FILE: {value: /etc/zhiyin/bootstrap/bootstrap.json}
+ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}}
+ZHIYIN_LOGIN_SECRET:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "login-secret") | nindent 2 }}
+{{- end }}
+{{- with .facts.client }}
+ZHIYIN_CLIENT_ID: {value: {{ . }}}
+ZHIYIN_CLIENT_SECRET:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" $.root) "key" (print "client-secret-" .)) | nindent 2 }}
+{{- end }}
+{{- with .facts.database }}
+ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ $values.startupSeconds | quote }}}
+{{- include "zhiyin.databaseEnv" (dict "root" $.root "database" . "addresses" (include "zhiyin.addressesName" $.root)) }}
+{{- end }}
+{{- if .facts.redis }}
+{{- include "zhiyin.redisEnv" .root }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables by name, with those of `env` over them and those of `extraEnv` over all, as Kubernetes' list. */}}
+{{- define "zhiyin.env" -}}
+{{- $variables := .variables -}}
+{{- range $name, $value := .env -}}
+{{- $_ := set $variables $name (dict "value" (toString $value)) -}}
+{{- end -}}
+{{- range .extraEnv -}}
+{{- $variables = omit $variables .name -}}
+{{- end -}}
+{{- range $name, $variable := $variables }}
+- name: {{ $name }}
+  {{- toYaml $variable | nindent 2 }}
+{{- end }}
+{{- with .extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

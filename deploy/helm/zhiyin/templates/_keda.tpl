@@ -1,0 +1,21 @@
+{{/* The Redis that KEDA looks at, which takes no URL: address, database, tls, secret (name and key). Takes root and keda. */}}
+{{- define "zhiyin.kedaRedis" -}}
+{{- $values := .root.Values -}}
+{{- if $values.redis.enabled -}}
+{{- $secret := dict "name" (include "zhiyin.secretName" .root) "key" "redis-password" -}}
+{{- toYaml (dict "address" (printf "%s-redis.%s.svc:6379" (include "zhiyin.fullname" .root) .root.Release.Namespace) "database" "0" "tls" "false" "secret" $secret) -}}
+{{- else -}}
+{{- $url := urlParse ($values.externalRedis.url | default "redis:///0") -}}
+{{- $host := .keda.redisAddress | default $url.host -}}
+{{- if and $host (not (regexMatch ":[0-9]+$" $host)) -}}
+{{- $host = print $host ":6379" -}}
+{{- end -}}
+{{- $database := trimPrefix "/" $url.path | default "0" -}}
+{{- $tls := eq $url.scheme "rediss" | ternary "true" "false" -}}
+{{- $redis := dict "address" $host "database" $database "tls" $tls -}}
+{{- if .keda.redisPasswordSecret.name -}}
+{{- $_ := set $redis "secret" .keda.redisPasswordSecret -}}
+{{- end -}}
+{{- toYaml $redis -}}
+{{- end -}}
+{{- end -}}

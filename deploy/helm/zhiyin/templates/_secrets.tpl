@@ -1,0 +1,90 @@
+{{/* Secrets: made once, kept over upgrades, and never the same twice. */}}
+
+{{- define "zhiyin.secretName" -}}
+{{- .Values.secrets.existingSecret | default (printf "%s-secrets" (include "zhiyin.fullname" .)) -}}
+{{- end -}}
+
+{{/*
+The keys of the Secret with their values in base64, as YAML. The Secret of the cluster goes first, so an upgrade changes
+nothing; without a cluster everything is new. Templates are rendered one by one and random values would differ between
+them, so what was made is remembered in the values.
+*/}}
+{{- define "zhiyin.secretData" -}}
+{{- if not (hasKey .Values "_secretData") -}}
+{{- $there := (lookup "v1" "Secret" .Release.Namespace (include "zhiyin.secretName" .)).data | default dict -}}
+{{- $data := deepCopy $there -}}
+{{- if not .Values.secrets.existingSecret -}}
+{{- range list "login-secret" "client-secret-dialogue" "client-secret-business" "client-secret-learning" "postgresql-password" "redis-password" -}}
+{{- if not (get $data .) -}}
+{{- $_ := set $data . (randAlphaNum 43 | b64enc) -}}
+{{- end -}}
+{{- end -}}
+{{- $bootstrap := include "zhiyin.bootstrap" (dict "root" . "data" $data) -}}
+{{- $_ := set $data "bootstrap.json" ($bootstrap | b64enc) -}}
+{{- range ($bootstrap | fromJson).accounts -}}
+{{- if eq .username "admin" -}}
+{{- $_ := set $data "admin-password" (.password | b64enc) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .Values "_secretData" $data -}}
+{{- end -}}
+{{- toYaml .Values._secretData -}}
+{{- end -}}
+
+{{/* The accounts and clients that login makes at its start, in the format that the command line writes as well. */}}
+{{- define "zhiyin.bootstrap" -}}
+{{- $old := get .data "bootstrap.json" | default "" | b64dec | default "{}" | fromJson -}}
+{{- $accounts := dict -}}
+{{- range $old.accounts -}}
+{{- $_ := set $accounts .username . -}}
+{{- end -}}
+{{- $wanted := list (dict "username" "agent" "roles" (list "agent") "customer" nil "display_name" "Agent") -}}
+{{- $wanted = append $wanted (dict "username" "operator" "roles" (list "operator") "customer" nil "display_name" "Operator") -}}
+{{- $wanted = append $wanted (dict "username" "admin" "roles" (list "admin") "customer" nil "display_name" "Admin") -}}
+{{- if eq .root.Values.environment "development" -}}
+{{- $wanted = append $wanted (dict "username" "lilei" "roles" (list "customer") "customer" "C1001" "display_name" "李雷 Li Lei") -}}
+{{- $wanted = append $wanted (dict "username" "hanmeimei" "roles" (list "customer") "customer" "C1002" "display_name" "韩梅梅 Han Meimei") -}}
+{{- end -}}
+{{- range $wanted -}}
+{{- if not (hasKey $accounts .username) -}}
+{{- $_ := set $accounts .username (merge (dict "password" (randAlphaNum 20)) .) -}}
+{{- end -}}
+{{- end -}}
+{{- $clients := list -}}
+{{- range $client, $scopes := dict "dialogue" (list "intent:predict" "business:lookup") "business" (list "intent:predict") "learning" (list "intent:predict") -}}
+{{- $clients = append $clients (dict "client_id" $client "client_secret" (get $.data (print "client-secret-" $client) | b64dec) "scopes" $scopes) -}}
+{{- end -}}
+{{- $sorted := list -}}
+{{- range $accounts -}}
+{{- $sorted = append $sorted . -}}
+{{- end -}}
+{{- dict "accounts" $sorted "clients" $clients | toJson -}}
+{{- end -}}
+
+{{/* Digest of some keys of the Secret, so that pods that use them are replaced when they change: root, keys. */}}
+{{- define "zhiyin.secretChecksum" -}}
+{{- $data := include "zhiyin.secretData" .root | fromYaml -}}
+{{- $used := dict -}}
+{{- range .keys -}}
+{{- $_ := set $used . (get $data .) -}}
+{{- end -}}
+{{- $used | toJson | sha256sum -}}
+{{- end -}}
+
+{{/* Keys of the Secret that a component reads: root, facts. */}}
+{{- define "zhiyin.secretKeys" -}}
+{{- if .facts.bootstrap }}
+- login-secret
+- bootstrap.json
+{{- end }}
+{{- with .facts.client }}
+- client-secret-{{ . }}
+{{- end }}
+{{- if and .facts.redis .root.Values.redis.enabled }}
+- redis-password
+{{- end }}
+{{- if and .facts.database .root.Values.postgresql.enabled }}
+- postgresql-password
+{{- end }}
+{{- end -}}
