@@ -13,7 +13,7 @@ from services.business.rules import RuleBook, RulesError
 from services.business.settings import Settings
 from shared.contracts.actions import ActionRequest
 from shared.database import Database
-from tests.calls import Answer, Calls, calling
+from tests.calls import Answer, Calls
 from tests.openapi import explore
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory
