@@ -1,0 +1,41 @@
+"""Makes the secrets that compose.yml needs, once: `.env` and `secrets/bootstrap.json` beside it; what is there stays.
+
+Needs Python 3.11 and nothing else: `python3 deploy/compose/prepare.py`.
+"""
+
+import secrets
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+from cli.bootstrap import load_bootstrap  # noqa: E402
+from cli.home import Home, write_atomically  # noqa: E402
+
+SECRET_BYTES = 32
+
+
+def prepare(folder: Path) -> None:
+    """Writes the two files into a folder and says where they are."""
+    home = Home(folder)
+    home.secrets.mkdir(mode=0o700, exist_ok=True)
+    made = load_bootstrap(home)
+    # Login reads it as another user; other users of this machine are kept out by the folder's mode.
+    made.path.chmod(0o644)
+    settings = folder / ".env"
+    lines = settings.read_text(encoding="utf-8").splitlines() if settings.exists() else []
+    variables = {
+        "REDIS_PASSWORD": secrets.token_urlsafe(SECRET_BYTES),
+        "POSTGRESQL_PASSWORD": secrets.token_urlsafe(SECRET_BYTES),
+        **dict(line.split("=", 1) for line in lines if "=" in line),
+        "LOGIN_SECRET": made.login_secret,
+        "DIALOGUE_CLIENT_SECRET": made.client_secret("dialogue"),
+        "BUSINESS_CLIENT_SECRET": made.client_secret("business"),
+    }
+    write_atomically(settings, "".join(f"{name}={value}\n" for name, value in variables.items()))
+    sys.stdout.write(f"The secrets are in {settings} and the first accounts' passwords in {made.path}.\n")
+
+
+if __name__ == "__main__":
+    prepare(FOLDER)

@@ -1,0 +1,158 @@
+"""compose.yml by its structure: what it starts, how little that may do, and that it knows no secret."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.business.settings import Settings as BusinessSettings
+from services.dialogue.settings import Settings as DialogueSettings
+from services.intent.settings import Settings as IntentSettings
+from services.login.settings import Settings as LoginSettings
+from shared.server import SERVICES
+from shared.settings import ServiceSettings
+from tests.unit.deploy.dockerfile import Dockerfile
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "deploy" / "compose"
+COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yml").read_text(encoding="utf-8"))
+PROGRAMS: dict[str, dict[str, Any]] = COMPOSE["services"]
+MIGRATIONS = {"migrate-login", "migrate-dialogue", "migrate-business"}
+STORES = {"redis", "consul", "postgresql"}
+
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "login": LoginSettings,
+    "dialogue": DialogueSettings,
+    "intent": IntentSettings,
+    "business": BusinessSettings,
+    "worker": BusinessSettings,
+}
+VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(:[-?])([^}]*)\}")
+
+
+def variables(value: Any) -> dict[str, tuple[str, str]]:
+    """The variables that a part of the file names: how (`:?` must be set, `:-` may be) and what follows."""
+    return {name: (how, rest) for name, how, rest in VARIABLE.findall(yaml.safe_dump(value, width=10_000))}
+
+
+def test_every_service_every_migration_and_every_store_is_there() -> None:
+    assert PROGRAMS.keys() == {*SERVICES, *MIGRATIONS, *STORES}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_may_do_little(name: str) -> None:
+    program = PROGRAMS[name]
+    assert program["read_only"] is True
+    assert program["cap_drop"] == ["ALL"]
+    assert program["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", program["user"]), "a number, so that nobody has to look it up"
+    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & program.keys()
+    if name not in STORES:
+        assert program["user"] == "10001:10001"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *MIGRATIONS])
+def test_the_images_are_those_that_are_built_here(name: str) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    service = name.removeprefix("migrate-")
+    assert PROGRAMS[name]["image"] == f"${{ZHIYIN_IMAGE_PREFIX:-zhiyin-}}{service}:${{ZHIYIN_TAG:-{version}}}"
+    assert service in Dockerfile.read(ROOT / "deploy" / "images" / "Dockerfile").stages
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_the_images_of_stores_are_no_moving_ones(name: str) -> None:
+    [(_, image)] = variables(PROGRAMS[name]["image"]).values()
+    assert re.fullmatch(r"docker\.io/[a-z/]+:\d+(\.\d+)?", image)
+
+
+def test_one_port_is_published_and_on_this_machine_only() -> None:
+    published = {name: program["ports"] for name, program in PROGRAMS.items() if "ports" in program}
+    assert published == {"dialogue": ["${ZHIYIN_LISTEN:-127.0.0.1:8000}:8080"]}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_given_settings_that_it_has(name: str) -> None:
+    given = PROGRAMS[name]["environment"]
+    assert {variable.removeprefix("ZHIYIN_").lower() for variable in given} <= SETTINGS[name].model_fields.keys()
+    assert given["ZHIYIN_ADVERTISE_HOST"] == name
+    assert given["ZHIYIN_REGISTRY"] == "consul"
+    assert given["ZHIYIN_MIGRATE_ON_START"] == "false"
+
+
+@pytest.mark.parametrize("name", sorted(MIGRATIONS))
+def test_a_migration_is_for_the_database_of_its_service_and_comes_before_it(name: str) -> None:
+    service = name.removeprefix("migrate-")
+    program = PROGRAMS[name]
+    assert program["entrypoint"] == ["python", "-m", "shared.migrations", service]
+    url = program["environment"]["ZHIYIN_DATABASE_URL"]
+    assert url.endswith(f"@postgresql:5432/{service}")
+    users = {"business", "worker"} if service == "business" else {service}
+    assert {each for each in SERVICES if PROGRAMS[each]["environment"].get("ZHIYIN_DATABASE_URL") == url} == users
+    for each in users:
+        assert PROGRAMS[each]["depends_on"][name] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_is_waited_for_can_come(name: str) -> None:
+    for other, how in PROGRAMS[name].get("depends_on", {}).items():
+        match how["condition"]:
+            case "service_completed_successfully":
+                assert other in MIGRATIONS
+            case "service_healthy":
+                assert "healthcheck" in PROGRAMS[other]
+            case condition:
+                pytest.fail(condition)
+
+
+def test_nothing_starts_without_secrets_of_its_own() -> None:
+    secret = re.compile(r"password|secret|REDISCLI_AUTH", re.IGNORECASE)
+    for name, program in PROGRAMS.items():
+        for variable, value in program.get("environment", {}).items():
+            if secret.search(variable) or ("://" in value and "@" in value):
+                found = variables(value)
+                assert found, f"{name}: {variable} is the same for everybody"
+                assert all(how == ":?" for how, _ in found.values()), f"{name}: {variable} has a default"
+    assert COMPOSE["secrets"] == {"bootstrap.json": {"file": "secrets/bootstrap.json"}}
+    ignored = (FOLDER / ".gitignore").read_text(encoding="utf-8").split()
+    assert ignored == [".env", "secrets/"]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A copy of the folder in a copy of the project, as far as `prepare.py` needs one."""
+    shutil.copytree(FOLDER, tmp_path / "deploy" / "compose", ignore=shutil.ignore_patterns(".env", "secrets"))
+    shutil.copytree(ROOT / "cli", tmp_path / "cli", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "deploy" / "compose"
+
+
+def prepare(folder: Path) -> dict[str, str]:
+    # -S: with the standard library only, as somebody has it who never installed anything.
+    subprocess.run([sys.executable, "-S", folder / "prepare.py"], check=True, capture_output=True, timeout=60)
+    lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_preparing_makes_every_secret_once(prepared: Path) -> None:
+    made = prepare(prepared)
+    assert made.keys() == {name for name, (how, _) in variables(COMPOSE).items() if how == ":?"}
+    assert all(len(value) >= 32 and re.fullmatch(r"[\w-]+", value) for value in made.values()), "they stand in URLs"
+    assert len(set(made.values())) == len(made)
+    assert (prepared / ".env").stat().st_mode & 0o777 == 0o600
+    assert (prepared / "secrets").stat().st_mode & 0o777 == 0o700
+    (prepared / ".env").write_text((prepared / ".env").read_text() + "ZHIYIN_LISTEN=0.0.0.0:80\n")
+    assert prepare(prepared) == {**made, "ZHIYIN_LISTEN": "0.0.0.0:80"}
+
+
+def test_the_accounts_file_fits_the_services_secrets(prepared: Path) -> None:
+    made = prepare(prepared)
+    bootstrap = yaml.safe_load((prepared / "secrets" / "bootstrap.json").read_text(encoding="utf-8"))
+    clients = {each["client_id"]: each["client_secret"] for each in bootstrap["clients"]}
+    assert clients["dialogue"] == made["DIALOGUE_CLIENT_SECRET"]
+    assert clients["business"] == made["BUSINESS_CLIENT_SECRET"]
+    assert (prepared / "secrets" / "bootstrap.json").stat().st_mode & 0o004, "login runs as another user"
