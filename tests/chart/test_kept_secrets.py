@@ -1,0 +1,117 @@
+"""What an upgrade does with the Secret that is in the cluster: it stays, and what depends on it follows."""
+
+import base64
+import functools
+import json
+from typing import Any
+
+import pytest
+
+from tests.chart.api_server import render_for
+from tests.chart.chart import Rendered
+from tests.chart.variants import COMPONENTS
+
+Data = dict[str, str]
+
+
+def encoded(data: Data) -> Data:
+    """As a Secret holds it."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+def against(data: Data | None, *arguments: str, name: str = "zhiyin-secrets") -> Rendered:
+    """The chart as it is rendered for a cluster with a Secret, or without it."""
+    secret = {"kind": "Secret", "metadata": {"name": name}, "data": encoded(data or {})}
+    return render_for([] if data is None else [secret], *arguments)
+
+
+def kept(chart: Rendered) -> Data:
+    """What the chart's Secret holds."""
+    data = chart.get("Secret", "secrets")["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+@functools.cache
+def installed() -> str:
+    """The Secret of a first install, as JSON."""
+    return json.dumps(kept(against(None)))
+
+
+@pytest.fixture
+def first() -> Data:
+    """The Secret of a first install."""
+    data: Data = json.loads(installed())
+    return data
+
+
+def accounts(data: Data) -> dict[str, Any]:
+    """Accounts of the file for login, by name."""
+    return {each["username"]: each for each in json.loads(data["bootstrap.json"])["accounts"]}
+
+
+def checksums(chart: Rendered) -> dict[str, str]:
+    """What makes each component's pods start anew when its secrets change."""
+    return {each: chart.pod(each)["metadata"]["annotations"]["checksum/secret"] for each in COMPONENTS}
+
+
+def test_an_upgrade_changes_nothing(first: Data) -> None:
+    assert kept(against(first, "--is-upgrade")) == first
+
+
+def test_a_key_that_came_with_a_newer_chart_is_added(first: Data) -> None:
+    older = {key: value for key, value in first.items() if key != "redis-password"}
+    newer = kept(against(older, "--is-upgrade"))
+    assert newer["redis-password"]
+    assert {key: newer[key] for key in older} == older
+
+
+def test_keys_and_accounts_of_ones_own_stay(first: Data) -> None:
+    seed = json.loads(first["bootstrap.json"])
+    seed["accounts"].append({"username": "boss", "password": "a long pass phrase", "roles": ["operator"]})
+    newer = kept(against({**first, "mine": "1", "bootstrap.json": json.dumps(seed)}, "--is-upgrade"))
+    assert newer["mine"] == "1"
+    assert accounts(newer)["boss"]["password"] == "a long pass phrase"
+    assert accounts(newer)["admin"] == accounts(first)["admin"]
+
+
+def test_the_services_credentials_follow_their_secret(first: Data) -> None:
+    newer = kept(against({**first, "client-secret-dialogue": "another-secret-of-32-characters-!"}, "--is-upgrade"))
+    clients = {each["client_id"]: each["client_secret"] for each in json.loads(newer["bootstrap.json"])["clients"]}
+    assert clients["dialogue"] == "another-secret-of-32-characters-!"
+    assert clients["business"] == first["client-secret-business"]
+
+
+@functools.cache
+def unchanged() -> str:
+    """The checksums with the Secret of a first install, as JSON."""
+    return json.dumps(checksums(against(json.loads(installed()))))
+
+
+def restarted(data: Data) -> set[str]:
+    """Components whose pods start anew when the Secret is this."""
+    before, after = json.loads(unchanged()), checksums(against(data))
+    return {each for each in COMPONENTS if before[each] != after[each]}
+
+
+def test_pods_do_not_start_anew_without_a_reason(first: Data) -> None:
+    assert restarted(first) == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "readers"),
+    [
+        ("login-secret", {"login"}),
+        ("client-secret-business", {"business", "login"}),
+        ("redis-password", {"login", "dialogue", "business", "worker"}),
+        ("postgresql-password", {"login", "dialogue", "business", "worker"}),
+    ],
+)
+def test_pods_start_anew_when_a_secret_that_they_read_changes(key: str, readers: set[str], first: Data) -> None:
+    assert restarted({**first, key: "another-secret-of-32-characters-!"}) == readers
+
+
+def test_pods_follow_a_secret_of_ones_own(first: Data) -> None:
+    given = ("--set", "secrets.existingSecret=mine")
+    before = checksums(against(first, *given, name="mine"))
+    after = checksums(against({**first, "login-secret": "x" * 40}, *given, name="mine"))
+    assert {each for each in COMPONENTS if before[each] != after[each]} == {"login"}

@@ -1,0 +1,98 @@
+"""Who brings the databases to the newest revision, and when."""
+
+import pytest
+
+from shared.migrations import services_with_tables
+from tests.chart.api_server import render_for
+from tests.chart.chart import Object, environment, render
+from tests.chart.variants import EXTERNAL, rendered
+
+HOOK = "helm.sh/hook"
+
+
+def test_a_first_install_migrates_beside_the_database_it_brings() -> None:
+    metadata = rendered("default").get("Job", "migrations")["metadata"]
+    assert "annotations" not in metadata
+
+
+def test_an_upgrade_migrates_before_anything_is_replaced() -> None:
+    chart = rendered("upgrade")
+    (found,) = chart.of("Job")
+    annotations = found["metadata"]["annotations"]
+    assert annotations[HOOK] == "pre-upgrade"
+    assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+    assert int(annotations["helm.sh/hook-weight"]) < 0
+    # Its name is another, so that it never meets what the install left.
+    assert found["metadata"]["name"] != rendered("default").of("Job")[0]["metadata"]["name"]
+
+
+def test_a_hook_needs_nothing_that_the_upgrade_brings() -> None:
+    """What a pre-upgrade hook reads is there before: from the install, or as a hook that goes first."""
+    chart = render(EXTERNAL, upgrade=True)
+    (found,) = chart.of("Job")
+    hooks = {
+        each["metadata"]["name"]: int(each["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for each in chart.objects
+        if HOOK in each["metadata"].get("annotations", {}) and each["kind"] == "Secret"
+    }
+    for container in found["spec"]["template"]["spec"]["containers"]:
+        source = environment(container)["ZHIYIN_DATABASE_URL"]["secretKeyRef"]["name"]
+        assert hooks[source] < int(found["metadata"]["annotations"]["helm.sh/hook-weight"])
+
+
+@pytest.mark.parametrize(
+    ("ready", "values", "hook"),
+    [
+        (1, (), True),
+        (0, (), False),
+        (None, (), False),
+        (0, ("--set", "postgresql.enabled=false,externalPostgresql.existingSecret=stores"), True),
+    ],
+)
+def test_no_hook_waits_for_a_database_that_only_the_upgrade_brings(
+    ready: int | None, values: tuple[str, ...], hook: bool
+) -> None:
+    """As after an install that failed, or when the database moves into the chart."""
+    cluster: list[Object] = [{"kind": "ConfigMap", "metadata": {"name": "zhiyin-config"}}]
+    if ready is not None:
+        status = {"readyReplicas": ready} if ready else {}
+        cluster.append({"kind": "StatefulSet", "metadata": {"name": "zhiyin-postgresql"}, "status": status})
+    (found,) = render_for(cluster, "--is-upgrade", *values).of("Job")
+    assert (HOOK in found["metadata"].get("annotations", {})) is hook
+
+
+@pytest.mark.parametrize("variant", ["default", "upgrade"])
+def test_every_database_is_migrated(variant: str) -> None:
+    (found,) = rendered(variant).of("Job")
+    spec = found["spec"]["template"]["spec"]
+    commands = {each["name"]: each["command"] for each in spec["containers"]}
+    assert commands == {name: ["python", "-m", "shared.migrations", name] for name in services_with_tables()}
+    assert spec["restartPolicy"] == "Never"
+    assert found["spec"]["backoffLimit"] >= 1
+    assert found["spec"]["ttlSecondsAfterFinished"] > 0
+
+
+def test_services_leave_it_to_the_job() -> None:
+    assert rendered("default").get("ConfigMap", "config")["data"]["ZHIYIN_MIGRATE_ON_START"] == "false"
+    chart = rendered("no migrations")
+    assert chart.of("Job") == []
+    assert chart.get("ConfigMap", "config")["data"]["ZHIYIN_MIGRATE_ON_START"] == "true"
+
+
+def test_it_waits_for_the_database() -> None:
+    chart = render({"migrations": {"waitSeconds": 77}})
+    for container in chart.get("Job", "migrations")["spec"]["template"]["spec"]["containers"]:
+        assert environment(container)["ZHIYIN_DATABASE_WAIT_SECONDS"] == "77"
+
+
+def test_its_pods_are_allowed_to_reach_the_database() -> None:
+    chart = rendered("upgrade")
+    (found,) = chart.of("Job")
+    labels = found["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        each["spec"]["podSelector"]["matchLabels"]
+        for each in chart.of("NetworkPolicy")
+        if each["metadata"]["name"] == "zhiyin-migrations-to-postgresql"
+    ]
+    assert selectors
+    assert all(selector.items() <= labels.items() for selector in selectors)

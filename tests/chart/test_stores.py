@@ -1,0 +1,98 @@
+"""The stores that the chart brings, for trying out, and those that it is told of."""
+
+import pytest
+
+from tests.chart.chart import environment, render
+from tests.chart.variants import EXTERNAL, rendered
+from tests.kubernetes import CommandFailed
+
+STORES = {"redis": 6379, "consul": 8500, "postgresql": 5432}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_is_a_stateful_set_with_a_volume(store: str) -> None:
+    chart = rendered("default")
+    spec = chart.pod(store, "StatefulSet")["spec"]
+    claims = [each["persistentVolumeClaim"]["claimName"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
+    assert claims == [f"zhiyin-{store}"]
+    claim = chart.get("PersistentVolumeClaim", store)
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert "storageClassName" not in claim["spec"]
+    assert "annotations" not in claim["metadata"]
+    assert [each["port"] for each in chart.get("Service", store)["spec"]["ports"]] == [STORES[store]]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_without_persistence(store: str) -> None:
+    chart = rendered("no persistence")
+    assert chart.names("PersistentVolumeClaim") == set()
+    volumes = {each["name"]: each for each in chart.pod(store, "StatefulSet")["spec"]["volumes"]}
+    assert volumes["data"] == {"name": "data", "emptyDir": {}}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_volume_that_outlives_the_release(store: str) -> None:
+    claim = rendered("kept volumes").get("PersistentVolumeClaim", store)
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_size_and_class_of_a_volume(store: str) -> None:
+    chart = render(
+        {
+            "global": {"storageClass": "slow"},
+            store: {"persistence": {"size": "9Gi", "storageClass": "fast"}},
+        }
+    )
+    claim = chart.get("PersistentVolumeClaim", store)["spec"]
+    assert (claim["resources"]["requests"]["storage"], claim["storageClassName"]) == ("9Gi", "fast")
+    other = next(each for each in STORES if each != store)
+    assert chart.get("PersistentVolumeClaim", other)["spec"]["storageClassName"] == "slow"
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_scheduling_of_a_store(store: str) -> None:
+    chart = render({store: {"nodeSelector": {"disk": "ssd"}, "priorityClassName": "high", "runAsUser": 4242}})
+    spec = chart.pod(store, "StatefulSet")["spec"]
+    assert (spec["nodeSelector"], spec["priorityClassName"]) == ({"disk": "ssd"}, "high")
+    assert (spec["securityContext"]["runAsUser"], spec["securityContext"]["fsGroup"]) == (4242, 4242)
+
+
+def test_redis_loses_nothing_that_is_queued() -> None:
+    config = rendered("default").get("ConfigMap", "redis")["data"]["redis.conf"]
+    assert "appendonly yes" in config
+    assert "maxmemory-policy noeviction" in config
+
+
+def test_consuls_own_address_does_not_change_with_its_pod() -> None:
+    config = rendered("default").get("ConfigMap", "consul")["data"]["consul.json"]
+    assert '"bind_addr": "127.0.0.1"' in config
+    assert '"client_addr": "0.0.0.0"' in config
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_an_external_store_leaves_nothing_behind(store: str) -> None:
+    chart = rendered("external stores")
+    assert not [each for each in chart.objects if each["metadata"]["name"] == f"zhiyin-{store}"]
+
+
+def test_external_stores_in_secrets() -> None:
+    chart = rendered("external stores in secrets")
+    assert "zhiyin-addresses" not in chart.names("Secret")
+    for component in ("login", "dialogue", "business"):
+        env = environment(chart.container(component))
+        assert env["ZHIYIN_REDIS_URL"]["secretKeyRef"] == {"name": "stores", "key": "redis-url"}
+        assert env["ZHIYIN_DATABASE_URL"]["secretKeyRef"] == {"name": "stores", "key": f"{component}-url"}
+
+
+@pytest.mark.parametrize("store", ["redis", "postgresql", "consul"])
+def test_a_store_that_is_nowhere_is_refused(store: str) -> None:
+    external = {key: value for key, value in EXTERNAL.items() if key != f"external{store.capitalize()}"}
+    with pytest.raises(CommandFailed, match=f"external{store.capitalize()}"):
+        render(external)
+
+
+def test_a_database_that_is_missing_is_refused() -> None:
+    external = {**EXTERNAL, "externalPostgresql": {"login": {"url": "postgresql://db/login"}}}
+    with pytest.raises(CommandFailed, match=r"externalPostgresql\.(dialogue|business)"):
+        render(external)
