@@ -16,7 +16,7 @@ SAID = ("20261103004 我要退货退款", "质量问题", "确认")
 
 
 async def approved_refund(zhiyin: Installation) -> None:
-    """Asks for a refund as a guest, approves it as the operator, and waits until the guest is told."""
+    """Asks for a refund as a guest, approves it as an agent, and waits until the guest is told."""
     async with aiohttp.ClientSession(await zhiyin.url("dialogue")) as session:
         guest = Guest(session)
         await guest.enter([])
@@ -36,8 +36,8 @@ async def approve(zhiyin: Installation, gateway: aiohttp.ClientSession, conversa
     """Says yes to what waits for a person in this conversation."""
     secret = (await zhiyin.get("secret", f"{RELEASE}-secrets"))["data"]["bootstrap.json"]
     accounts = json.loads(base64.b64decode(secret))["accounts"]
-    operator = next(account for account in accounts if "operator" in account["roles"])
-    body = {"username": operator["username"], "password": operator["password"]}
+    agent = next(account for account in accounts if "agent" in account["roles"])
+    body = {"username": agent["username"], "password": agent["password"]}
     async with gateway.post("/v1/auth/login", json=body) as answer:
         assert answer.status == 200, await answer.text()
         headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
