@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 WAIT = "10s"
 WAIT_SECONDS = 10.0
 """How long Consul may hold a question back; a connection that died unnoticed is noticed a little later."""
-FIRST_LIST_SECONDS = 3.0
+FIRST_LIST_SECONDS = 1.0
+"""Well below the deadlines of calls, so that a new process serves while Consul is away."""
 MAX_AGE_SECONDS = 600.0
 EMPTY_GRACE_SECONDS = 60.0
 BACKOFF_SECONDS = (0.2, 5.0)
@@ -154,6 +155,8 @@ class ConsulDiscovery:
                 failures += 1
                 index = None
                 watch.lost = True
+                if self._fallback is not None:
+                    watch.first.set()
                 if watch.confirmed_at is not None:
                     AGE.labels(service).set(watch.age)
                 low, high = BACKOFF_SECONDS

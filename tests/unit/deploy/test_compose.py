@@ -57,7 +57,7 @@ def test_a_program_may_do_little(name: str) -> None:
         assert program["user"] == "10001:10001"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *MIGRATIONS])
+@pytest.mark.parametrize("name", [*SERVICES, *sorted(MIGRATIONS)])
 def test_the_images_are_those_that_are_built_here(name: str) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     service = name.removeprefix("migrate-")
@@ -65,7 +65,7 @@ def test_the_images_are_those_that_are_built_here(name: str) -> None:
     assert service in Dockerfile.read(ROOT / "deploy" / "images" / "Dockerfile").stages
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("name", sorted(STORES))
 def test_the_images_of_stores_are_no_moving_ones(name: str) -> None:
     [(_, image)] = variables(PROGRAMS[name]["image"]).values()
     assert re.fullmatch(r"docker\.io/[a-z/]+:\d+(\.\d+)?", image)
