@@ -5,7 +5,6 @@ import contextlib
 import json
 import re
 import shutil
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,7 +21,7 @@ Labels = Mapping[str, str]
 Ports = Mapping[str, int]
 
 FLOW = re.compile(
-    r"\[NEW\] (?P<protocol>tcp|udp) .*?src=(?P<source>\S+) dst=\S+ sport=\d+ dport=\d+ "
+    r"\[NEW\] (?P<protocol>tcp|udp) .*?src=(?P<source>\S+) dst=\S+ sport=\d+ dport=(?P<asked>\d+) "
     r".*?src=(?P<target>\S+) dst=\S+ sport=(?P<port>\d+)"
 )
 PODS = "jsonpath={.status.podIP}|{.metadata.labels}|{.spec.containers[*].ports}{'\\n'}"
@@ -37,7 +36,7 @@ class EdgeWatch:
         self._components: dict[str, str] = {}
         self._labels: dict[str, Labels] = {}
         self._ports: dict[str, dict[str, int]] = {}
-        self._flows: dict[tuple[str, str, int, str], float] = {}
+        self._flows: set[tuple[str, str, int, int, str]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -62,15 +61,15 @@ class EdgeWatch:
         """What was seen between pods of the namespace."""
         return {
             (self._components[source], self._components[target], port)
-            for source, target, port, protocol in self._flows
+            for source, target, port, _, protocol in self._flows
             if protocol == "tcp" and source in self._components and target in self._components
         }
 
     def outward(self) -> set[tuple[str, str, int]]:
-        """What pods of the namespace called outside of it: component, address, port."""
+        """What pods of the namespace called outside of it: component, address, and the port that they asked for."""
         return {
-            (self._components[source], target, port)
-            for source, target, port, _ in self._flows
+            (self._components[source], target, asked)
+            for source, target, _, asked, _ in self._flows
             if source in self._components and target not in self._components
         }
 
@@ -91,8 +90,8 @@ class EdgeWatch:
     def _note_flow(self, line: str) -> None:
         flow = FLOW.search(line)
         if flow is not None:
-            key = (flow["source"], flow["target"], int(flow["port"]), flow["protocol"])
-            self._flows[key] = time.monotonic()
+            ports = int(flow["port"]), int(flow["asked"])
+            self._flows.add((flow["source"], flow["target"], *ports, flow["protocol"]))
 
     async def _read(self, command: tuple[str, ...], note: Any, *, forever: bool) -> None:
         while True:

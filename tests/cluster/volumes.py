@@ -40,6 +40,7 @@ def local_volumes(folder: Path) -> Iterator[None]:
         yield
     finally:
         kubectl("delete", "persistentvolume", *names, "--wait=false")
+        kubectl("delete", "storageclass", STORAGE_CLASS)
         for name in names:
             shutil.rmtree(folder / name)
 
