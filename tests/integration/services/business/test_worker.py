@@ -249,7 +249,11 @@ async def test_it_says_how_it_is_and_registers_as_worker(redis: Redis, tmp_path:
 
         await shop.until(counted, "the action was not counted")
         assert await shop.metric("zhiyin_worker_action_seconds_count") == 1
-        assert await shop.metric("zhiyin_worker_beat_age_seconds") < 5
+
+        async def beaten() -> bool:
+            return await shop.metric("zhiyin_worker_beat_age_seconds") < 5
+
+        await shop.until(beaten, "the worker heard no beat of its consumer")
         async with aiohttp.ClientSession() as session, session.get(f"{shop.url}/health/live") as answer:
             assert answer.status == 200
 
