@@ -40,10 +40,13 @@ test: ## Check, train the demo model and hold its conversations, run every test 
 	@$(MAKE) -j2 $(VENV)/.dev system-packages
 	@$(MAKE) check
 	@$(BIN)/zhiyin tools --require
-	@$(BIN)/zhiyin train $(ASSISTANT)
+	@echo "Training the demo model while the tests that do without it run; those that need it wait for it"
+	@log=$$(mktemp); nice $(BIN)/zhiyin train $(ASSISTANT) > $$log 2>&1 & \
+	trap 'kill $$! 2> /dev/null || true; rm -f $$log' EXIT; \
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
+		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST); \
+	wait $$! || { cat $$log; exit 1; }
 	@$(BIN)/zhiyin test $(ASSISTANT)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
-		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST)
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, formatting and types
