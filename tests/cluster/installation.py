@@ -276,6 +276,16 @@ class Installation:
                 differing.append(f"{component}: {found} in Consul, {wanted} in the cluster")
         return differing
 
+    async def settled(self) -> None:
+        """Waits until every service has all its pods and Consul has just those as passing."""
+        for component in DEPLOYMENTS:
+            await self.whole(component)
+
+        async def look() -> bool:
+            return not await self.unregistered()
+
+        await eventually(look, READY_SECONDS, what="the ready pods, and no others, passing in Consul")
+
     async def execute(self, pod: str, *command: str) -> str:
         """What a command writes inside a pod; raises `CommandFailed`."""
         return await self.kubectl("exec", pod, "--", *command)

@@ -34,6 +34,8 @@ async def test_postgresql_goes_away_and_nothing_accepted_is_lost(zhiyin: Install
     # Where no pod is ready, the Service itself refuses connections; an ingress in front of it says 503 then.
     other = [str(failure) for failure in report.failed if failure.status != 503 and not failure.cut]
     assert not other, "requests that cannot be served are refused, with 503\n" + "\n".join(other[:10])
+    # Without their database services are not ready, and Consul asks every few seconds only whether they are again.
+    await zhiyin.settled()
 
 
 @pytest.mark.parametrize("series", range(len(HOW)), ids=HOW)
