@@ -23,8 +23,9 @@ CONSTRAINTS := -c requirements.lock
 SETUP_MEGABYTES := 4000
 # Scripts that start a Kubernetes cluster on this machine, for test-cluster.
 CLUSTER_TOOLS ?= ../shared/cluster
-# Files of tests that run side by side.
-TEST_PROCESSES ?= 2
+# Files of tests that run side by side: many tests wait more than they compute.
+TEST_PROCESSES ?= 3
+PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 comma := ,
 
 .PHONY: help
@@ -43,7 +44,7 @@ test: ## Check, train the demo model and hold its conversations, run every test 
 	@echo "Training the demo model while the tests that do without it run; those that need it wait for it"
 	@log=$$(mktemp); nice $(BIN)/zhiyin train $(ASSISTANT) > $$log 2>&1 & \
 	trap 'kill $$! 2> /dev/null || true; rm -f $$log' EXIT; \
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
+	$(BIN)/python -m pytest $(PARALLEL) \
 		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST); \
 	wait $$! || { cat $$log; exit 1; }
 	@$(BIN)/zhiyin test $(ASSISTANT)
@@ -60,7 +61,7 @@ images: ## Build the images of a usual installation (or IMAGES="login dialogue",
 
 .PHONY: test-chart
 test-chart: $(VENV)/.dev ## Check the chart, the plain manifests and skaffold.yaml; needs no cluster
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/chart $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) tests/chart $(PYTEST)
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## Install the chart in a real cluster and disturb it; tests/cluster/run says which cluster

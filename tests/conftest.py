@@ -11,9 +11,18 @@ from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests need the demo model come last: `make test` trains it while the others run."""
+    waiting = {item.path for item in items if "trained_model" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in waiting)
+
+
 @pytest.fixture(scope="session")
 def trained_model() -> Path:
-    """The folder of the demo assistant's model; trained once, then found again in the project's state folder."""
+    """The folder of the demo assistant's model; trained once, then found again in the project's state folder.
+
+    Where another process is training it, this waits.
+    """
     PROJECT_HOME.prepare()
     return train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None).path
 
