@@ -8,7 +8,7 @@ tenant and every new row is stamped with it, so no query can forget to.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -146,6 +146,7 @@ class Database:
             )
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self.engine.sync_engine, "invalidate", _end_sqlite)
         else:
             self.engine = create_async_engine(
                 parsed,
@@ -271,6 +272,13 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _end_sqlite(connection: Any, _record: ConnectionPoolEntry, _error: BaseException | None) -> None:
+    # Closing alone would not end what was cancelled in the middle of a statement: SQLite keeps the file locked until
+    # the statement is let go of, which here is whenever garbage is collected.
+    with suppress(Exception):
+        connection.rollback()
 
 
 def _begin_sqlite(connection: Connection) -> None:

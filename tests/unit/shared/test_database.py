@@ -1,6 +1,7 @@
 """Units of work and tenants, on SQLite."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Select, delete, exists, func, insert, select, union_all, update
+from sqlalchemy import Select, delete, event, exists, func, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -81,6 +82,36 @@ async def test_what_is_changed_while_reading_is_not_kept(database: Database) -> 
         (await session.scalars(select(Note))).one().text = "changed"
         await session.flush()
     assert await texts(database, "a") == ["one"]
+
+
+async def test_a_unit_of_work_that_is_cancelled_in_a_statement_locks_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.database.SQLITE_BUSY_SECONDS", 1)
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/cancelled.db")
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await write(database, "a", "kept")
+
+    async def change() -> None:
+        async with database.transaction("a") as session:
+            event.listen(database.engine.sync_engine, "before_cursor_execute", cancel, once=True)
+            await session.execute(update(Note).values(text="lost").returning(Note.id))
+
+    working = asyncio.create_task(change())
+
+    def cancel(*_: Any) -> None:
+        asyncio.get_running_loop().call_soon(working.cancel)
+
+    gc.disable()
+    try:
+        # What it ended with holds on to the statement, as a log or a debugger may.
+        [ended] = await asyncio.gather(working, return_exceptions=True)
+        await write(database, "a", "written")
+    finally:
+        gc.enable()
+        await database.close()
+    assert isinstance(ended, asyncio.CancelledError)
 
 
 async def test_a_reader_sees_one_moment(database: Database) -> None:
