@@ -43,7 +43,7 @@ test: ## Check, train the demo model and hold its conversations, run every test 
 	@$(BIN)/zhiyin tools --require
 	@echo "Training the demo model while the tests that do without it run; those that need it wait for it"
 	@log=$$(mktemp); nice $(BIN)/zhiyin train $(ASSISTANT) > $$log 2>&1 & \
-	trap 'kill $$! 2> /dev/null || true; rm -f $$log' EXIT; \
+	trap 'rm -f $$log; jobs -pr | xargs -r kill' EXIT; \
 	$(BIN)/python -m pytest $(PARALLEL) \
 		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST); \
 	wait $$! || { cat $$log; exit 1; }
