@@ -27,11 +27,15 @@ class WeightsError(ConfigurationError):
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]."""
+    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]; embeddings [texts, width].
+
+    An embedding is the mean over the text's tokens, of any length.
+    """
 
     intents: Tensor
     tags: Tensor
     sentiments: Tensor
+    embeddings: Tensor
 
 
 class Understander(nn.Module):
@@ -62,6 +66,7 @@ class Understander(nn.Module):
             intents=self.intent_head(dropped),
             tags=self.tag_head(self.dropout(states)),
             sentiments=self.sentiment_head(dropped),
+            embeddings=pooled,
         )
 
 

@@ -129,7 +129,7 @@ def random_network() -> "Understander":
 def _describe(folder: Path, digests: Mapping[str, str], changes: Mapping[str, Any]) -> None:
     files = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     manifest = {
-        "format": 1,
+        "format": 2,
         "name": folder.parent.name,
         "version": folder.name,
         "created_at": "2026-11-22T15:12:00Z",
@@ -198,6 +198,7 @@ def _network(vocabulary: Mapping[str, int]) -> bytes:
             # A head that changes nothing: products of matrices are what a lower precision is computed in.
             helper.make_node("MatMul", [f"{head}_mean", f"{head}_head"], [output]),
         ]
+    nodes.append(helper.make_node("Identity", ["intents_mean"], ["text_embedding"]))
     graph = helper.make_graph(
         nodes,
         "votes",
@@ -206,6 +207,7 @@ def _network(vocabulary: Mapping[str, int]) -> bytes:
             helper.make_tensor_value_info("intent_logits", TensorProto.FLOAT, ["batch", len(INTENTS)]),
             helper.make_tensor_value_info("tag_logits", TensorProto.FLOAT, ["batch", "n", len(TAGS)]),
             helper.make_tensor_value_info("sentiment_logits", TensorProto.FLOAT, ["batch", len(SENTIMENTS)]),
+            helper.make_tensor_value_info("text_embedding", TensorProto.FLOAT, ["batch", len(INTENTS)]),
         ],
         constants,
     )

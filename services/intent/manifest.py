@@ -60,7 +60,7 @@ class OutOfScopeRule(Part):
 class Manifest(Part):
     """`manifest.json`, checked: a model whose labels contradict each other is not loaded."""
 
-    format: Literal[1]
+    format: Literal[2]
     name: Name
     version: Name
     created_at: datetime
@@ -76,6 +76,13 @@ class Manifest(Part):
     files: Mapping[Name, Digest]
     data_hash: str
     metrics: Mapping[str, Any]
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _of_today(cls, number: object) -> object:
+        if number == 1:
+            raise ValueError("a model of format 1 has no embeddings; train it again")
+        return number
 
     @field_validator("intents", "tags", "sentiments")
     @classmethod

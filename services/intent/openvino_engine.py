@@ -16,7 +16,7 @@ from services.intent.runtime import Integers, Outputs, Precision
 __all__ = ["OpenVinoEngine"]
 
 INPUTS = ("input_ids", "attention_mask")
-OUTPUTS = ("intent_logits", "tag_logits", "sentiment_logits")
+OUTPUTS = ("intent_logits", "tag_logits", "sentiment_logits", "text_embedding")
 
 
 class OpenVinoEngine:
@@ -68,7 +68,7 @@ def _read(path: Path, manifest: Manifest) -> ov.Model:
         model = ov.Core().read_model(path)
     except RuntimeError as error:
         raise ModelRejected(f"model {manifest.name} {manifest.version} is no ONNX model that can be read") from error
-    labels = (len(manifest.intents), len(manifest.tags), len(manifest.sentiments))
+    labels = (len(manifest.intents), len(manifest.tags), len(manifest.sentiments), None)
     inputs = {name for each in model.inputs for name in each.get_names()}
     outputs = {name: each for each in model.outputs for name in each.get_names()}
     if not inputs.issuperset(INPUTS) or not outputs.keys() >= set(OUTPUTS):
@@ -76,9 +76,12 @@ def _read(path: Path, manifest: Manifest) -> ov.Model:
             f"model {manifest.name} {manifest.version} needs the inputs {', '.join(INPUTS)} "
             f"and the outputs {', '.join(OUTPUTS)}"
         )
-    for name, rank, wanted in zip(OUTPUTS, (2, 3, 2), labels, strict=True):
+    for name, rank, wanted in zip(OUTPUTS, (2, 3, 2, 2), labels, strict=True):
         shape = outputs[name].get_partial_shape()
-        if shape.rank.get_length() != rank or (shape[rank - 1].is_static and shape[rank - 1].get_length() != wanted):
+        last = shape[rank - 1] if shape.rank.get_length() == rank else None
+        if last is None:
+            raise ModelRejected(f"model {manifest.name} {manifest.version}: {name} does not have {rank} dimensions")
+        if wanted is not None and last.is_static and last.get_length() != wanted:
             raise ModelRejected(
                 f"model {manifest.name} {manifest.version}: {name} does not have the {wanted} labels of the manifest"
             )

@@ -31,11 +31,15 @@ DOUBTFUL_MARGIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]."""
+    """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]; embeddings [texts, width].
+
+    An embedding is the mean over the text's tokens, of any length.
+    """
 
     intents: Floats
     tags: Floats
     sentiments: Floats
+    embeddings: Floats
 
 
 class Engine(Protocol):
@@ -125,7 +129,8 @@ def softmax(logits: Floats) -> Floats:
 
 
 def _finite(outputs: Outputs) -> bool:
-    return all(bool(np.isfinite(each).all()) for each in (outputs.intents, outputs.tags, outputs.sentiments))
+    every = (outputs.intents, outputs.tags, outputs.sentiments, outputs.embeddings)
+    return all(bool(np.isfinite(each).all()) for each in every)
 
 
 def _agree(plain: Outputs, fast: Outputs) -> bool:

@@ -61,4 +61,5 @@ class TorchEngine:
         lower = torch.autocast(self.device, self._lower, enabled=self._lower is not None)
         with torch.inference_mode(), lower:
             found = self._model(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
-        return Outputs(*(each.float().cpu().numpy() for each in (found.intents, found.tags, found.sentiments)))
+        every = (found.intents, found.tags, found.sentiments, found.embeddings)
+        return Outputs(*(each.float().cpu().numpy() for each in every))

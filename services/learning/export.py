@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.learning.prediction import OnnxModel
+from services.learning.prediction import OUTPUTS, OnnxModel
 from shared.errors import ConfigurationError
 from shared.understander import Outputs, Understander, write_weights
 
@@ -21,7 +21,6 @@ __all__ = ["ExportError", "export_model"]
 
 OPSET = 18
 TOLERANCE = 1e-3
-OUTPUTS = ["intent_logits", "tag_logits", "sentiment_logits"]
 PROBES = ("好", "我的快递到哪了？", "I would like my money back, please", "寄到 221B Baker Street, London 谢谢")
 
 
@@ -50,16 +49,16 @@ class _Plain(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         outputs: Outputs = self.model(input_ids, attention_mask)
-        return outputs.intents, outputs.tags, outputs.sentiments
+        return outputs.intents, outputs.tags, outputs.sentiments, outputs.embeddings
 
 
 def export_model(model: Understander, tokenizer: Tokenizer, folder: Path, *, prefix: str, max_tokens: int) -> float:
     """Writes `model.onnx`, `weights.safetensors` and `tokenizer.json`, and checks them against the model.
 
     The model's word vectors are rounded to half precision first, so that it and its files stay the same.
-    Returns the largest difference of a logit; raises ExportError when it is above 1e-3.
+    Returns the largest difference of an output; raises ExportError when it is above 1e-3.
     """
     model.eval()
     encoder: Any = model.encoder
@@ -87,7 +86,7 @@ def _write_onnx(model: nn.Module, path: Path) -> None:
             (ids, mask),
             path,
             input_names=["input_ids", "attention_mask"],
-            output_names=OUTPUTS,
+            output_names=list(OUTPUTS),
             dynamic_shapes=(axes, axes),
             opset_version=OPSET,
             dynamo=True,
@@ -125,6 +124,7 @@ def _difference(model: Understander, exported: OnnxModel) -> float:
             (outputs.intents[0], logits.intents[row]),
             (outputs.tags[0], logits.tags[row]),
             (outputs.sentiments[0], logits.sentiments[row]),
+            (outputs.embeddings[0], logits.embeddings[row]),
         )
         worst = max(worst, *(float(np.abs(ours.numpy() - theirs).max(initial=0.0)) for ours, theirs in pairs))
     return worst

@@ -38,7 +38,7 @@ class Rejection(_Frozen):
 class ModelManifest(_Frozen):
     """The labels, the calibration and the digests of a model."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     version: str
     created_at: datetime

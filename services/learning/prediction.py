@@ -14,6 +14,7 @@ from services.learning.manifest import ModelManifest
 from shared.assistants import OUT_OF_SCOPE
 
 __all__ = [
+    "OUTPUTS",
     "FoundEntity",
     "Logits",
     "OnnxModel",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 BATCH = 64
+OUTPUTS = ("intent_logits", "tag_logits", "sentiment_logits", "text_embedding")
 
 Floats = NDArray[np.float32]
 
@@ -60,10 +62,11 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Logits:
-    """The model's raw outputs for texts in order; tags only for the tokens of each text."""
+    """The model's raw outputs for texts in order; tags only for the tokens of each text; embeddings [texts, width]."""
 
     intents: Floats
     sentiments: Floats
+    embeddings: Floats
     tags: tuple[Floats, ...]
     encodings: tuple[Encoding, ...]
 
@@ -88,7 +91,7 @@ class OnnxModel:
         """The raw outputs, computed in batches of similar length."""
         encodings = self.tokenizer.encode_batch([self.prefix + text for text in texts])
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        rows: dict[int, tuple[Floats, Floats, Floats]] = {}
+        rows: dict[int, tuple[Floats, Floats, Floats, Floats]] = {}
         for at in range(0, len(order), BATCH):
             chunk = order[at : at + BATCH]
             longest = len(encodings[chunk[-1]].ids)
@@ -98,14 +101,14 @@ class OnnxModel:
                 length = len(encodings[i].ids)
                 ids[row, :length] = encodings[i].ids
                 mask[row, :length] = 1
-            outputs: Any = self.session.run(
-                ["intent_logits", "tag_logits", "sentiment_logits"], {"input_ids": ids, "attention_mask": mask}
-            )
+            outputs: Any = self.session.run(list(OUTPUTS), {"input_ids": ids, "attention_mask": mask})
             for row, i in enumerate(chunk):
-                rows[i] = (outputs[0][row], outputs[1][row][: len(encodings[i].ids)], outputs[2][row])
+                tags = outputs[1][row][: len(encodings[i].ids)]
+                rows[i] = (outputs[0][row], tags, outputs[2][row], outputs[3][row])
         return Logits(
             intents=np.stack([rows[i][0] for i in range(len(texts))]),
             sentiments=np.stack([rows[i][2] for i in range(len(texts))]),
+            embeddings=np.stack([rows[i][3] for i in range(len(texts))]),
             tags=tuple(rows[i][1] for i in range(len(texts))),
             encodings=tuple(encodings),
         )

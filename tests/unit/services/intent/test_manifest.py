@@ -59,7 +59,7 @@ def test_what_the_manifest_has_no_digest_of_is_not_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 1}, "train it again"),
         ({"version": "../other"}, "version"),
         ({"intents": ["a", "b"]}, "intents lack out_of_scope"),
         ({"intents": ["out_of_scope", "a", "a"]}, "twice"),

@@ -64,7 +64,7 @@ def test_writes_a_whole_model_folder(finished: tuple[Path, TrainedModel]) -> Non
         "report",
     }
     manifest = json.loads((model.path / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert (manifest["name"], manifest["version"]) == ("mini", model.path.name)
     assert manifest["created_at"].endswith("Z")
     assert manifest["encoder"]["layers"] == 1
@@ -93,6 +93,7 @@ def test_the_network_has_the_agreed_inputs_and_outputs(finished: tuple[Path, Tra
         "intent_logits": ["batch", 4],
         "tag_logits": ["batch", "tokens", 3],
         "sentiment_logits": ["batch", 3],
+        "text_embedding": ["batch", 32],
     }
 
 
