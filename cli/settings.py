@@ -23,6 +23,7 @@ class CommandSettings(BaseSettings):
     home: Path = Path(".zhiyin")
     host: str = "127.0.0.1"
     registry: Literal["consul", "static"] = "consul"
+    mlflow_uri: str = ""
     start_seconds: Annotated[float, Field(gt=0)] = 90.0
 
     dialogue_port: Port = 8000

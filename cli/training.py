@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,11 +13,13 @@ from cli.console import err, out, write_json
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from services.learning import progress as learning
+from services.learning.robustness import Robustness, check_robustness
 from services.learning.runs import TrainedModel
 from services.learning.runs import evaluate as evaluate_model
+from services.learning.runs import promote as promote_version
 from services.learning.runs import train as train_model
 
-__all__ = ["ensure_model", "evaluate", "production_model", "train"]
+__all__ = ["ensure_model", "evaluate", "list_models", "production_model", "promote", "train", "withdraw"]
 
 TRAIN_MEGABYTES = 2_000
 STAGES = {
@@ -25,34 +28,50 @@ STAGES = {
     "training": "Training",
     "export": "Exporting the model",
     "evaluation": "Evaluating on held-out sentences",
+    "quantisation": "Quantising",
 }
 FIGURES = {
     "sentences": "sentences",
     "intent_accuracy": "intent accuracy",
     "intent_macro_f1": "macro-F1",
     "out_of_scope_auroc": "out-of-scope AUROC",
+    "out_of_scope_auroc_probability": "… by probability",
+    "out_of_scope_auroc_energy": "… by energy",
+    "out_of_scope_auroc_distance": "… by distance",
     "out_of_scope_recall": "out-of-scope recall",
     "out_of_scope_false_alarms": "false alarms",
     "calibration_error": "calibration error",
     "entity_f1": "entity F1",
     "sentiment_accuracy": "sentiment accuracy",
 }
+LISTED = ("intent_accuracy", "intent_macro_f1", "out_of_scope_auroc", "entity_f1")
 
 
-def train(assistant: Path, home: Home, *, as_json: bool = False) -> None:
+def train(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri: str = "", as_json: bool = False) -> None:
     """Trains an assistant's model, or finds that the one there is still right, and shows its figures."""
-    made = ensure_model(assistant, home)
+    made = ensure_model(assistant, home, quick=quick, mlflow_uri=mlflow_uri)
     if as_json:
-        write_json({"version": made.version, "path": str(made.path), "cached": made.cached, "metrics": made.metrics})
+        write_json(
+            {
+                "version": made.version,
+                "path": str(made.path),
+                "cached": made.cached,
+                "metrics": made.metrics,
+                "held_back": made.held_back,
+                "learned": made.learned,
+            }
+        )
         return
     if made.metrics:
         out.print(figures_table(made.metrics))
+    for intent, f1 in made.learned.items():
+        out.print(f"New intent {intent}: F1 {f1:.2f} on its held-out sentences", soft_wrap=True)
     report = made.path / "report" / "index.html"
     if report.exists():
         out.print(f"Report: {report}", soft_wrap=True)
 
 
-def ensure_model(assistant: Path, home: Home) -> TrainedModel:
+def ensure_model(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri: str = "") -> TrainedModel:
     """The assistant's model, trained if its utterances or settings are not those it was trained with.
 
     Raises:
@@ -61,22 +80,68 @@ def ensure_model(assistant: Path, home: Home) -> TrainedModel:
     home.prepare()
     try:
         with progress_bars(lambda: home.prepare(free_megabytes=TRAIN_MEGABYTES)) as report:
-            made = train_model(assistant, home.root, report)
+            made = train_model(assistant, home.root, report, quick=quick, mlflow_uri=mlflow_uri)
     except KeyboardInterrupt:
         err.print("Interrupted; the next training goes on from the last whole epoch.")
         raise
     words = "is up to date" if made.cached else "was trained"
     err.print(f"[green]✓[/] The model of {assistant.name} {words}: {made.version}")
+    if made.held_back:
+        err.print(
+            f"[yellow]It is not in production: {made.held_back}. "
+            f"`zhiyin promote {assistant.name} {made.version} --force` puts it there.[/]",
+            soft_wrap=True,
+        )
     return made
 
 
-def evaluate(assistant: Path, home: Home, *, as_json: bool = False) -> None:
-    """Measures the model in production and shows the figures and what it got wrong."""
-    found = evaluate_model(assistant, production_model(assistant, home))
+def promote(assistant: Path, home: Home, version: str, *, alias: str, force: bool, mlflow_uri: str) -> None:
+    """Points an alias at a version."""
+    home.prepare()
+    named = promote_version(assistant, home.root, version, alias=alias, force=force, mlflow_uri=mlflow_uri)
+    err.print(f"[green]✓[/] {alias} of {assistant.name} is {named}")
+
+
+def withdraw(assistant: Path, home: Home, alias: str, *, mlflow_uri: str) -> None:
+    """Takes an alias away."""
+    from services.learning.tracking import Tracker
+    from shared.assistants import load_manifest
+
+    name = load_manifest(assistant).name
+    Tracker(home.root, mlflow_uri).clear(name, alias)
+    err.print(f"[green]✓[/] {name} has no {alias}")
+
+
+def list_models(assistant: Path, home: Home, *, mlflow_uri: str, as_json: bool = False) -> None:
+    """Shows the registered versions, newest first, with their aliases and main figures."""
+    from services.learning.tracking import Tracker
+    from shared.assistants import load_manifest
+
+    found = Tracker(home.root, mlflow_uri).versions(load_manifest(assistant).name)
     if as_json:
-        write_json({"summary": found.summary(), "mistakes": [each.model_dump() for each in found.mistakes]})
+        write_json([{**asdict(each), "created_at": each.created_at.isoformat()} for each in found])
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("version", "aliases", *(FIGURES[key] for key in LISTED)):
+        table.add_column(column, justify="left" if column in ("version", "aliases") else "right")
+    for each in found:
+        figures = (shown(each.figures.get(key)) for key in LISTED)
+        table.add_row(each.version, ", ".join(each.aliases), *figures)
+    out.print(table)
+
+
+def evaluate(assistant: Path, home: Home, *, robustness: bool = False, as_json: bool = False) -> None:
+    """Measures the model in production and shows the figures, what it got wrong, and how robust it is if asked for."""
+    model = production_model(assistant, home)
+    changed = check_robustness(assistant, model) if robustness else None
+    found = evaluate_model(assistant, model)
+    if as_json:
+        drops = {} if changed is None else {"robustness": changed.model_dump()}
+        write_json({"summary": found.summary(), "mistakes": [each.model_dump() for each in found.mistakes], **drops})
         return
     out.print(figures_table(found.summary()))
+    if changed is not None:
+        out.print(drops_table(changed))
     if not found.mistakes:
         return
     table = Table(title=f"{len(found.mistakes)} mistakes", title_justify="left", box=None, pad_edge=False)
@@ -94,7 +159,7 @@ def production_model(assistant: Path, home: Home) -> Path:
         EnvironmentUnfit: there is none.
     """
     from services.intent.manifest import ModelRejected
-    from services.intent.registry import production_folder
+    from services.intent.rollout.loading import production_folder
     from shared.assistants import load_manifest
 
     try:
@@ -141,6 +206,18 @@ def figures_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
         values = [metrics[language].get(key) for language in metrics]
         if any(value is not None for value in values):
             table.add_row(name, *(shown(value) for value in values))
+    return table
+
+
+def drops_table(robustness: Robustness) -> Table:
+    """By how many points the intent accuracy falls when sentences are written in another way, a column a language."""
+    languages = list(dict.fromkeys(language for drops in robustness.drops.values() for language in drops))
+    table = Table(title="Points of intent accuracy lost", title_justify="left", box=None, pad_edge=False)
+    for column in ("", "sentences", *languages):
+        table.add_column(column, justify="right" if column else "left")
+    for name, drops in robustness.drops.items():
+        points = [f"{100 * drops[language].drop:.1f}" if language in drops else "–" for language in languages]
+        table.add_row(name.replace("_", " "), str(drops["all"].count), *points)
     return table
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shared.errors import ConfigurationError
+from shared.training_settings import TrainingSettings
 
 __all__ = [
     "MAX_UTTERANCE",
@@ -25,7 +26,6 @@ __all__ = [
     "HeldOut",
     "Span",
     "Thresholds",
-    "TrainingSettings",
     "Utterance",
     "comparable",
     "load_assistant",
@@ -68,24 +68,6 @@ class Thresholds(_Frozen):
     out_of_scope: Share | None = None
 
 
-class TrainingSettings(_Frozen):
-    """How the assistant's model is trained; the defaults are what the demo uses."""
-
-    encoder: Annotated[str, StringConstraints(min_length=1, max_length=500)] = "multilingual-e5-small"
-    layers: Annotated[int, Field(ge=1, le=48)] = 12
-    frozen_layers: Annotated[int, Field(ge=0, le=48)] = 6
-    epochs: Annotated[int, Field(ge=1, le=200)] = 7
-    patience: Annotated[int, Field(ge=1, le=200)] = 3
-    batch_size: Annotated[int, Field(ge=2, le=1024)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 3e-4
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
-    validation: Annotated[float, Field(ge=0.05, le=0.5)] = 0.1
-    max_tokens: Annotated[int, Field(ge=8, le=512)] = 96
-    prefix: Annotated[str, StringConstraints(max_length=50)] = ""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 7
-    threads: Annotated[int, Field(ge=1, le=256)] = 2
-
-
 class AssistantManifest(_Frozen):
     """What `assistant.yml` says."""
 
@@ -119,13 +101,19 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A sentence that somebody wrote as an example of an intent or of a sentiment."""
+    """An example of an intent or of a sentiment; `others` are intents beside `intent`, where several are allowed."""
 
     text: str
     language: Language
     intent: str | None = None
     sentiment: str | None = None
     spans: tuple[Span, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def intents(self) -> tuple[str, ...]:
+        """All intents that it expresses."""
+        return () if self.intent is None else (self.intent, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +139,21 @@ class Assistant:
     @property
     def intents(self) -> tuple[str, ...]:
         """The intents by name, out_of_scope last."""
-        names = {u.intent for u in self.utterances if u.intent is not None} - {OUT_OF_SCOPE}
+        names = {intent for u in self.utterances for intent in u.intents} - {OUT_OF_SCOPE}
         return (*sorted(names), OUT_OF_SCOPE)
 
     @property
     def data_hash(self) -> str:
         """SHA-256 of the training utterances and of what they are to teach, independent of file layout."""
         rows = sorted(
-            [u.language, u.text, u.intent or "", u.sentiment or "", [[s.label, s.start, s.end] for s in u.spans]]
+            [
+                u.language,
+                u.text,
+                u.intent or "",
+                u.sentiment or "",
+                [[s.label, s.start, s.end] for s in u.spans],
+                *u.others,
+            ]
             for u in self.utterances
         )
         subject = [self.manifest.name, self.manifest.languages, self.manifest.entities, rows]
@@ -217,7 +212,7 @@ def load_manifest(folder: Path) -> AssistantManifest:
 
 
 def load_assistant(folder: Path) -> Assistant:
-    """Reads the manifest, all training utterances and the held-out sentences of an assistant."""
+    """Reads an assistant; with `multi_intent` a sentence that stands in the files of several intents expresses all."""
     if not folder.is_dir():
         raise AssistantError("no such assistant folder", folder)
     manifest = load_manifest(folder)
@@ -225,22 +220,26 @@ def load_assistant(folder: Path) -> Assistant:
     if not files:
         raise AssistantError("there are no training utterances here (one <intent>.yml an intent)", folder / "nlu")
     utterances: list[Utterance] = []
-    taught: dict[tuple[str, str], tuple[str, str]] = {}
+    taught: dict[tuple[str, str], tuple[int, str]] = {}
     for path in files:
         for utterance, line in _utterances(_File(path), manifest):
             key = (utterance.language, comparable(utterance.text))
-            if utterance.intent is not None:
-                where = (utterance.intent, f"{path.name}:{line}")
-                first = taught.setdefault(key, where)
-                if first[0] != utterance.intent:
-                    raise AssistantError(
-                        f"{utterance.text!r} is already an example of {first[0]} ({first[1]})", path, line
-                    )
-                if first is not where:
-                    continue
-            utterances.append(utterance)
+            if utterance.intent is None or key not in taught:
+                if utterance.intent is not None:
+                    taught[key] = len(utterances), f"{path.name}:{line}"
+                utterances.append(utterance)
+                continue
+            place, where = taught[key]
+            first = utterances[place]
+            if utterance.intent in first.intents:
+                continue
+            if not manifest.training.multi_intent or OUT_OF_SCOPE in (first.intent, utterance.intent):
+                raise AssistantError(
+                    f"{utterance.text!r} is already an example of {first.intent} ({where})", path, line
+                )
+            utterances[place] = replace(first, others=(*first.others, utterance.intent))
     _check_coverage(manifest, utterances, folder / "nlu")
-    known = {u.intent for u in utterances if u.intent}
+    known = {intent for u in utterances for intent in u.intents}
     heldout = [
         sentence
         for language in manifest.languages
@@ -383,7 +382,7 @@ def _entities(file: _File, node: yaml.Node, text: str) -> tuple[tuple[str, str],
 
 def _check_coverage(manifest: AssistantManifest, utterances: Iterable[Utterance], folder: Path) -> None:
     counts: Mapping[tuple[str, str], int] = Counter(
-        (label, u.language) for u in utterances if (label := u.intent or u.sentiment) is not None
+        (label, u.language) for u in utterances for label in (u.intents or (u.sentiment,)) if label is not None
     )
     labels = {label for label, _ in counts}
     if OUT_OF_SCOPE not in labels:

@@ -1,10 +1,13 @@
 """What happens to every request before and after a route sees it: ids, limits, deadlines, metrics, one log line."""
 
 import asyncio
+import logging
 import re
 import time
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -14,15 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from shared.client import DEADLINE_HEADER, REQUEST_ID_HEADER
-from shared.errors import InternalError, Problem, TooLarge
+from shared.errors import DeadlineExceeded, InternalError, Problem, TooLarge
 from shared.problems import problem_response
 
-__all__ = ["RequestMiddleware", "deadline_of"]
+__all__ = ["CancelledWhenGone", "RequestMiddleware", "deadline_from", "deadline_of"]
 
 log = structlog.get_logger(__name__)
+LOGGED = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_DEADLINE_SECONDS = 60.0
+UNWATCHED_SECONDS = 0.1
 
 REQUESTS = Counter("zhiyin_http_requests_total", "HTTP requests answered", ["service", "method", "route", "status"])
 SECONDS = Histogram(
@@ -36,7 +41,11 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 def deadline_of(request: Request, default: float) -> float:
     """The moment (event loop's monotonic clock) by which the caller wants its answer, `default` seconds if unsaid."""
-    given = request.headers.get(DEADLINE_HEADER, "")
+    return deadline_from(request.headers.get(DEADLINE_HEADER, ""), default)
+
+
+def deadline_from(given: str | bytes, default: float) -> float:
+    """The same, from the value of the header."""
     try:
         seconds = float(given)
     except ValueError:
@@ -44,6 +53,46 @@ def deadline_of(request: Request, default: float) -> float:
     if not 0 <= seconds <= MAX_DEADLINE_SECONDS:
         seconds = default
     return asyncio.get_running_loop().time() + seconds
+
+
+class CancelledWhenGone:
+    """Inside, the running task is cancelled when the client goes away, and the cancellation becomes an error.
+
+    Nobody goes away from what is answered soon, and to watch for it costs as much as a small answer, so the first
+    moments are not watched.
+
+    Raises:
+        DeadlineExceeded: the client went away; nobody reads this.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+        self._gone = False
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._patience = self._loop.call_later(UNWATCHED_SECONDS, self._watch)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._patience.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._gone and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise DeadlineExceeded("the client went away before the answer")
+
+    def _watch(self) -> None:
+        self._watching = self._loop.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()
 
 
 @dataclass
@@ -125,7 +174,14 @@ class RequestMiddleware:
     def _account(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        REQUESTS.labels(self._service, method, route, str(status)).inc()
-        SECONDS.labels(self._service, route).observe(seconds)
-        if not route.startswith(("/health", "/metrics")):
+        requests, duration = _series(self._service, method, route, status)
+        requests.inc()
+        duration.observe(seconds)
+        if LOGGED.isEnabledFor(logging.INFO) and not route.startswith(("/health", "/metrics")):
             log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))
+
+
+@lru_cache(maxsize=1024)
+def _series(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # To look them up by their labels takes longer than to count.
+    return REQUESTS.labels(service, method, route, str(status)), SECONDS.labels(service, route)

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_s
 
 from shared import faults
 from shared.client import ServiceClient, ServiceTokens
+from shared.direct import DirectRoute, DirectRoutes
 from shared.discovery import ConsulDiscovery, Discovery, FixedDiscovery
 from shared.errors import ConfigurationError
 from shared.health import Health, ReadyCheck
@@ -59,6 +60,7 @@ def create_service(
     name: str,
     description: str,
     routers: Sequence[APIRouter],
+    direct: Sequence[DirectRoute] = (),
     lifespan: Lifespan | None = None,
     ready_checks: Mapping[str, ReadyCheck] | None = None,
     jwks: JwksFetch | None = None,
@@ -66,6 +68,7 @@ def create_service(
     """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
 
     Args:
+        direct: stand before the routes of the same paths and answer what is in good order faster.
         lifespan: entered before the service becomes ready, left after it has drained.
         ready_checks: each must return for `/health/ready` to be 200.
         jwks: where the keys for access tokens come from; by default the login service.
@@ -105,6 +108,8 @@ def create_service(
         title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
     )
     app.state.settings = settings
+    if direct:
+        app.add_middleware(DirectRoutes, routes=direct)
     app.add_middleware(
         RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
     )

@@ -69,6 +69,10 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     customer: str | None = None
 
+    def has_any(self, *, roles: Collection[str], scopes: Collection[str]) -> bool:
+        """Whether the caller has one of the roles or one of the scopes."""
+        return not (self.roles.isdisjoint(roles) and self.scopes.isdisjoint(scopes))
+
 
 class JwksCache:
     """Login's public keys; the last good ones serve while login is away."""
@@ -138,7 +142,7 @@ class TokenVerifier:
         """
         if len(token) > MAX_TOKEN:
             raise Unauthenticated("the token is too long")
-        if (known := self._known(token)) is not None:
+        if (known := self.known(token)) is not None:
             return known
         try:
             keys = await self._jwks.keys(_kid(token))
@@ -149,7 +153,8 @@ class TokenVerifier:
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Unauthenticated("the access token is not valid or has expired") from error
 
-    def _known(self, token: str) -> Principal | None:
+    def known(self, token: str) -> Principal | None:
+        """Who the token speaks for, if it was verified a short time ago and has not expired since."""
         principal, until = self._verified.get(token, (None, 0.0))
         return principal if self._clock() < until else None
 
@@ -205,7 +210,7 @@ def require(*, roles: Collection[str] = (), scopes: Collection[str] = ()) -> Cal
     wanted_roles, wanted_scopes = frozenset(roles), frozenset(scopes)
 
     async def check(principal: CurrentPrincipal) -> Principal:
-        if principal.roles & wanted_roles or principal.scopes & wanted_scopes:
+        if principal.has_any(roles=wanted_roles, scopes=wanted_scopes):
             return principal
         wanted = sorted({f"role {role}" for role in wanted_roles} | {f"scope {scope}" for scope in wanted_scopes})
         raise Forbidden(f"this needs {' or '.join(wanted)}")

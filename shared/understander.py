@@ -19,6 +19,7 @@ __all__ = ["Outputs", "Understander", "WeightsError", "read_weights", "write_wei
 ENCODER = "encoder"
 """The entry of the file's metadata that holds the encoder's configuration as JSON."""
 HEADS = ("intent_head", "tag_head", "sentiment_head")
+MIXED = 3  # the layers that a token's tag may be seen from
 
 
 class WeightsError(ConfigurationError):
@@ -39,9 +40,21 @@ class Outputs:
 
 
 class Understander(nn.Module):
-    """Intents and sentiment from the mean over the tokens, tags from each token."""
+    """Intents and sentiment from the mean over the tokens, tags from each token.
 
-    def __init__(self, encoder: nn.Module, *, intents: int, tags: int, sentiments: int, dropout: float) -> None:
+    With `mixed_tags` a token's tag is seen from its word vector, the middle and the last layer, else from the last.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        intents: int,
+        tags: int,
+        sentiments: int,
+        dropout: float,
+        mixed_tags: bool = False,
+    ) -> None:
         super().__init__()
         if hasattr(encoder, "pooler"):
             encoder.pooler = None  # type: ignore[assignment]  # the mean takes its place
@@ -49,7 +62,8 @@ class Understander(nn.Module):
         width = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
         self.dropout = nn.Dropout(dropout)
         self.intent_head = nn.Linear(width, intents)
-        self.tag_head = nn.Linear(width, tags)
+        self.mixed_tags = mixed_tags
+        self.tag_head = nn.Linear(width * (MIXED if mixed_tags else 1), tags)
         self.sentiment_head = nn.Linear(width, sentiments)
 
     @property
@@ -58,13 +72,18 @@ class Understander(nn.Module):
         return int(self.encoder.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
-        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        found = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=self.mixed_tags or None
+        )
+        states: Tensor = found.last_hidden_state
+        layers: tuple[Tensor, ...] = found.hidden_states if self.mixed_tags else ()
+        seen = torch.cat((layers[0], layers[len(layers) // 2], states), -1) if self.mixed_tags else states
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1.0)
         dropped = self.dropout(pooled)
         return Outputs(
             intents=self.intent_head(dropped),
-            tags=self.tag_head(self.dropout(states)),
+            tags=self.tag_head(self.dropout(seen)),
             sentiments=self.sentiment_head(dropped),
             embeddings=pooled,
         )
@@ -108,7 +127,14 @@ def read_weights(path: Path) -> Understander:
         with no_init_weights():
             encoder = AutoModel.from_config(config, attn_implementation="sdpa", dtype=torch.float32)  # type: ignore[no-untyped-call]
         intents, tags, sentiments = (weights[f"{head}.bias"].shape[0] for head in HEADS)
-        model = Understander(encoder, intents=intents, tags=tags, sentiments=sentiments, dropout=0.0)
+        model = Understander(
+            encoder,
+            intents=intents,
+            tags=tags,
+            sentiments=sentiments,
+            dropout=0.0,
+            mixed_tags=weights["tag_head.weight"].shape[1] != weights["intent_head.weight"].shape[1],
+        )
         # Word vectors are kept in half precision.
         model.load_state_dict({name: values.float() for name, values in weights.items()}, assign=True)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

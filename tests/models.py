@@ -16,15 +16,24 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from services.intent.answers import Answer, Task
 from services.intent.manifest import read_source
 from services.intent.model import Model
 from services.intent.tokenizer import Encoded
-from shared.contracts.understanding import Understanding
 
 if TYPE_CHECKING:
     from shared.understander import Understander
 
-__all__ = ["INTENTS", "SENTIMENTS", "TAGS", "GatedModel", "random_network", "write_exported_model", "write_model"]
+__all__ = [
+    "INTENTS",
+    "SENTIMENTS",
+    "TAGS",
+    "GatedModel",
+    "describe",
+    "random_network",
+    "write_exported_model",
+    "write_model",
+]
 
 INTENTS = ("track_order", "refund", "greet", "out_of_scope")
 TAGS = ("O", "B-address", "I-address", "B-company", "I-company")
@@ -65,13 +74,13 @@ class GatedModel(Model):
         self.batches: list[list[str]] = []
         self.failure: Exception | None = None
 
-    def understand_batch(self, batch: Sequence[Encoded], *, today: date) -> list[Understanding]:
+    def answer_batch(self, batch: Sequence[Encoded], tasks: Sequence[Task], *, today: date) -> list[Answer]:
         self.batches.append([each.text for each in batch])
         self.begun.set()
         self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return super().understand_batch(batch, today=today)
+        return super().answer_batch(batch, tasks, today=today)
 
 
 def write_model(
@@ -88,7 +97,7 @@ def write_model(
     vocabulary = _vocabulary()
     (folder / "model.onnx").write_bytes(_network(vocabulary))
     (folder / "tokenizer.json").write_text(_tokenizer(vocabulary).to_str(), encoding="utf-8")
-    _describe(folder, {"weights.safetensors": "0" * 64}, changes)
+    describe(folder, {"weights.safetensors": "0" * 64}, changes)
     if production:
         (folder.parent / "production").write_text(f"{version}\n", encoding="utf-8")
     return folder
@@ -100,7 +109,7 @@ def write_exported_model(folder: Path) -> Path:
 
     folder.mkdir(parents=True)
     export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
-    _describe(folder, {}, {})
+    describe(folder, {}, {})
     return folder
 
 
@@ -126,7 +135,8 @@ def random_network() -> "Understander":
     )
 
 
-def _describe(folder: Path, digests: Mapping[str, str], changes: Mapping[str, Any]) -> None:
+def describe(folder: Path, digests: Mapping[str, str], changes: Mapping[str, Any]) -> None:
+    """Writes the manifest of a folder; `digests` are of files that it lacks, `changes` replace entries."""
     files = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     manifest = {
         "format": 2,

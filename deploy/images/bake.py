@@ -9,6 +9,8 @@ from pathlib import Path
 PRODUCTION = "production"
 ALWAYS = ("manifest.json", "tokenizer.json", "card.md")
 """What serving needs besides the file that a library computes from."""
+IF_THERE = ("scope.safetensors", "golden.json", "reference.json")
+"""What it uses where training wrote it."""
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
     taking.add_argument("name")
     taking.add_argument("home", type=Path)
     taking.add_argument("target", type=Path)
-    taking.add_argument("files", nargs="+", help="model.onnx for OpenVINO, weights.safetensors for PyTorch")
+    taking.add_argument("files", nargs="+", help="of a library: model.onnx model.onnx.data, or weights.safetensors")
     given = parser.parse_args()
     if given.command == "train":
         train(given.assistant, given.home)
@@ -54,7 +56,7 @@ def take(models: Path, target: Path, files: Sequence[str]) -> str:
         version = (models / PRODUCTION).read_text(encoding="utf-8").strip()
     except OSError:
         raise SystemExit(f"There is no model in {models}: train one with `zhiyin train`.") from None
-    names = (*ALWAYS, *files)
+    names = (*ALWAYS, *(name for name in IF_THERE if (models / version / name).exists()), *files)
     folder = target / version
     if (target / PRODUCTION).exists() and {each.name for each in folder.glob("*")} == set(names):
         # A version is never written over; leaving the files alone lets a builder's cache know them again.

@@ -1,13 +1,18 @@
 """The understanding server: wiring only."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
 
-from services.intent.api import router
+from services.intent.api import DIRECT, router
+from services.intent.api.protocol_errors import ProtocolErrors
+from services.intent.explanation.explainer import Explainer
 from services.intent.registry import ModelRegistry
+from services.intent.rollout.catalogue import open_catalogue
+from services.intent.rollout.following import Rollout
 from services.intent.settings import Settings
 from shared.service import ServiceContext, create_service
 
@@ -23,24 +28,41 @@ def create_app(
         jwks: where the keys for access tokens come from; by default the login service.
     """
     settings = settings or Settings()
-    models = ModelRegistry()
 
     @asynccontextmanager
     async def serve(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
+        catalogue = open_catalogue(settings.mlflow_uri, settings.home)
+        models = ModelRegistry(settings, catalogue)
         app.state.models = models
+        app.state.explainer = explainer = Explainer()
         try:
             await models.load(settings)
             context.meta.update(models.meta())
-            yield
+            following = asyncio.create_task(Rollout(models, catalogue, settings).run(), name="rollout")
+            try:
+                yield
+            finally:
+                following.cancel()
+                with suppress(asyncio.CancelledError):
+                    await following
         finally:
-            models.close()
+            await asyncio.to_thread(explainer.close)
+            await models.close()
+            await catalogue.close()
 
-    return create_service(
+    async def check() -> None:
+        models: ModelRegistry = app.state.models
+        await models.check()
+
+    app = create_service(
         settings,
         name="intent",
         description="What customers mean: language, intents, entities, sentiment and out-of-scope from one model pass.",
         routers=[router],
+        direct=DIRECT,
         lifespan=serve,
-        ready_checks={"models": models.check},
+        ready_checks={"models": check},
         jwks=jwks,
     )
+    app.add_middleware(ProtocolErrors)
+    return app

@@ -15,6 +15,7 @@ MIXED_SHARE = 0.25
 
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 LATIN_TOKEN = re.compile(r"[A-Za-z0-9\u00c0-\u024f@._'’-]+")
+LATIN_END = "\u0250"
 WORD = re.compile(r"[A-Za-z\u00c0-\u024f'’-]{2,}|[AIai]")
 
 
@@ -23,15 +24,11 @@ def language_of(text: str) -> Language:
 
     A Chinese character weighs as much as an English word. Codes, addresses of e-mail and numbers are no words.
     """
-    han = len(HAN.findall(text))
+    rest, han = HAN.subn("", text)
     latin = sum(1 for token in LATIN_TOKEN.findall(text) if WORD.fullmatch(token.strip("._'’-")))
-    foreign = sum(1 for character in text if character.isalpha() and not _known(character))
+    foreign = 0 if rest.isascii() else sum(1 for each in rest if each.isalpha() and each >= LATIN_END)
     if han + latin == 0 or foreign > han + 4 * latin:
         return "other"
     if min(han, latin) >= MIXED_SHARE * (han + latin):
         return "mixed"
     return "zh" if han > latin else "en"
-
-
-def _known(character: str) -> bool:
-    return character < "\u0250" or HAN.match(character) is not None

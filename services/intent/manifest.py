@@ -11,8 +11,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from shared.errors import ConfigurationError
+from shared.scope import CENTROIDS, ScopeRule
+from shared.tags import OUTSIDE
 
 __all__ = [
+    "INT8",
     "MODEL",
     "OUT_OF_SCOPE",
     "TOKENIZER",
@@ -24,8 +27,9 @@ __all__ = [
 ]
 
 MANIFEST, MODEL, TOKENIZER, WEIGHTS = "manifest.json", "model.onnx", "tokenizer.json", "weights.safetensors"
+INT8 = "model.int8.onnx"
 OUT_OF_SCOPE = "out_of_scope"
-OUTSIDE = "O"
+ROUNDING = 1e-9
 
 T = TypeVar("T")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -51,14 +55,26 @@ class Encoder(Part):
     vocabulary: Annotated[int, Field(ge=1)]
 
 
-class OutOfScopeRule(Part):
-    """Out of scope from this score on: one minus the largest probability of an intent in scope."""
+class Quantised(Part):
+    """The gate that the 8-bit form of a model passed: accuracy on validation utterances, of it and of the model."""
 
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    reference: Annotated[float, Field(ge=0, le=1)]
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    utterances: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _passed(self) -> Self:
+        if self.reference - self.accuracy > self.max_drop + ROUNDING:
+            raise ValueError("the accuracy of int8 is further below the model's than its gate allows")
+        return self
 
 
 class Manifest(Part):
-    """`manifest.json`, checked: a model whose labels contradict each other is not loaded."""
+    """`manifest.json`, checked: a model whose labels contradict each other is not loaded.
+
+    With a `multi_intent_threshold` each intent has a probability of its own, and a text expresses all from there on.
+    """
 
     format: Literal[2]
     name: Name
@@ -72,8 +88,10 @@ class Manifest(Part):
     tags: Annotated[tuple[Label, ...], Field(min_length=1)]
     sentiments: Annotated[tuple[Literal["negative", "neutral", "positive"], ...], Field(min_length=3, max_length=3)]
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    out_of_scope: OutOfScopeRule
+    out_of_scope: ScopeRule
+    multi_intent_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     files: Mapping[Name, Digest]
+    quantised: Quantised | None = None
     data_hash: str
     metrics: Mapping[str, Any]
 
@@ -104,6 +122,10 @@ class Manifest(Part):
         for name in (MODEL, TOKENIZER):
             if name not in self.files:
                 raise ValueError(f"files lack the digest of {name}")
+        if (INT8 in self.files) != (self.quantised is not None):
+            raise ValueError(f"{INT8} and the gate that it passed are there together or not at all")
+        if self.out_of_scope.score == "distance" and CENTROIDS not in self.files:
+            raise ValueError(f"files lack the digest of {CENTROIDS}, which the distance needs")
         return self
 
 

@@ -9,19 +9,19 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.intent.backends import Backend, open_engine
-from services.intent.entities import merge_entities
-from services.intent.language import language_of
-from services.intent.manifest import OUT_OF_SCOPE, TOKENIZER, Manifest, ModelSource, read_source
-from services.intent.patterns import find_patterns
-from services.intent.runtime import Precision, Runtime, softmax
-from services.intent.tags import TagDecoder
+from services.intent.answers import Answer, Task
+from services.intent.engines.backends import Backend
+from services.intent.engines.choice import open_runtime
+from services.intent.engines.runtime import Precision
+from services.intent.interpretation import Interpreter
+from services.intent.manifest import TOKENIZER, Manifest, ModelRejected, ModelSource, read_source
+from services.intent.priority import give_way
 from services.intent.tokenizer import Encoded, TextTokenizer
-from shared.contracts.understanding import IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
+from shared.contracts.understanding import Understanding
+from shared.scope import CENTROIDS, Centroids
 
 __all__ = ["BATCH_TOKENS", "Model"]
 
-RANKED = 5
 BATCH_TOKENS = 512
 """Tokens of a batch with its padding: beyond this a larger batch does no more a second, and everyone in it waits."""
 PROBES = (
@@ -45,23 +45,28 @@ class Model:
         *,
         streams: int | None = None,
         precision: Precision = "auto",
-        backend: Backend = "auto",
+        backend: Backend = "openvino",
     ) -> None:
         manifest = source.manifest
         self.manifest: Manifest = manifest
+        self.source = source
         self.digest = source.digest
         self.loaded_at = datetime.now(UTC)
         self._tokenizer = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
-        self._runtime = Runtime(
-            open_engine(source, backend, streams=streams),
-            manifest,
-            precision=precision,
-            padding_id=self._tokenizer.padding_id,
-            probes=[each.ids for each in self._tokenizer.encode(PROBES)],
-        )
-        self._tags = TagDecoder(manifest.tags)
-        self._in_scope = [number for number, name in enumerate(manifest.intents) if name != OUT_OF_SCOPE]
-        self._ref = ModelRef(name=manifest.name, version=manifest.version)
+        probes = [each.ids for each in self._tokenizer.encode(PROBES)]
+        # The threads that an engine starts have the priority of the one that compiles.
+        with ThreadPoolExecutor(1, initializer=give_way) as loader:
+            self._runtime = loader.submit(
+                open_runtime,
+                source,
+                backend,
+                precision=precision,
+                streams=streams,
+                padding_id=self._tokenizer.padding_id,
+                probes=probes,
+            ).result()
+        distance = manifest.out_of_scope.score == "distance"
+        self._interpreter = Interpreter(manifest, _centroids(source) if distance else None)
 
     @classmethod
     def load(
@@ -70,7 +75,7 @@ class Model:
         *,
         streams: int | None = None,
         precision: Precision = "auto",
-        backend: Backend = "auto",
+        backend: Backend = "openvino",
     ) -> Self:
         """Loads a model folder; `streams` defaults to what suits the device.
 
@@ -85,13 +90,23 @@ class Model:
         return self._runtime.streams
 
     @property
+    def dimension(self) -> int:
+        """The width of an embedding."""
+        return self._runtime.dimension
+
+    @property
+    def neutral_id(self) -> int:
+        """The token that stands where a word could be and says nothing."""
+        return self._tokenizer.neutral_id
+
+    @property
     def precision(self) -> str:
-        """What the model computes in: `bf16`, `f16` or `f32`."""
+        """What the model computes in: `bf16`, `f16`, `f32` or `int8`."""
         return self._runtime.precision
 
     @property
     def backend(self) -> str:
-        """The library that computes: `openvino` or `torch`."""
+        """The library that computes: `openvino`, `onnxruntime` or `torch`."""
         return self._runtime.backend
 
     @property
@@ -107,11 +122,14 @@ class Model:
         with ThreadPoolExecutor(self.streams) as pool:
             batches = list(_batches(encoded))
             answers = pool.map(
-                lambda batch: self.understand_batch([encoded[each] for each in batch], today=day), batches
+                lambda batch: self.answer_batch(
+                    [encoded[each] for each in batch], ["understand"] * len(batch), today=day
+                ),
+                batches,
             )
-            for batch, answer in zip(batches, answers, strict=True):
-                for place, understanding in zip(batch, answer, strict=True):
-                    results[place] = understanding
+            for batch, found in zip(batches, answers, strict=True):
+                for place, answer in zip(batch, found, strict=True):
+                    results[place] = answer.understanding
         return [each for each in results if each is not None]
 
     def width(self, longest: int) -> int:
@@ -122,35 +140,18 @@ class Model:
         """The texts as tokens, cut to what the model reads."""
         return self._tokenizer.encode(texts)
 
-    def understand_batch(self, batch: Sequence[Encoded], *, today: date) -> list[Understanding]:
-        """What each text means, in one pass of the model over one padded batch."""
+    def answer_batch(self, batch: Sequence[Encoded], tasks: Sequence[Task], *, today: date) -> list[Answer]:
+        """What is asked of each text, in one pass of the model over one padded batch."""
         outputs = self._runtime.infer([each.ids for each in batch])
-        intents = softmax(outputs.intents / np.float32(self.manifest.temperature))
-        sentiments = softmax(outputs.sentiments)
-        return [
-            self._understanding(encoded, intents[row], outputs.tags[row], sentiments[row], today)
-            for row, encoded in enumerate(batch)
-        ]
+        return self._interpreter.answers(batch, tasks, outputs, today=today)
 
-    def _understanding(
-        self, encoded: Encoded, intents: Floats, tags: Floats, sentiments: Floats, today: date
-    ) -> Understanding:
-        names = self.manifest.intents
-        best = np.argsort(-intents, kind="stable")[:RANKED].tolist()
-        ranking = tuple(IntentScore(name=names[number], confidence=float(intents[number])) for number in best)
-        mood = int(sentiments.argmax())
-        score = 1.0 - float(intents[self._in_scope].max())
-        tagged = self._tags.decode(tags[: len(encoded)], encoded.spans)
-        return Understanding(
-            text=encoded.text,
-            language=language_of(encoded.text),
-            intent=ranking[0],
-            ranking=ranking,
-            entities=merge_entities(encoded.text, find_patterns(encoded.text, today), tagged),
-            sentiment=Sentiment(label=self.manifest.sentiments[mood], confidence=float(sentiments[mood])),
-            out_of_scope=OutOfScope(detected=score >= self.manifest.out_of_scope.threshold, score=score),
-            model=self._ref,
-        )
+
+def _centroids(source: ModelSource) -> Centroids:
+    path = source.file(CENTROIDS)
+    try:
+        return Centroids.read(path)
+    except (OSError, ValueError) as error:
+        raise ModelRejected(f"{path} cannot be used: {error}") from error
 
 
 def _batches(encoded: Sequence[Encoded]) -> Iterator[list[int]]:

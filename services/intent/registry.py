@@ -1,101 +1,140 @@
-"""The models that this process serves, by name."""
+"""The models that this process serves, by name: loaded at the start or when asked for, within a budget of memory."""
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
+from prometheus_client import Counter, Gauge
 
-from services.intent.manifest import ModelRejected
-from services.intent.metrics import announce
+from services.intent.manifest import ModelRejected, ModelSource, read_source
 from services.intent.model import Model
-from services.intent.queue import BatchPolicy, BatchQueue
-from services.intent.settings import Settings
-from shared.errors import NotFound, Unavailable
+from services.intent.queue import BatchQueue
+from services.intent.rollout.catalogue import PRODUCTION, Catalogue
+from services.intent.rollout.comparison import Mirror
+from services.intent.rollout.deployment import Deployment, Lease
+from services.intent.rollout.fetching import obtain
+from services.intent.rollout.live import LiveModel
+from services.intent.rollout.loading import estimate_bytes, load, make_live, production_folder
+from services.intent.rollout.version_metrics import forget
+from services.intent.settings import EVERY_MODEL, Settings
+from shared.errors import NotFound, Unavailable, ZhiyinError
 
-__all__ = ["ModelRegistry", "production_folder"]
+__all__ = ["ModelRegistry"]
 
 log = structlog.get_logger(__name__)
 
-PRODUCTION = "production"
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+PLAIN_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+LOAD_SECONDS = 5.0
+"""When to come back for a model that is being loaded."""
+FAILED_SECONDS = 30.0
+"""For so long a model that could not be loaded is not tried again."""
 
-
-def production_folder(home: Path, name: str) -> Path:
-    """The folder of the version that the file `models/<name>/production` names.
-
-    Raises:
-        ModelRejected: there is none; the message says how to get one.
-    """
-    pointer = home / "models" / name / PRODUCTION
-    try:
-        version = pointer.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelRejected(
-            f"there is no model in production for {name}: {pointer} cannot be read; train one with `zhiyin train`"
-        ) from error
-    if not VERSION.fullmatch(version):
-        raise ModelRejected(f"{pointer} does not hold the name of a version")
-    return pointer.parent / version
+LOADED = Gauge("zhiyin_intent_loaded_bytes", "Memory that the loaded versions of a model take", ["model"])
+EVICTED = Counter("zhiyin_intent_evictions_total", "Models unloaded because others needed the memory", ["model"])
 
 
 class ModelRegistry:
-    """Loaded models, each behind its queue."""
+    """Deployments by name. The name of a model of another tenant than the process's own is `tenant.name`."""
 
-    def __init__(self) -> None:
-        self._queues: dict[str, BatchQueue] = {}
+    def __init__(self, settings: Settings | None = None, catalogue: Catalogue | None = None) -> None:
+        """Args:
+        settings: what applies until `load` is given others.
+        catalogue: where a version is asked for when there is none in production on this machine.
+        """
+        self._settings = settings or Settings()
+        self._catalogue = catalogue
+        self._deployments: dict[str, Deployment] = {}
+        self._sizes: dict[str, int] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._one_load = asyncio.Lock()
+        # The allocator keeps memory by thread: another thread would not reuse what the old models had.
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._background: set[asyncio.Task[None]] = set()
+        self.mirror = Mirror(self._busy)
 
     def __iter__(self) -> Iterator[Model]:
-        return (each.model for each in self._queues.values())
+        return (each.production.model for each in self._deployments.values() if each.production is not None)
+
+    @property
+    def deployments(self) -> list[Deployment]:
+        """What is loaded."""
+        return list(self._deployments.values())
+
+    def of_tenant(self, tenant: str) -> list[Deployment]:
+        """What is loaded and belongs to a tenant."""
+        return [each for each in self.deployments if self._owner(each.name) == tenant]
 
     async def load(self, settings: Settings) -> None:
-        """Loads and warms the models that the settings name, off the event loop.
+        """Loads and warms the models that the settings name, as far as the budget goes, off the event loop.
 
         Raises:
             ModelRejected: one of them cannot be served.
         """
-        policy = BatchPolicy(batch_tokens=settings.batch_tokens, queue_texts=settings.queue_texts)
+        self._settings = settings
         for name in settings.models:
-            model = await asyncio.to_thread(_load, settings, name)
-            self.add(BatchQueue(model, policy, today=settings.today))
-            log.info(
-                "model_loaded",
-                model=name,
-                version=model.manifest.version,
-                digest=model.digest,
-                backend=model.backend,
-                device=model.device,
-                precision=model.precision,
-                streams=model.streams,
-            )
+            if name == EVERY_MODEL:
+                continue
+            source = await self._source(name)
+            if self._deployments and not self._fits(estimate_bytes(source.folder)):
+                log.info("model_left_for_later", model=name)
+                continue
+            await self._load(name, source)
 
     def add(self, served: BatchQueue) -> None:
-        """Serves a model under its name."""
-        model = served.model
-        self._queues[model.manifest.name] = served
-        announce(
-            model.manifest.name,
-            model.manifest.version,
-            backend=model.backend,
-            device=model.device,
-            precision=model.precision,
-        )
+        """Serves a model under its name, in the place of any other."""
+        self._put(served.model.manifest.name, LiveModel(served))
 
     def get(self, name: str) -> BatchQueue:
-        """The way to a model.
+        """The queue of the version that is in production now.
 
         Raises:
-            NotFound: no model of this name is served.
+            NotFound: no model of this name is loaded.
         """
-        try:
-            return self._queues[name]
-        except KeyError:
-            raise NotFound(f"no model {name!r} is served here") from None
+        deployment = self._deployments.get(name)
+        if deployment is None or deployment.production is None:
+            raise NotFound(f"no model {name!r} is served here")
+        return deployment.production.queue
+
+    @asynccontextmanager
+    async def use(
+        self,
+        name: str,
+        *,
+        tenant: str,
+        deadline: float,
+        key: str | None = None,
+        version: str | None = None,
+        caller: str = "",
+    ) -> AsyncIterator[Lease]:
+        """The way of one request to a model; it stays loaded until the request leaves.
+
+        Args:
+            tenant: whose model it is.
+            deadline: until when to wait for a model that has to be loaded, by the event loop's clock.
+            key: decides whether the request belongs to the share of a canary or a shadow; without one it is of neither.
+            version: the only one that is wanted; by default what is in production, or its canary.
+            caller: who asks; callers have equal shares of a busy model.
+
+        Raises:
+            NotFound: the tenant has no such model or version.
+            Unavailable: it is being loaded, or cannot be now.
+        """
+        full = self._full_name(name, tenant)
+        deployment = self._deployments.get(full)
+        if deployment is None or deployment.production is None:
+            deployment = await self._load_on_demand(full, deadline)
+        with deployment.lease(key, version, caller) as lease:
+            yield lease
 
     async def check(self) -> None:
         """Returns when there are models to ask."""
-        if not self._queues:
+        if not self._deployments and EVERY_MODEL not in self._settings.models:
             raise Unavailable("the models are not loaded yet")
 
     def meta(self) -> Mapping[str, str]:
@@ -105,21 +144,141 @@ class ModelRegistry:
             "model_digest": ",".join(each.digest[:16] for each in self),
         }
 
-    def close(self) -> None:
+    async def make_live(self, name: str, source: ModelSource) -> LiveModel:
+        """Loads a version beside what is served, after making room for it."""
+        async with self._one_load:
+            self._make_room(estimate_bytes(source.folder), keep=name)
+            loop = asyncio.get_running_loop()
+            loaded = await loop.run_in_executor(self._loader, load, self._settings, name, source)
+        return make_live(self._settings, loaded)
+
+    def measure(self, name: str) -> None:
+        """Says how much memory the loaded versions of a model take."""
+        deployment = self._deployments.get(name)
+        LOADED.labels(name).set(deployment.size if deployment else 0)
+
+    def retire(self, live: LiveModel) -> None:
+        """Gives a version back once nobody uses it."""
+        task = asyncio.get_running_loop().create_task(self._retire(live))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def close(self) -> None:
         """Lets the batches at work finish and gives the threads back."""
-        for each in self._queues.values():
-            each.close()
-        self._queues.clear()
+        for task in self._loading.values():
+            task.cancel()
+        for deployment in self._deployments.values():
+            # Whoever still waits is told to come back, and then leaves.
+            for live in deployment.loaded():
+                live.queue.close()
+            deployment.unload()
+        self._deployments.clear()
+        await asyncio.gather(*self._background)
+        self._loader.shutdown()
 
+    async def _retire(self, live: LiveModel) -> None:
+        await live.retire()
+        deployment = self._deployments.get(live.name)
+        if deployment is None or all(each.version != live.version for each in deployment.loaded()):
+            forget(live.name, live.version)
 
-def _load(settings: Settings, name: str) -> Model:
-    folder = production_folder(settings.home, name)
-    model = Model.load(
-        folder,
-        streams=settings.inference_streams or None,
-        precision=settings.inference_precision,
-        backend=settings.inference_backend,
-    )
-    if model.manifest.name != name:
-        raise ModelRejected(f"{folder} holds a model of {model.manifest.name}, not of {name}")
-    return model
+    def _full_name(self, name: str, tenant: str) -> str:
+        if not PLAIN_NAME.fullmatch(name):
+            raise NotFound(f"no model {name!r} is served here")
+        return name if tenant == self._settings.tenant else f"{tenant}.{name}"
+
+    def _owner(self, full: str) -> str:
+        return full.partition(".")[0] if "." in full else self._settings.tenant
+
+    def _busy(self) -> bool:
+        return any(each.production is not None and each.production.queue.admitted for each in self.deployments)
+
+    def _put(self, name: str, live: LiveModel) -> Deployment:
+        deployment = self._deployments.get(name)
+        if deployment is None:
+            deployment = Deployment(name, self._settings, self.mirror, self.retire)
+            self._deployments[name] = deployment
+        deployment.put_in_production(live, watch=False)
+        deployment.used_at = time.monotonic()
+        self.measure(name)
+        return deployment
+
+    async def _load_on_demand(self, full: str, deadline: float) -> Deployment:
+        self._require_known(full)
+        loop = asyncio.get_running_loop()
+        until, reason = self._failed.get(full, (0.0, ""))
+        if loop.time() < until:
+            raise Unavailable(reason, retry_after=until - loop.time())
+        task = self._loading.get(full)
+        if task is None:
+            task = loop.create_task(self._fetch_and_load(full))
+            self._loading[full] = task
+            task.add_done_callback(lambda _: self._loading.pop(full, None))
+        await asyncio.wait((task,), timeout=max(0.0, deadline - loop.time()))
+        if not task.done():
+            raise Unavailable(f"model {full} is being loaded", retry_after=LOAD_SECONDS)
+        if task.cancelled():
+            raise Unavailable("the server is stopping", retry_after=LOAD_SECONDS)
+        error = task.exception()
+        if isinstance(error, ZhiyinError):
+            self._failed[full] = loop.time() + FAILED_SECONDS, f"model {full} cannot be loaded"
+            log.error("model_not_loaded", model=full, reason=str(error))
+            raise Unavailable(f"model {full} cannot be loaded", retry_after=FAILED_SECONDS) from error
+        if error is not None:
+            raise error
+        return self._deployments[full]
+
+    def _require_known(self, full: str) -> None:
+        """A name that nobody configured is no reason to look further, or to load anything."""
+        if full in self._settings.models:
+            return
+        if EVERY_MODEL in self._settings.models and (self._models(full) / PRODUCTION).is_file():
+            return
+        raise NotFound(f"no model {full.rpartition('.')[2]!r} is served here")
+
+    def _models(self, full: str) -> Path:
+        return self._settings.home / "models" / full
+
+    async def _fetch_and_load(self, full: str) -> None:
+        await self._load(full, await self._source(full))
+
+    async def _source(self, name: str) -> ModelSource:
+        """The last good version on this machine; without one, that which the model registry names."""
+        try:
+            folder = production_folder(self._settings.home, name)
+        except ModelRejected:
+            found = await self._catalogue.aliases(name) if self._catalogue else {}
+            if self._catalogue is None or PRODUCTION not in found:
+                raise
+            return await obtain(found[PRODUCTION], self._catalogue, self._models(name))
+        return await asyncio.to_thread(read_source, folder)
+
+    async def _load(self, name: str, source: ModelSource) -> None:
+        live = await self.make_live(name, source)
+        self._sizes[name] = live.size
+        self._put(name, live)
+        self._make_room(0, keep=name)
+
+    def _fits(self, more: int) -> bool:
+        budget = self._settings.memory_budget_mb * 1_000_000
+        return not budget or sum(each.size for each in self.deployments) + more <= budget
+
+    def _make_room(self, needed: int, *, keep: str) -> None:
+        """Unloads the models that nobody asked for the longest, but none that is in use.
+
+        Raises:
+            Unavailable: what is in use takes all there is.
+        """
+        while not self._fits(needed):
+            idle = [each for each in self.deployments if not each.used and each.name != keep]
+            if not idle:
+                if keep in self._deployments or not self._deployments:
+                    # Beside its own old version a new one may go beyond the budget, until the old one is gone.
+                    return
+                raise Unavailable("every model is in use and there is no memory for another", retry_after=LOAD_SECONDS)
+            oldest = min(idle, key=lambda each: each.used_at)
+            del self._deployments[oldest.name]
+            oldest.unload()
+            EVICTED.labels(oldest.name).inc()
+            self.measure(oldest.name)
+            log.info("model_evicted", model=oldest.name)

@@ -8,9 +8,12 @@ from tokenizers import Tokenizer
 
 from services.intent.manifest import ModelRejected
 
-__all__ = ["Encoded", "TextTokenizer"]
+__all__ = ["SHORT_CHARACTERS", "Encoded", "TextTokenizer"]
 
+SHORT_CHARACTERS = 256
+"""Up to here, to hand the interpreter to another thread and to get it back costs more than the tokens."""
 PADDING = ("<pad>", "[PAD]")
+MASK = ("<mask>", "[MASK]")
 SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 """Half characters, which no tokenizer and no JSON can carry, become the sign for an unreadable one."""
 
@@ -39,16 +42,24 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._prefix = prefix
-        known = (self._tokenizer.token_to_id(token) for token in PADDING)
-        self.padding_id = next((number for number in known if number is not None), 0)
+        self.padding_id = self._first_known(PADDING, otherwise=0)
+        self.neutral_id = self._first_known(MASK, otherwise=self.padding_id)
+        """The token that stands where a word could be and says nothing."""
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Each text's tokens; spans are in characters of the text itself, without the prefix."""
         return [self._encode(text.translate(SURROGATES)) for text in texts]
 
+    def _first_known(self, tokens: Sequence[str], *, otherwise: int) -> int:
+        known = (self._tokenizer.token_to_id(token) for token in tokens)
+        return next((number for number in known if number is not None), otherwise)
+
     def _encode(self, text: str) -> Encoded:
-        # A batch of one: unlike `encode` it lets other threads run meanwhile, unlike larger ones it starts none.
-        [encoding] = self._tokenizer.encode_batch([self._prefix + text])
+        if len(text) <= SHORT_CHARACTERS:
+            encoding = self._tokenizer.encode(self._prefix + text)
+        else:
+            # A batch of one: unlike `encode` it lets other threads run meanwhile, unlike larger ones it starts none.
+            [encoding] = self._tokenizer.encode_batch([self._prefix + text])
         return Encoded(text, encoding.ids, self._spans(encoding.offsets, encoding.special_tokens_mask))
 
     def _spans(self, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> list[tuple[int, int]]:

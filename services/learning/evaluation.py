@@ -11,6 +11,7 @@ from shared.assistants import OUT_OF_SCOPE, SENTIMENTS, HeldOut
 from shared.errors import ConfigurationError
 
 __all__ = [
+    "ALL",
     "CalibrationScores",
     "EntityScores",
     "Evaluation",
@@ -51,10 +52,14 @@ class IntentScores(_Frozen):
 
 
 class RejectionScores(_Frozen):
-    """Out-of-scope detection: `recall` of what is outside and `false_alarms` of what is inside, at the threshold."""
+    """Out-of-scope detection: `recall` of what is outside and `false_alarms` of what is inside, at the threshold.
+
+    `aurocs` compares all scores that the model knows with the one that it uses.
+    """
 
     count: int
     auroc: float
+    aurocs: dict[str, float] = {}
     threshold: float
     recall: float
     false_alarms: float
@@ -130,18 +135,19 @@ class Evaluation(_Frozen):
     def summary(self) -> dict[str, dict[str, float]]:
         """The main figures by language."""
         return {
-            name: {
+            language: {
                 "sentences": part.count,
                 "intent_accuracy": part.intents.accuracy,
                 "intent_macro_f1": part.intents.macro_f1,
                 "out_of_scope_auroc": part.out_of_scope.auroc,
+                **{f"out_of_scope_auroc_{name}": auroc for name, auroc in part.out_of_scope.aurocs.items()},
                 "out_of_scope_recall": part.out_of_scope.recall,
                 "out_of_scope_false_alarms": part.out_of_scope.false_alarms,
                 "calibration_error": part.calibration.ece,
                 **({"entity_f1": part.entities.overall.f1} if part.entities else {}),
                 **({"sentiment_accuracy": part.sentiment.accuracy} if part.sentiment else {}),
             }
-            for name, part in self.parts.items()
+            for language, part in self.parts.items()
         }
 
 
@@ -195,6 +201,7 @@ class _Measured:
         probabilities = np.stack([prediction.intents for prediction in predictions])
         self.found = probabilities.argmax(1)
         self.confidence = probabilities.max(1)
+        self.scope = {name: np.array([p.scope[name] for p in predictions]) for name in predictions[0].scope}
         self.scores = np.array([prediction.out_of_scope for prediction in predictions])
         self.outside = self.wanted == intents.index(OUT_OF_SCOPE)
 
@@ -235,6 +242,7 @@ class _Measured:
         return RejectionScores(
             count=int(outside.sum()),
             auroc=float(roc_auc_score(outside, scores)),
+            aurocs={name: float(roc_auc_score(outside, raw[rows])) for name, raw in self.scope.items()},
             threshold=self.threshold,
             recall=float((scores[outside] >= self.threshold).mean()),
             false_alarms=float((scores[~outside] >= self.threshold).mean()),

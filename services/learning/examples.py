@@ -3,13 +3,14 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from shared.assistants import OUT_OF_SCOPE, SENTIMENTS, AssistantManifest, Span, Utterance
+from shared.tags import bio_tags
 
 __all__ = ["IGNORED", "Batch", "Encoder", "Labels", "batches", "split"]
 
@@ -28,7 +29,7 @@ class Labels:
     @staticmethod
     def of(manifest: AssistantManifest, intents: tuple[str, ...]) -> "Labels":
         """The labels of an assistant; tags are BIO over its entities."""
-        return Labels(intents, ("O", *(f"{mark}-{name}" for name in manifest.entities for mark in "BI")))
+        return Labels(intents, bio_tags(manifest.entities))
 
     @property
     def out_of_scope(self) -> int:
@@ -38,17 +39,21 @@ class Labels:
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance as numbers."""
+    """One utterance as numbers; `others` are its intents beside the first."""
 
     ids: list[int]
     tags: list[int]
     intent: int
     sentiment: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances of similar length, padded to the longest."""
+    """Utterances of similar length, padded to the longest.
+
+    `intents` [texts, intents per text]: the first of each text and then its others; IGNORED fills up.
+    """
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -58,6 +63,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class Encoder:
             tags,
             intent=IGNORED if utterance.intent is None else self.labels.intents.index(utterance.intent),
             sentiment=IGNORED if utterance.sentiment is None else self.labels.sentiments.index(utterance.sentiment),
+            others=tuple(self.labels.intents.index(name) for name in utterance.others),
         )
 
 
@@ -145,15 +155,14 @@ def batches(examples: Sequence[Example], size: int, shuffle: random.Random | Non
 
 
 def _batch(examples: Sequence[Example]) -> Batch:
-    longest = max(len(e.ids) for e in examples)
-
     def padded(rows: list[list[int]], filler: int) -> Tensor:
+        longest = max(len(row) for row in rows)
         return torch.tensor([row + [filler] * (longest - len(row)) for row in rows])
 
     return Batch(
         input_ids=padded([e.ids for e in examples], 0),
         attention_mask=padded([[1] * len(e.ids) for e in examples], 0),
         tags=padded([e.tags for e in examples], IGNORED),
-        intents=torch.tensor([e.intent for e in examples]),
+        intents=padded([[e.intent, *e.others] for e in examples], IGNORED),
         sentiments=torch.tensor([e.sentiment for e in examples]),
     )

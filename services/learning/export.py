@@ -55,7 +55,7 @@ class _Plain(nn.Module):
 
 
 def export_model(model: Understander, tokenizer: Tokenizer, folder: Path, *, prefix: str, max_tokens: int) -> float:
-    """Writes `model.onnx`, `weights.safetensors` and `tokenizer.json`, and checks them against the model.
+    """Writes `model.onnx` with its data, `weights.safetensors` and `tokenizer.json`, and checks them against the model.
 
     The model's word vectors are rounded to half precision first, so that it and its files stay the same.
     Returns the largest difference of an output; raises ExportError when it is above 1e-3.
@@ -90,7 +90,8 @@ def _write_onnx(model: nn.Module, path: Path) -> None:
             dynamic_shapes=(axes, axes),
             opset_version=OPSET,
             dynamo=True,
-            external_data=False,
+            # Engines map such a file, where they would read the weights of one whole file into memory.
+            external_data=True,
             verbose=False,
         )
 

@@ -8,72 +8,151 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from services.learning.calibration import Calibration, calibrate
+from services.learning.calibration import Answers, Calibration, calibrate, find_centroids
+from services.learning.distillation import Teacher, teacher_settings
 from services.learning.encoders import EncoderFiles
 from services.learning.examples import Encoder, Labels, split
 from services.learning.export import export_model
-from services.learning.model import load_encoder
+from services.learning.model import add_adapters, load_encoder, merge_adapters
+from services.learning.normalisation import read_any_chinese
 from services.learning.prediction import OnnxModel
 from services.learning.progress import Epoch, Progress, Report
-from services.learning.training import fit
-from services.learning.vocabulary import prune
+from services.learning.training import Fitted, fit
+from services.learning.vocabulary import Vocabulary, part_characters, prune
 from shared.assistants import Assistant, Utterance
+from shared.intents import best_threshold, intent_probabilities
+from shared.scope import CENTROIDS
+from shared.training_settings import TrainingSettings
 from shared.understander import Understander
 
-__all__ = ["MadeModel", "fit_model"]
+__all__ = ["MadeModel", "Network", "answers_of", "fit_model", "fit_network"]
 
 DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network that was trained and exported, and how that went."""
+
+    exported: OnnxModel
+    layers: int
+    vocabulary: int
+    history: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
 class MadeModel:
-    """What there is to say about a model whose files were written."""
+    """What there is to say about a model whose files were written.
+
+    From `multi_intent_threshold` on a text expresses an intent; None where it expresses only the best.
+    """
 
     labels: Labels
     layers: int
     vocabulary: int
     calibration: Calibration
+    multi_intent_threshold: float | None
     history: tuple[Epoch, ...]
     training_utterances: int
     validation_utterances: int
 
 
-def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
-    """Trains from `checkpoint` or from the beginning and writes the model's files into `folder`."""
-    settings = assistant.manifest.training
+def fit_network(
+    files: EncoderFiles,
+    labels: Labels,
+    training: Sequence[Utterance],
+    validation: Sequence[Utterance],
+    settings: TrainingSettings,
+    *,
+    checkpoint: Path,
+    folder: Path,
+    progress: Report,
+) -> Network:
+    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`."""
     # Another number of threads adds up in another order, and a training ends in another model.
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    labels = Labels.of(assistant.manifest, assistant.intents)
-    full = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
-    vocabulary = prune(full, [settings.prefix + utterance.text for utterance in assistant.utterances])
+    full = read_any_chinese(Tokenizer.from_file(str(files.folder / "tokenizer.json")))
+    full.no_padding()
+    full.no_truncation()
+    if settings.characters:
+        full = part_characters(full)
+    vocabulary = prune(full, [settings.prefix + utterance.text for utterance in (*training, *validation)])
+    encoder = Encoder(vocabulary.tokenizer, labels, settings.prefix, settings.max_tokens)
+
+    def learned(by: TrainingSettings, checkpoint: Path, teacher: Teacher | None = None) -> Fitted:
+        model = _network(files, vocabulary, labels, by)
+        fitted = fit(
+            model, encoder, training, validation, by, checkpoint=checkpoint, progress=progress, teacher=teacher
+        )
+        if by.method == "lora":
+            fitted.model.encoder = merge_adapters(fitted.model.encoder)
+        return fitted
+
+    teacher = None
+    if (distillation := settings.distillation) is not None:
+        elder = learned(teacher_settings(settings, distillation), checkpoint.with_name(f"teacher-{checkpoint.name}"))
+        teacher = Teacher(elder.model, distillation, several=settings.multi_intent)
+    fitted = learned(settings, checkpoint, teacher)
+    progress(Progress(stage="export", done=0, total=1))
+    export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
+    return Network(
+        exported=OnnxModel(folder, prefix=settings.prefix, max_tokens=settings.max_tokens),
+        layers=fitted.model.layers,
+        vocabulary=len(vocabulary.rows),
+        history=fitted.history,
+    )
+
+
+def _network(files: EncoderFiles, vocabulary: Vocabulary, labels: Labels, settings: TrainingSettings) -> Understander:
+    """The pretrained encoder with new heads, ready to learn."""
     model = Understander(
-        load_encoder(files.folder, vocabulary, layers=settings.layers, frozen_layers=settings.frozen_layers),
+        load_encoder(files.folder, vocabulary, settings),
         intents=len(labels.intents),
         tags=len(labels.tags),
         sentiments=len(labels.sentiments),
         dropout=DROPOUT,
+        mixed_tags=settings.tag_layers == "mixed",
     )
+    if settings.method == "lora":
+        model.encoder = add_adapters(model.encoder, settings)
+    return model
+
+
+def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
+    """Trains from `checkpoint` or from the beginning, calibrates, and writes the model's files into `folder`."""
+    settings = assistant.manifest.training
+    labels = Labels.of(assistant.manifest, assistant.intents)
     training, validation = split(assistant.utterances, settings.validation, settings.seed)
-    encoder = Encoder(vocabulary.tokenizer, labels, settings.prefix, settings.max_tokens)
-    fitted = fit(model, encoder, training, validation, settings, checkpoint=checkpoint, progress=progress)
-    progress(Progress(stage="export", done=0, total=1))
-    export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
-    exported = OnnxModel(folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
-    calibration = _calibrate(exported, labels, validation)
+    network = fit_network(
+        files, labels, training, validation, settings, checkpoint=checkpoint, folder=folder, progress=progress
+    )
+    centroids = find_centroids(answers_of(network.exported, labels, training), labels.out_of_scope)
+    centroids.write(folder / CENTROIDS)
+    validated = answers_of(network.exported, labels, validation)
+    calibration = calibrate(
+        validated, labels.out_of_scope, settings.out_of_scope, centroids, several=settings.multi_intent
+    )
+    threshold = None
+    if settings.multi_intent and validated.expressed is not None:
+        probabilities = intent_probabilities(validated.logits, calibration.temperature, several=True)
+        threshold = best_threshold(probabilities, validated.expressed)
     progress(Progress(stage="export", done=1, total=1))
     return MadeModel(
         labels=labels,
-        layers=model.layers,
-        vocabulary=len(vocabulary.rows),
+        layers=network.layers,
+        vocabulary=network.vocabulary,
         calibration=calibration,
-        history=fitted.history,
+        multi_intent_threshold=threshold,
+        history=network.history,
         training_utterances=len(training),
         validation_utterances=len(validation),
     )
 
 
-def _calibrate(exported: OnnxModel, labels: Labels, validation: Sequence[Utterance]) -> Calibration:
-    known = [(u.text, labels.intents.index(u.intent)) for u in validation if u.intent is not None]
-    logits = exported.logits([text for text, _intent in known]).intents
-    return calibrate(logits, np.array([intent for _text, intent in known]), labels.out_of_scope)
+def answers_of(exported: OnnxModel, labels: Labels, utterances: Sequence[Utterance]) -> Answers:
+    """What the network computes of the utterances that have an intent, and which they have."""
+    known = [(u, labels.intents.index(u.intent)) for u in utterances if u.intent is not None]
+    logits = exported.logits([utterance.text for utterance, _intent in known])
+    expressed = np.array([[name in utterance.intents for name in labels.intents] for utterance, _intent in known])
+    return Answers(logits.intents, logits.embeddings, np.array([intent for _u, intent in known]), expressed)

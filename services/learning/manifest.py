@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import ConfigurationError
+from shared.scope import ScopeRule
 
-__all__ = ["EncoderFacts", "ModelError", "ModelManifest", "Rejection", "read_manifest"]
+__all__ = ["EncoderFacts", "ModelError", "ModelManifest", "Quantised", "read_manifest"]
 
 
 class ModelError(ConfigurationError):
@@ -29,10 +30,14 @@ class EncoderFacts(_Frozen):
     source: str
 
 
-class Rejection(_Frozen):
-    """From which score on a text is out of scope."""
+class Quantised(_Frozen):
+    """The gate that the 8-bit form passed: shares of validation utterances understood by it and by the model."""
 
-    threshold: float
+    engine: str
+    accuracy: float
+    reference: float
+    max_drop: float
+    utterances: int
 
 
 class ModelManifest(_Frozen):
@@ -50,8 +55,10 @@ class ModelManifest(_Frozen):
     tags: tuple[str, ...]
     sentiments: tuple[str, ...]
     temperature: float
-    out_of_scope: Rejection
+    out_of_scope: ScopeRule
+    multi_intent_threshold: float | None = None
     files: dict[str, str]
+    quantised: Quantised | None = None
     data_hash: str
     metrics: dict[str, Any] = {}
 

@@ -1,5 +1,6 @@
 """The pretrained encoder as training takes it: shortened, with fewer words, and partly frozen."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,22 +11,24 @@ from torch import Tensor, nn
 
 from services.learning.encoders import EncoderError
 from services.learning.vocabulary import Vocabulary
+from shared.training_settings import TrainingSettings
 
-__all__ = ["load_encoder"]
+__all__ = ["add_adapters", "load_encoder", "merge_adapters"]
 
 
-def load_encoder(folder: Path, vocabulary: Vocabulary, *, layers: int, frozen_layers: int) -> nn.Module:
+def load_encoder(folder: Path, vocabulary: Vocabulary, settings: TrainingSettings) -> nn.Module:
     """The pretrained encoder with the rows of `vocabulary` only and at most its first `layers` layers.
 
-    The word vectors never learn, and with `frozen_layers` neither do they, nor anything else below the rest.
+    The word vectors learn only if `frozen_words` is off and no layer is frozen; with `frozen_layers` nothing below the
+    rest learns.
     """
     from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.from_pretrained(folder)
-    # Dropout inside the encoder costs a third of a training step on a CPU; the heads have their own.
+    # Dropout inside the encoder costs a third of a training step on a CPU, so it is off unless asked for.
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):
-            setattr(config, name, 0.0)
+            setattr(config, name, settings.encoder_dropout)
     # Eager attention: twice as fast as the fused one on texts this short, and every exporter knows it.
     with _quiet_loading():
         encoder: Any = AutoModel.from_pretrained(
@@ -36,14 +39,35 @@ def load_encoder(folder: Path, vocabulary: Vocabulary, *, layers: int, frozen_la
         kept = words.weight.detach()[list(vocabulary.rows)].clone()
         encoder.set_input_embeddings(_embedding(kept))
         encoder.config.vocab_size = len(vocabulary.rows)
-    stack = _shortened(encoder, layers)
-    if frozen_layers:
+    stack = _shortened(encoder, settings.layers)
+    if settings.frozen_layers:
         encoder.requires_grad_(False)
-        for layer in stack[frozen_layers:]:
+        for layer in stack[settings.frozen_layers :]:
             layer.requires_grad_(True)
-    # Words that the utterances lack would stay where they are while the others move: better that none moves.
-    encoder.get_input_embeddings().weight.requires_grad_(False)
+    # Words that the utterances lack stay where they are while the others move: unless there are many utterances,
+    # better that none moves.
+    if settings.frozen_words:
+        encoder.get_input_embeddings().weight.requires_grad_(False)
     return encoder  # type: ignore[no-any-return]
+
+
+def add_adapters(encoder: nn.Module, settings: TrainingSettings) -> nn.Module:
+    """The encoder with low-rank adapters at every matrix of the layers that are not frozen; only they learn."""
+    from peft import LoraConfig, get_peft_model
+
+    matrices = [
+        name for name, part in encoder.named_modules() if isinstance(part, nn.Linear) and part.weight.requires_grad
+    ]
+    config = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules=matrices)
+    with warnings.catch_warnings():
+        # The library asks the model for a property by its old name.
+        warnings.filterwarnings("ignore", category=FutureWarning, message="`is_gradient_checkpointing`")
+        return get_peft_model(encoder, config)
+
+
+def merge_adapters(encoder: nn.Module) -> nn.Module:
+    """The encoder with what its adapters learned added to its own matrices: no adapter is left."""
+    return encoder.merge_and_unload()  # type: ignore[operator,no-any-return]
 
 
 def _embedding(rows: Tensor) -> nn.Embedding:

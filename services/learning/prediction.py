@@ -1,8 +1,8 @@
 """Runs an exported model as a service would: text in, calibrated probabilities and entities out."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,9 @@ from tokenizers import Encoding, Tokenizer
 
 from services.learning.manifest import ModelManifest
 from shared.assistants import OUT_OF_SCOPE
+from shared.intents import intent_probabilities
+from shared.scope import CENTROIDS, SCORES, Centroids, Measures, Score
+from shared.tags import TagDecoder
 
 __all__ = [
     "OUTPUTS",
@@ -22,7 +25,6 @@ __all__ = [
     "Predictor",
     "ServedModel",
     "entities_of",
-    "rejection_scores",
     "softmax",
 ]
 
@@ -44,12 +46,16 @@ class FoundEntity:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about one text; probabilities are in the order of the model's labels."""
+    """What the model says about one text; probabilities are in the order of the model's labels.
+
+    `scope` has every measure of being out of scope that the model knows, in its own unit.
+    """
 
     intents: Floats
     out_of_scope: float
     sentiments: Floats
     entities: tuple[FoundEntity, ...]
+    scope: Mapping[Score, float] = field(default_factory=dict)
 
 
 class Predictor(Protocol):
@@ -120,14 +126,25 @@ class ServedModel:
     def __init__(self, folder: Path, manifest: ModelManifest) -> None:
         self.manifest = manifest
         self.model = OnnxModel(folder, prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        self.decoder = TagDecoder(manifest.tags)
+        self.centroids = Centroids.read(folder / CENTROIDS) if CENTROIDS in manifest.files else None
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction a text, in order."""
         if not texts:
             return []
         logits = self.model.logits(texts)
-        intents = softmax(logits.intents / self.manifest.temperature)
-        scores = rejection_scores(intents, self.manifest.intents.index(OUT_OF_SCOPE))
+        several = self.manifest.multi_intent_threshold is not None
+        intents = intent_probabilities(logits.intents, self.manifest.temperature, several=several)
+        measures = Measures(
+            probabilities=intents,
+            logits=logits.intents,
+            embeddings=logits.embeddings,
+            inside=[number for number, name in enumerate(self.manifest.intents) if name != OUT_OF_SCOPE],
+            centroids=self.centroids,
+        )
+        scores = self.manifest.out_of_scope.scores(measures)
+        scope = {score: measures.raw(score) for score in SCORES if score != "distance" or self.centroids is not None}
         sentiments = softmax(logits.sentiments)
         shift = len(self.manifest.prefix)
         return [
@@ -135,7 +152,8 @@ class ServedModel:
                 intents[i],
                 float(scores[i]),
                 sentiments[i],
-                entities_of(texts[i], logits.encodings[i].offsets, logits.tags[i], self.manifest.tags, shift),
+                entities_of(texts[i], logits.encodings[i].offsets, logits.tags[i], self.decoder, shift),
+                {score: float(raw[i]) for score, raw in scope.items()},
             )
             for i in range(len(texts))
         ]
@@ -147,32 +165,15 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
 
-def rejection_scores(intents: Floats, out_of_scope: int) -> Floats:
-    """How much each text looks out of scope: one minus the best probability of an in-scope intent."""
-    return np.asarray(1.0 - np.delete(intents, out_of_scope, axis=1).max(1), np.float32)
-
-
 def entities_of(
-    text: str, offsets: Sequence[tuple[int, int]], logits: Floats, tags: Sequence[str], shift: int
+    text: str, offsets: Sequence[tuple[int, int]], logits: Floats, decoder: TagDecoder, shift: int
 ) -> tuple[FoundEntity, ...]:
-    """Joins tagged tokens into entities; `shift` characters of prefix come before the text."""
-    found: list[tuple[str, int, int]] = []
-    open_label = ""
-    for (start, end), best in zip(offsets, logits.argmax(-1), strict=True):
-        mark, _, label = tags[int(best)].partition("-")
-        start, end = max(0, start - shift), end - shift
-        if end <= start or not label:
-            open_label = ""
-            continue
-        if mark == "I" and label == open_label:
-            found[-1] = (label, found[-1][1], end)
-        else:
-            found.append((label, start, end))
-        open_label = label
+    """The entities of a text from its tokens' logits [tokens, tags]; `shift` characters of prefix come before it."""
+    places = [(max(0, start - shift), max(0, end - shift)) for start, end in offsets]
     entities: list[FoundEntity] = []
-    for label, start, end in found:
-        value = text[start:end]
-        start += len(value) - len(value.lstrip())
+    for span in decoder.decode(logits, places):
+        value = text[span.start : span.end]
+        start = span.start + len(value) - len(value.lstrip())
         if value := value.strip():
-            entities.append(FoundEntity(label, start, start + len(value), value))
+            entities.append(FoundEntity(span.name, start, start + len(value), value))
     return tuple(entities)

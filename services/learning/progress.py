@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["Epoch", "Progress", "Report", "Stage"]
 
-Stage = Literal["waiting", "cached", "encoder", "training", "export", "evaluation"]
+Stage = Literal["waiting", "cached", "encoder", "training", "export", "evaluation", "quantisation"]
 
 
 class Progress(BaseModel):
@@ -25,7 +25,7 @@ Report = Callable[[Progress], None]
 
 
 class Epoch(BaseModel):
-    """What one epoch brought: the mean training loss, and loss and accuracy of the intents in validation."""
+    """What one epoch brought: the mean training loss; in validation loss and accuracy of intents, F1 of entities."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,3 +33,4 @@ class Epoch(BaseModel):
     loss: float
     validation_loss: float
     validation_accuracy: float
+    validation_entity_f1: float | None = None

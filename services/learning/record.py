@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.learning.manifest import ModelError
 from services.learning.progress import Epoch
-from shared.assistants import TrainingSettings
+from shared.training_settings import TrainingSettings
 
 __all__ = ["TrainingRecord"]
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from services.learning.evaluation import ALL, Evaluation, Part
 from services.learning.manifest import ModelManifest
 from services.learning.record import TrainingRecord
+from services.learning.robustness import GOAL, read_robustness
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +39,8 @@ def write_report(folder: Path, manifest: ModelManifest, record: TrainingRecord, 
         manifest=manifest,
         record=record,
         evaluation=evaluation,
+        robustness=read_robustness(folder),
+        goal=GOAL,
         languages={name: LANGUAGES.get(name, name) for name in evaluation.parts},
         settings=record.settings.model_dump(mode="json"),
         plots=plots,

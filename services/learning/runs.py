@@ -8,57 +8,141 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from services.learning.card import write_card
-from services.learning.encoders import digest_of, find_encoder
-from services.learning.evaluation import Evaluation, evaluate_predictor
+from services.learning.checks import CHECK_FILES, unseen_sentences, write_checks
+from services.learning.encoders import EncoderFiles, digest_of, find_encoder
+from services.learning.evaluation import ALL, Evaluation, evaluate_predictor
 from services.learning.folders import publish, write_alias
-from services.learning.manifest import EncoderFacts, ModelError, ModelManifest, Rejection, read_manifest
+from services.learning.manifest import EncoderFacts, ModelError, ModelManifest, read_manifest
 from services.learning.progress import Progress, Report
+from services.learning.promotion import shortcomings
 from services.learning.record import TrainingRecord
-from shared.assistants import Assistant, comparable, load_assistant
+from services.learning.tracking import PRODUCTION, Tracker
+from shared.assistants import Assistant, load_assistant
+from shared.scope import CENTROIDS
 
-__all__ = ["TrainedModel", "evaluate", "train"]
+__all__ = ["TrainedModel", "evaluate", "promote", "train"]
 
-TRAINER = 3  # raise it when the same data and settings give another model
-PRODUCTION = "production"
-MODEL_FILES = ("model.onnx", "tokenizer.json", "weights.safetensors")
+TRAINER = 4  # raise it when the same data and settings give another model
+MODEL_FILES = ("model.onnx", "model.onnx.data", "tokenizer.json", "weights.safetensors", CENTROIDS)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model folder with its main figures by language; `cached` when it was there and nothing had to be done."""
+    """A model folder with its main figures by language; `cached` when it was there and nothing had to be done.
+
+    `held_back` says why it was not put in production; empty when it was. `learned` has the F1 of each intent that was
+    added to a model, as far as there are held-out sentences of it.
+    """
 
     path: Path
     version: str
     metrics: dict[str, dict[str, float]]
     cached: bool
+    held_back: str = ""
+    learned: dict[str, float] = field(default_factory=dict)
 
 
-def train(assistant_dir: Path, home: Path, progress: Report) -> TrainedModel:
-    """Trains the assistant's model, measures it on the held-out sentences and puts it in production.
+def train(
+    assistant_dir: Path, home: Path, progress: Report, *, quick: bool = False, mlflow_uri: str = ""
+) -> TrainedModel:
+    """Trains the assistant's model, measures it on the held-out sentences, registers it and puts it in production.
 
     The same utterances and settings give the model that is there already; a run that was stopped goes on where it was.
+    A model that is worse than the one in production is left a candidate, and so is one that a person took out.
+
+    Args:
+        quick: only teach the model in production the intents that it lacks, which takes seconds.
+        mlflow_uri: where runs and models are registered; by default in `mlflow.db` in the home.
     """
     assistant = load_assistant(assistant_dir)
-    recipe = _recipe(assistant)
     models = home / "models" / assistant.manifest.name
     models.mkdir(parents=True, exist_ok=True)
+    base = _base(models) if quick else None
+    recipe = _recipe(assistant, base)
     with _only_one(models, progress):
-        folder = _find(models, recipe)
+        new = set(assistant.intents) - set(read_manifest(base).intents) if base else set()
+        folder = base if base and not new else _find(models, recipe)
         cached = folder is not None
         if folder is None:
-            folder = _train(assistant, home, models, recipe, progress)
+            folder = _train(assistant, home, models, recipe, progress, base)
         else:
             progress(Progress(stage="cached", done=1, total=1, detail=folder.name))
         metrics = _metrics(assistant, folder)
+        tracker = Tracker(home, mlflow_uri)
+        tracker.register(folder, read_manifest(folder), TrainingRecord.read(folder))
+        if tracker.withdrawn(assistant.manifest.name, folder.name):
+            held_back = "it was taken out of production before"
+        else:
+            held_back = _gate(assistant, models, tracker, folder)
+        if not held_back:
+            _put_in_production(models, tracker, folder, forced=False)
+    return TrainedModel(folder, folder.name, metrics, cached, held_back, _learned(folder, new))
+
+
+def promote(
+    assistant_dir: Path,
+    home: Path,
+    version: str,
+    *,
+    alias: str = PRODUCTION,
+    force: bool = False,
+    mlflow_uri: str = "",
+) -> str:
+    """Points an alias at a registered version; production only at one that is not worse than the one there.
+
+    Args:
+        version: the name of its folder, or an alias that names it.
+        force: put it in production all the same.
+
+    Returns:
+        The name of the version's folder.
+
+    Raises:
+        ModelError: it is worse; the message says where.
+        ConfigurationError: no such version is registered.
+    """
+    assistant = load_assistant(assistant_dir)
+    name = assistant.manifest.name
+    models = home / "models" / name
+    tracker = Tracker(home, mlflow_uri)
+    version = tracker.version_at(name, version) or version
+    if alias != PRODUCTION:
+        tracker.point(name, alias, version)
+        return version
+    folder = models / version
+    if not force and (reason := _gate(assistant, models, tracker, folder)):
+        raise ModelError(f"version {version} stays out of production: {reason}; --force puts it there")
+    before = tracker.version_at(name, PRODUCTION)
+    _put_in_production(models, tracker, folder, forced=force)
+    if before and before != version:
+        tracker.withdraw(name, before)
+    return version
+
+
+def _gate(assistant: Assistant, models: Path, tracker: Tracker, folder: Path) -> str:
+    """Why a version may not take the place of what is in production; empty when it may."""
+    before = tracker.version_at(assistant.manifest.name, PRODUCTION)
+    if not before or before == folder.name or not (models / before).is_dir():
+        return ""
+    try:
+        production = _metrics(assistant, models / before)
+    except ModelError:
+        # It lacks an intent that the assistant has now, or is of an older format: there is nothing to compare with.
+        return ""
+    return "; ".join(shortcomings(_metrics(assistant, folder), production))
+
+
+def _put_in_production(models: Path, tracker: Tracker, folder: Path, *, forced: bool) -> None:
+    tracker.point(models.name, PRODUCTION, folder.name, forced=forced)
+    if folder.is_dir():
         write_alias(models, PRODUCTION, folder.name)
-    return TrainedModel(folder, folder.name, metrics, cached)
 
 
 def evaluate(assistant_dir: Path, model_dir: Path) -> Evaluation:
@@ -72,9 +156,20 @@ def evaluate(assistant_dir: Path, model_dir: Path) -> Evaluation:
     return evaluation
 
 
-def _recipe(assistant: Assistant) -> str:
-    """What a model is made of: data, settings and the way of training."""
+def _base(models: Path) -> Path:
+    """The folder that is in production."""
+    try:
+        folder = models / (models / PRODUCTION).read_text(encoding="utf-8").strip()
+    except OSError:
+        raise ModelError(f"{models.name} has no model in production that could be extended; train one first") from None
+    read_manifest(folder)
+    return folder
+
+
+def _recipe(assistant: Assistant, base: Path | None) -> str:
+    """What a model is made of: data, settings, the way of training, and the model that it extends if it does."""
     subject = [assistant.data_hash, assistant.manifest.training.model_dump(mode="json"), TRAINER]
+    subject += [base.name] if base else []
     return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()
 
 
@@ -104,37 +199,42 @@ def _find(models: Path, recipe: str) -> Path | None:
     return None
 
 
-def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress: Report) -> Path:
+def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress: Report, base: Path | None) -> Path:
     started = time.monotonic()
     # Threads that wait by spinning take the cores that other programs, and their own partners, need: on a busy machine
     # training was ten times slower. It counts when torch is loaded, which nothing else here needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from services.learning.few_shot import extend_model
     from services.learning.fitting import fit_model
 
-    progress(Progress(stage="encoder", done=0, total=1, detail=assistant.manifest.training.encoder))
-    files = find_encoder(assistant.manifest.training.encoder, home)
-    progress(Progress(stage="encoder", done=1, total=1, detail=f"{files.name} from {files.source}"))
     work = models / f".training-{recipe[:8]}"
     scratch = work / "model"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    made = fit_model(assistant, files, work / "checkpoint.pt", scratch, progress)
+    if base is None:
+        files = _encoder(assistant, home, progress)
+        made = fit_model(assistant, files, work / "checkpoint.pt", scratch, progress)
+        encoder = EncoderFacts(
+            name=files.name, layers=made.layers, vocabulary=made.vocabulary, digest=files.digest, source=files.source
+        )
+    else:
+        made = extend_model(assistant, base, scratch, progress)
+        encoder = read_manifest(base).encoder
     now = datetime.now(UTC).replace(microsecond=0)
     manifest = ModelManifest(
         name=assistant.manifest.name,
         version=f"{now:%Y%m%dT%H%M%S}-{recipe[:8]}",
         created_at=now,
         languages=assistant.manifest.languages,
-        encoder=EncoderFacts(
-            name=files.name, layers=made.layers, vocabulary=made.vocabulary, digest=files.digest, source=files.source
-        ),
+        encoder=encoder,
         max_tokens=assistant.manifest.training.max_tokens,
         prefix=assistant.manifest.training.prefix,
         intents=made.labels.intents,
         tags=made.labels.tags,
         sentiments=made.labels.sentiments,
         temperature=made.calibration.temperature,
-        out_of_scope=Rejection(threshold=made.calibration.threshold),
+        out_of_scope=made.calibration.rule,
+        multi_intent_threshold=made.multi_intent_threshold,
         files={name: digest_of(scratch / name) for name in MODEL_FILES},
         data_hash=assistant.data_hash,
     )
@@ -153,6 +253,9 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
         manifest = manifest.model_copy(update={"metrics": evaluation.summary()})
         _write_findings(scratch, manifest, evaluation)
         progress(Progress(stage="evaluation", done=1, total=1))
+    write_checks(assistant, scratch, manifest)
+    files_of_checks = {name: digest_of(scratch / name) for name in CHECK_FILES}
+    manifest = manifest.model_copy(update={"files": manifest.files | files_of_checks})
     (scratch / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     folder = models / manifest.version
     publish(scratch, folder)
@@ -160,12 +263,18 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
     return folder
 
 
+def _encoder(assistant: Assistant, home: Path, progress: Report) -> EncoderFiles:
+    progress(Progress(stage="encoder", done=0, total=1, detail=assistant.manifest.training.encoder))
+    files = find_encoder(assistant.manifest.training.encoder, home)
+    progress(Progress(stage="encoder", done=1, total=1, detail=f"{files.name} from {files.source}"))
+    return files
+
+
 def _evaluate(assistant: Assistant, folder: Path, manifest: ModelManifest) -> Evaluation:
     """Measures on the held-out sentences that nobody wrote into the training utterances as well."""
     from services.learning.prediction import ServedModel
 
-    known = {(utterance.language, comparable(utterance.text)) for utterance in assistant.utterances}
-    unseen = [s for s in assistant.heldout if (s.language, comparable(s.text)) not in known]
+    unseen = unseen_sentences(assistant)
     return evaluate_predictor(
         ServedModel(folder, manifest),
         unseen,
@@ -188,6 +297,14 @@ def _metrics(assistant: Assistant, folder: Path) -> dict[str, dict[str, float]]:
     if found is None or found.heldout_hash != assistant.heldout_hash:
         found = evaluate(assistant.folder, folder)
     return found.summary()
+
+
+def _learned(folder: Path, new: set[str]) -> dict[str, float]:
+    try:
+        found = Evaluation.model_validate_json((folder / "metrics.json").read_bytes()).parts[ALL].intents.per_intent
+    except FileNotFoundError:
+        return {}
+    return {name: found[name].f1 for name in sorted(new) if name in found}
 
 
 def _write_findings(folder: Path, manifest: ModelManifest, evaluation: Evaluation) -> None:

@@ -3,20 +3,24 @@
 import math
 import os
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from services.learning.examples import IGNORED, Batch, Encoder, batches
+from services.learning.devices import fast_arithmetic, training_device
+from services.learning.distillation import Loss, Teacher
+from services.learning.examples import Batch, Encoder, batches
+from services.learning.objective import Objective
 from services.learning.progress import Epoch, Progress, Report
+from services.learning.validation import validate
 from services.learning.variation import Variation
-from shared.assistants import TrainingSettings, Utterance
+from shared.assistants import Utterance
+from shared.training_settings import TrainingSettings
 from shared.understander import Outputs, Understander
 
 __all__ = ["Fitted", "fit"]
@@ -24,8 +28,6 @@ __all__ = ["Fitted", "fit"]
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 HEAD_RATE = 5.0  # the heads start from nothing and learn this many times faster
-TAG_WEIGHT = 1.0
-SENTIMENT_WEIGHT = 0.5
 CLIP = 1.0
 
 
@@ -56,40 +58,45 @@ def fit(
     *,
     checkpoint: Path,
     progress: Report,
+    teacher: Teacher | None = None,
 ) -> Fitted:
     """Trains until validation stops improving or the epochs are over; `checkpoint` is written after each epoch."""
     validation_batches = list(batches(encoder.encode(validation), settings.batch_size * 2))
-    variation = Variation.of(training)
+    variation = Variation.of(training) if settings.variation else None
+    unvaried = encoder.encode(training)
     steps_an_epoch = math.ceil(len(training) / settings.batch_size)
     steps = steps_an_epoch * settings.epochs
-    learner = _Learner(model, settings, steps)
+    objective = Objective(settings, encoder.labels, unvaried)
+    learner = _Learner(model, settings, steps, teacher.beside(objective) if teacher else objective)
     state = learner.restore(checkpoint)
     for number in range(len(state.history) + 1, settings.epochs + 1):
         if number - state.best_epoch > settings.patience and state.history:
             break
         draw = random.Random(f"{settings.seed} {number}")
         torch.manual_seed(settings.seed * 1000 + number)
-        examples = encoder.encode(variation.vary(training, draw))
+        examples = encoder.encode(variation.vary(training, draw)) if variation else unvaried
         losses: list[float] = []
         for batch in batches(examples, settings.batch_size, draw):
             losses.append(learner.step(batch))
             done = steps_an_epoch * (number - 1) + len(losses)
             progress(Progress(stage="training", done=done, total=steps, detail=f"epoch {number} of {settings.epochs}"))
-        loss, accuracy = _validate(model, validation_batches)
+        with learner.averaged():
+            found = validate(model, validation_batches, encoder.labels, multi_intent=settings.multi_intent)
+            if found.score > state.best_score:
+                state.best = {name: value.detach().clone() for name, value in learner.learned().items()}
+                state.best_score, state.best_epoch = found.score, number
         state.history.append(
             Epoch(
                 number=number,
                 loss=sum(losses) / len(losses),
-                validation_loss=loss,
-                validation_accuracy=accuracy,
+                validation_loss=found.loss,
+                validation_accuracy=found.accuracy,
+                validation_entity_f1=found.entity_f1,
             )
         )
-        score = accuracy - 0.01 * loss
-        if score > state.best_score:
-            state.best = {name: value.detach().clone() for name, value in learner.learned().items()}
-            state.best_score, state.best_epoch = score, number
         learner.save(checkpoint, state)
     model.load_state_dict(state.best, strict=False)
+    model.cpu()
     progress(Progress(stage="training", done=steps, total=steps, detail=f"best epoch {state.best_epoch}"))
     return Fitted(model, tuple(state.history))
 
@@ -97,9 +104,12 @@ def fit(
 class _Learner:
     """The model with its optimizer and its rate: what one step changes."""
 
-    def __init__(self, model: Understander, settings: TrainingSettings, steps: int) -> None:
-        self.model = model
-        self.settings = settings
+    def __init__(self, model: Understander, settings: TrainingSettings, steps: int, objective: Loss) -> None:
+        self.device = training_device()
+        self.model = model.to(self.device)
+        self.objective = objective
+        self.decay = settings.averaging
+        self.steps = 0
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, weights in model.named_parameters():
             if weights.requires_grad:
@@ -116,31 +126,39 @@ class _Learner:
             lambda step: (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm)),
         )
         self.weights = [weights for group in groups.values() for weights in group]
+        self.average = [weights.detach().clone() for weights in self.weights] if self.decay else []
 
     def step(self, batch: Batch) -> float:
         self.model.train()
-        with fast_arithmetic():
+        batch = batch.to(self.device)
+        with fast_arithmetic(self.device):
             outputs: Outputs = self.model(batch.input_ids, batch.attention_mask)
-        loss = self._loss(outputs, batch)
+        loss = self.objective(outputs, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights, CLIP)
         self.optimizer.step()
         self.schedule.step()
+        self.steps += 1
+        if self.average:
+            # The first steps count little: the average would otherwise stay near where training began.
+            decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(self.average, [weights.detach() for weights in self.weights], 1 - decay)
         return float(loss.detach())
 
-    def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        total = torch.zeros(())
-        for logits, wanted, weight, smoothing in (
-            (outputs.intents, batch.intents, 1.0, self.settings.label_smoothing),
-            (outputs.tags.flatten(0, 1), batch.tags.flatten(), TAG_WEIGHT, 0.0),
-            (outputs.sentiments, batch.sentiments, SENTIMENT_WEIGHT, self.settings.label_smoothing),
-        ):
-            kept = wanted != IGNORED
-            if bool(kept.any()):
-                loss = functional.cross_entropy(logits.float()[kept], wanted[kept], label_smoothing=smoothing)
-                total = total + weight * loss
-        return total
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the moving average of its weights, if there is one, in place of the last."""
+        last = [weights.detach().clone() for weights in self.weights] if self.average else []
+        with torch.no_grad():
+            for weights, value in zip(self.weights if self.average else [], self.average, strict=True):
+                weights.copy_(value)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for weights, value in zip(self.weights if self.average else [], last, strict=True):
+                    weights.copy_(value)
 
     def learned(self) -> dict[str, Tensor]:
         return {name: weights for name, weights in self.model.named_parameters() if weights.requires_grad}
@@ -150,6 +168,8 @@ class _Learner:
             "model": self.learned(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "average": self.average,
+            "steps": self.steps,
             "best": state.best,
             "best_score": state.best_score,
             "best_epoch": state.best_epoch,
@@ -163,33 +183,14 @@ class _Learner:
     def restore(self, path: Path) -> _State:
         if not path.exists():
             return _State()
-        content: dict[str, Any] = torch.load(path, weights_only=True)
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(content["model"], strict=False)
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
+        self.average, self.steps = content["average"], content["steps"]
         return _State(
             history=[Epoch(**epoch) for epoch in content["history"]],
             best=content["best"],
             best_score=content["best_score"],
             best_epoch=content["best_epoch"],
         )
-
-
-def fast_arithmetic() -> AbstractContextManager[Any]:
-    """bfloat16 where the CPU multiplies such matrices in hardware (more than twice as fast), else plain float32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("amx_bf16")))
-
-
-@torch.inference_mode()
-def _validate(model: Understander, examples: Sequence[Batch]) -> tuple[float, float]:
-    """Loss and accuracy of the intents."""
-    model.eval()
-    logits, wanted = [], []
-    for batch in examples:
-        with fast_arithmetic():
-            outputs: Outputs = model(batch.input_ids, batch.attention_mask)
-        kept = batch.intents != IGNORED
-        logits.append(outputs.intents.float()[kept])
-        wanted.append(batch.intents[kept])
-    found, right = torch.cat(logits), torch.cat(wanted)
-    return float(functional.cross_entropy(found, right)), float((found.argmax(-1) == right).float().mean())

@@ -7,12 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from services.learning.perturbations import Perturbation, add_emoji, mistype, swap_homophones
 from shared.assistants import Span, Utterance
 
 __all__ = ["Variation"]
 
 LONG_NUMBER = re.compile(r"\d{5,}")
 ENDINGS = {"zh": ("。", "？", "！", "～", "…"), "en": (".", "?", "!", "...", "??")}
+SLIPS: dict[str, tuple[tuple[Perturbation, float], ...]] = {
+    "zh": ((swap_homophones, 0.25), (mistype, 0.1)),
+    "en": ((mistype, 0.25),),
+}
+EMOJI_SHARE = 0.05
 CLOSING = "".join(set("".join(sum(ENDINGS.values(), ())))) + "~"
 
 
@@ -42,10 +48,13 @@ class Variation:
         if utterance.language == "en":
             text = _other_case(text, draw)
         utterance = replace(utterance, text=text)
-        if utterance.language == "en" and draw.random() < 0.15:
-            utterance = _mistype(utterance, draw)
+        for change, share in SLIPS[utterance.language]:
+            if draw.random() < share:
+                utterance = _outside(utterance, change, draw)
         if draw.random() < 0.3:
             utterance = _other_ending(utterance, draw)
+        if draw.random() < EMOJI_SHARE:
+            utterance = replace(utterance, text=add_emoji(utterance.text, draw))
         return utterance
 
     def _other_values(self, utterance: Utterance, draw: random.Random) -> Utterance:
@@ -70,26 +79,25 @@ def _other_case(text: str, draw: random.Random) -> str:
         varied = text.lower()
     elif chance < 0.4:
         varied = text[:1].upper() + text[1:]
-    elif chance < 0.43:
+    elif chance < 0.48:
         varied = text.upper()
     else:
         varied = text
     return varied if len(varied) == len(text) else text
 
 
-def _mistype(utterance: Utterance, draw: random.Random) -> Utterance:
-    """Swaps two neighbouring letters inside one word that is no part of an entity."""
-    words = [
-        found
-        for found in re.finditer(r"[a-z]{5,}", utterance.text)
-        if not any(found.start() < s.end and found.end() > s.start for s in utterance.spans)
-    ]
-    if not words:
+def _outside(utterance: Utterance, change: Perturbation, draw: random.Random) -> Utterance:
+    """Changes one stretch of the text that belongs to no entity; the longer it is, the likelier."""
+    edges = [0, *(place for span in utterance.spans for place in (span.start, span.end)), len(utterance.text)]
+    stretches = [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+    if not stretches:
         return utterance
-    word = draw.choice(words)
-    at = draw.randrange(word.start() + 1, word.end() - 2)
-    text = utterance.text
-    return replace(utterance, text=text[:at] + text[at + 1] + text[at] + text[at + 2 :])
+    [(start, end)] = draw.choices(stretches, [end - start for start, end in stretches])
+    changed = change(utterance.text[start:end], draw)
+    shift = len(changed) - (end - start)
+    spans = tuple(Span(s.label, s.start + shift, s.end + shift) if s.start >= end else s for s in utterance.spans)
+    text = utterance.text[:start] + changed + utterance.text[end:]
+    return replace(utterance, text=text, spans=spans) if text.strip() else utterance
 
 
 def _other_ending(utterance: Utterance, draw: random.Random) -> Utterance:

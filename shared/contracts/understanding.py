@@ -8,27 +8,41 @@ from shared.contracts.base import Contract
 
 __all__ = [
     "MAX_TEXT",
+    "MAX_TEXTS",
     "Entity",
     "IntentScore",
     "Language",
     "ModelRef",
     "OutOfScope",
     "Sentiment",
+    "Text",
+    "UnderstandBatchRequest",
     "UnderstandRequest",
     "Understanding",
+    "Understandings",
 ]
 
 MAX_TEXT = 2000
+MAX_TEXTS = 64
 
 Language = Literal["zh", "en", "mixed", "other"]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+AssistantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
 
 
 class UnderstandRequest(Contract):
-    """One text for one assistant's model."""
+    """One text for one assistant's model; the answer is an `Understanding`."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
-    assistant: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")] = "shop"
+    text: Text
+    assistant: AssistantName = "shop"
+
+
+class UnderstandBatchRequest(Contract):
+    """Several texts for one assistant's model; the answer is `Understandings`."""
+
+    texts: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_TEXTS)]
+    assistant: AssistantName = "shop"
 
 
 class IntentScore(Contract):
@@ -72,13 +86,24 @@ class ModelRef(Contract):
 
 
 class Understanding(Contract):
-    """What a text means: one model pass gives intents, entities, sentiment and out-of-scope."""
+    """What a text means: one model pass gives intents, entities, sentiment and out-of-scope.
+
+    `ranking` has the likeliest intents; `intents` those that the text expresses, the surest first: one, unless the
+    model was trained for several.
+    """
 
     text: str
     language: Language
     intent: IntentScore
     ranking: tuple[IntentScore, ...]
+    intents: tuple[IntentScore, ...] = ()
     entities: tuple[Entity, ...] = ()
     sentiment: Sentiment
     out_of_scope: OutOfScope
     model: ModelRef
+
+
+class Understandings(Contract):
+    """What several texts mean, in their order."""
+
+    understandings: tuple[Understanding, ...]

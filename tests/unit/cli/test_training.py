@@ -11,8 +11,10 @@ from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from cli.settings import PROJECT
 from services.learning.progress import Progress
+from services.learning.robustness import Drop, Robustness
 from services.learning.runs import TrainedModel
 from tests.models import write_model
+from tests.versions import Versions
 
 
 def test_figures_of_each_language_in_a_column() -> None:
@@ -26,6 +28,23 @@ def test_figures_of_each_language_in_a_column() -> None:
         ["sentences", "10", "4"],
         ["intent", "accuracy", "0.9500", "–"],
         ["out-of-scope", "AUROC", "1.0000", "–"],
+    ]
+
+
+def test_drops_of_each_language_in_a_column() -> None:
+    drop = Drop(count=40, accuracy=0.95, perturbed_accuracy=0.9, false_alarms=0.1, example=("a", "b"))
+    console = Console(width=80)
+    with console.capture() as written:
+        console.print(
+            training.drops_table(
+                Robustness(seed=1, drops={"full_width": {"all": drop, "zh": drop}, "typos": {"all": drop}})
+            )
+        )
+    lines = [line.split() for line in written.get().splitlines()]
+    assert lines[1:] == [
+        ["sentences", "all", "zh"],
+        ["full", "width", "40", "5.0", "5.0"],
+        ["typos", "40", "5.0", "–"],
     ]
 
 
@@ -66,7 +85,7 @@ def test_a_finished_training_shows_its_figures(
     made = TrainedModel(tmp_path / "v1", "v1", {"all": {"intent_accuracy": 0.9375}}, True)
     (tmp_path / "v1" / "report").mkdir(parents=True)
     (tmp_path / "v1" / "report" / "index.html").touch()
-    monkeypatch.setattr(training, "train_model", lambda *_: made)
+    monkeypatch.setattr(training, "train_model", lambda *_, **__: made)
     training.train(PROJECT / "assistants" / "shop", Home(tmp_path), as_json=as_json)
     written = capsys.readouterr()
     assert "is up to date: v1" in written.err
@@ -76,3 +95,34 @@ def test_a_finished_training_shows_its_figures(
     else:
         assert "0.9375" in written.out
         assert "report/index.html" in written.out.replace("\n", "")
+
+
+def test_a_model_that_is_held_back_says_why_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = TrainedModel(tmp_path / "v2", "v2", {}, False, "macro-F1 (all) is 0.9000, in production it is 0.9500")
+    monkeypatch.setattr(training, "train_model", lambda *_, **__: made)
+    training.train(PROJECT / "assistants" / "shop", Home(tmp_path))
+    told = capsys.readouterr().err
+    assert "not in production: macro-F1 (all) is 0.9000" in told
+    assert "zhiyin promote shop v2 --force" in told
+
+
+def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop, home = PROJECT / "assistants" / "shop", Home(tmp_path)
+    versions = Versions(home.root)
+    versions.add("v1", accuracy=0.9375)
+    versions.add("v2")
+    training.promote(shop, home, "v1", alias="canary", force=False, mlflow_uri="")
+    training.list_models(shop, home, mlflow_uri="", as_json=True)
+    newest, oldest = json.loads(capsys.readouterr().out)
+    assert (newest["version"], newest["aliases"]) == ("v2", ["candidate"])
+    assert (oldest["version"], oldest["aliases"]) == ("v1", ["canary"])
+    assert oldest["figures"]["intent_accuracy"] == 0.9375
+    training.list_models(shop, home, mlflow_uri="")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:2] == ["version", "aliases"]
+    assert lines[2][:3] == ["v1", "canary", "0.9375"]
+    training.withdraw(shop, home, "canary", mlflow_uri="")
+    training.list_models(shop, home, mlflow_uri="", as_json=True)
+    assert [each["aliases"] for each in json.loads(capsys.readouterr().out)] == [["candidate"], []]

@@ -28,8 +28,12 @@ ENTRY = {
     "dialogue": ("services.dialogue.app",),
     "business": ("services.business.app",),
     "worker": ("services.business.worker", "services.business.consumer"),
-    "intent": ("services.intent.app", "services.intent.openvino_engine"),
-    "intent-gpu": ("services.intent.app", "services.intent.torch_engine", "transformers", "safetensors.torch"),
+    "intent": (
+        "services.intent.app",
+        "services.intent.engines.openvino_engine",
+        "services.intent.engines.onnxruntime_engine",
+    ),
+    "intent-gpu": ("services.intent.app", "services.intent.engines.torch_engine", "transformers", "safetensors.torch"),
     "learning": ("cli.main", "cli.training", "services.learning.fitting", "services.learning.report", "onnxruntime"),
 }
 BOTH = ("model.onnx", "weights.safetensors")

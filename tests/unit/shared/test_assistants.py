@@ -85,6 +85,22 @@ def test_the_same_sentence_twice_in_an_intent_counts_once(folder: Path, write: W
     assert len(load_assistant(folder).utterances) == before
 
 
+def test_a_sentence_in_several_files_expresses_several_intents_where_that_is_allowed(
+    folder: Path, write: Write
+) -> None:
+    both = intent("greet").replace("greet sentence 1", "refund sentence 1")
+    write("nlu/greet.yml", both)
+    with pytest.raises(AssistantError, match="already an example of"):
+        load_assistant(folder)
+    write("assistant.yml", MANIFEST + "  multi_intent: true\n")
+    assistant = load_assistant(folder)
+    [shared] = [u for u in assistant.utterances if u.text == "refund sentence 1"]
+    assert set(shared.intents) == {"greet", "refund"}
+    write("nlu/greet.yml", both.replace("refund sentence", "out_of_scope sentence"))
+    with pytest.raises(AssistantError, match="already an example of"):
+        load_assistant(folder)
+
+
 def test_reads_held_out_sentences(folder: Path, write: Write) -> None:
     write(
         "heldout/en.yml",

@@ -5,7 +5,7 @@ import pytest
 
 from services.dialogue.assistant import load_assistant
 from services.dialogue.references import BUILT_IN, PATTERN_ENTITIES
-from services.intent.patterns import PATTERN_ENTITIES as intent_entities  # noqa: N811
+from services.intent.entities.patterns import PATTERN_ENTITIES as intent_entities  # noqa: N811
 from shared.errors import ConfigurationError
 from tests.unit.services.dialogue.assistants import FAQ, FLOWS, MANIFEST, REPLIES, load, write_assistant
 

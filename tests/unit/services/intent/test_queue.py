@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -8,10 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.intent.answers import Answer, Task
+from services.intent.engines.runtime import OutOfMemory
 from services.intent.model import Model
 from services.intent.queue import BatchPolicy, BatchQueue
+from services.intent.tokenizer import Encoded
 from shared.contracts.understanding import Understanding
-from shared.errors import DeadlineExceeded, TooManyRequests, Unavailable
+from shared.errors import DeadlineExceeded, TooLarge, TooManyRequests, Unavailable
 from tests.models import GatedModel
 
 TODAY = date(2026, 11, 22)
@@ -133,6 +136,174 @@ async def test_a_full_queue_says_when_to_come_back(gated: GatedModel) -> None:
     assert answer.text == "d"
 
 
+async def test_a_caller_with_much_to_ask_does_not_keep_others_waiting(gated: GatedModel) -> None:
+    async with queue_of(gated, batch_tokens=32) as queue:
+        first = await occupied(queue, gated)
+        many = [asyncio.create_task(queue.understand(["flood"], deadline=soon(), caller="bulk")) for _ in range(40)]
+        await asyncio.sleep(0)
+        few = [asyncio.create_task(queue.understand(["hello"], deadline=soon(), caller="live")) for _ in range(6)]
+        await asyncio.sleep(0)
+        gated.gate.set()
+        await asyncio.gather(first, *many, *few)
+    taken = [batch.count("hello") for batch in gated.batches[1:]]
+    # Half of each batch until there are no more of them, however many the other one has.
+    assert taken[:3] == [2, 2, 2]
+    assert all(len(batch) == 4 for batch in gated.batches[1:4])
+
+
+async def test_who_was_given_less_begins_the_next_batch(gated: GatedModel) -> None:
+    async with queue_of(gated, batch_tokens=1) as queue:
+        first = await occupied(queue, gated)
+        many = [asyncio.create_task(queue.understand([f"m{n}"], deadline=soon(5), caller="bulk")) for n in range(4)]
+        await asyncio.sleep(0)
+        few = [asyncio.create_task(queue.understand([f"f{n}"], deadline=soon(20), caller="live")) for n in range(2)]
+        await asyncio.sleep(0)
+        gated.gate.set()
+        await asyncio.gather(first, *many, *few)
+    order = [text for [text] in gated.batches[1:]]
+    assert sorted(order[:4]) == ["f0", "f1", "m0", "m1"]
+    assert order[4:] == ["m2", "m3"]
+
+
+async def test_a_full_queue_makes_room_for_who_has_less_in_it(gated: GatedModel) -> None:
+    async with queue_of(gated, queue_texts=4) as queue:
+        first = await occupied(queue, gated)
+        many = [asyncio.create_task(queue.understand([f"m{n}"], deadline=soon(), caller="bulk")) for n in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyRequests):
+            await queue.understand(["one more"], deadline=soon(), caller="bulk")
+        few = asyncio.create_task(queue.understand(["hello"], deadline=soon(), caller="live"))
+        with pytest.raises(TooManyRequests):
+            await many[-1]
+        gated.gate.set()
+        await asyncio.gather(first, *many[:-1], few)
+    assert sorted(text for batch in gated.batches[1:] for text in batch) == ["hello", "m0", "m1"]
+
+
+async def test_equals_do_not_push_each_other_out(gated: GatedModel) -> None:
+    async with queue_of(gated, queue_texts=3) as queue:
+        first = await occupied(queue, gated)
+        one = asyncio.create_task(queue.understand(["one"], deadline=soon(), caller="a"))
+        two = asyncio.create_task(queue.understand(["two"], deadline=soon(), caller="b"))
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyRequests):
+            await queue.understand(["three"], deadline=soon(), caller="c")
+        gated.gate.set()
+        await asyncio.gather(first, one, two)
+
+
+async def test_texts_that_come_again_are_not_computed_again(gated: GatedModel) -> None:
+    gated.gate.set()
+    async with queue_of(gated, cache_texts=8) as queue:
+        [first] = await queue.understand(["hello"], deadline=soon())
+        again = await queue.understand(["hello", "退款", "hello"], deadline=soon())
+        embedded = await queue.submit(["hello"], deadline=soon(), task="embed")
+    assert again[0] == again[2] == first
+    assert again[1].text == "退款"
+    assert embedded[0].understanding is None
+    assert gated.batches == [["hello"], ["退款"], ["hello"]]
+
+
+async def test_what_a_text_means_is_asked_anew_on_another_day(gated: GatedModel) -> None:
+    gated.gate.set()
+    days = [TODAY, date(2026, 11, 23)]
+    queue = BatchQueue(gated, BatchPolicy(cache_texts=8), today=lambda: days[0])
+    [before] = await queue.understand(["yesterday"], deadline=soon())
+    del days[0]
+    [after] = await queue.understand(["yesterday"], deadline=soon())
+    queue.close()
+    assert [each.entities[0].value for each in (before, after)] == ["2026-11-21", "2026-11-22"]
+
+
+async def test_long_texts_are_not_remembered(gated: GatedModel) -> None:
+    gated.gate.set()
+    async with queue_of(gated, cache_texts=8) as queue:
+        for _ in range(2):
+            await queue.understand(["hello " * 50], deadline=soon())
+    assert len(gated.batches) == 2
+
+
+async def test_the_same_text_of_several_is_computed_once(gated: GatedModel) -> None:
+    async with queue_of(gated, cache_texts=8) as queue:
+        first = await occupied(queue, gated)
+        gone = asyncio.create_task(queue.understand(["hello"], deadline=soon()))
+        await asyncio.sleep(0)
+        late = asyncio.create_task(queue.understand(["hello"], deadline=soon(0.01)))
+        stays = asyncio.create_task(queue.understand(["hello"], deadline=soon()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(DeadlineExceeded):
+            await late
+        gated.gate.set()
+        [answer] = await stays
+        await first
+    assert answer.text == "hello"
+    assert gated.batches == [["busy"], ["hello"]]
+
+
+async def test_a_text_that_everybody_gave_up_is_begun_anew(gated: GatedModel) -> None:
+    async with queue_of(gated, cache_texts=8) as queue:
+        first = await occupied(queue, gated)
+        gone = asyncio.create_task(queue.understand(["hello"], deadline=soon()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        stays = asyncio.create_task(queue.understand(["hello"], deadline=soon()))
+        await asyncio.sleep(0)
+        gated.gate.set()
+        [answer] = await stays
+        await first
+    assert answer.text == "hello"
+
+
+class CrampedModel(GatedModel):
+    """Has memory for some tokens only."""
+
+    tokens = 0
+
+    def answer_batch(self, batch: Sequence[Encoded], tasks: Sequence[Task], *, today: date) -> list[Answer]:
+        if self.gate.is_set() and sum(map(len, batch)) > self.tokens:
+            raise OutOfMemory("too much")
+        return super().answer_batch(batch, tasks, today=today)
+
+
+@pytest.fixture
+def cramped(home: Path) -> CrampedModel:
+    return CrampedModel(next((home / "models" / "shop").glob("*/")))
+
+
+async def test_a_text_that_needs_more_memory_than_there_is_harms_no_other(cramped: CrampedModel) -> None:
+    cramped.tokens = 16
+    async with queue_of(cramped) as queue:
+        first = await occupied(queue, cramped)
+        giant = asyncio.create_task(queue.understand(["hello " * 25], deadline=soon()))
+        small = [asyncio.create_task(queue.understand([text], deadline=soon())) for text in ("hello", "退款")]
+        await asyncio.sleep(0)
+        cramped.gate.set()
+        with pytest.raises(TooLarge):
+            await giant
+        assert [answer.text for [answer] in await asyncio.gather(*small)] == ["hello", "退款"]
+        await first
+        [after] = await queue.understand(["where is my parcel"], deadline=soon())
+    assert after.intent.name == "track_order"
+
+
+async def test_a_text_that_is_not_the_largest_is_told_to_come_back_when_memory_is_short(cramped: CrampedModel) -> None:
+    async with queue_of(cramped) as queue:
+        first = await occupied(queue, cramped)
+        longer = asyncio.create_task(queue.understand(["hello hello hello"], deadline=soon()))
+        shorter = asyncio.create_task(queue.understand(["hello"], deadline=soon()))
+        await asyncio.sleep(0)
+        cramped.gate.set()
+        with pytest.raises(TooLarge):
+            await longer
+        with pytest.raises(Unavailable) as refused:
+            await shorter
+        assert refused.value.headers["Retry-After"] == "1"
+        await first
+
+
 async def test_an_error_of_the_model_reaches_its_askers_and_no_others(gated: GatedModel) -> None:
     async with queue_of(gated) as queue:
         gated.failure = RuntimeError("broken")
@@ -166,7 +337,7 @@ async def test_long_texts_are_made_tokens_off_the_event_loop(model: Model) -> No
     assert answer.text == "退款" * 500
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=8), min_size=1, max_size=12))
 def test_everybody_gets_the_answers_to_their_own_texts_in_order(model: Model, requests: list[list[str]]) -> None:
     async def ask_all() -> list[list[Understanding]]:

@@ -1,11 +1,12 @@
 """Where an encoder comes from: a folder, the hub, or a package; and what is said when it comes from nowhere."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
-from services.learning.encoders import PACKAGED, EncoderError, Packaged, digest_of, find_encoder
+from services.learning.encoders import PACKAGED, EncoderError, Packaged, PackagedFolder, digest_of, find_encoder
 from tests.unit.services.learning.containers import container_bytes
 
 
@@ -93,3 +94,30 @@ def test_the_hub_comes_before_the_package(
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: str(encoder_folder))
     found = find_encoder("tiny", tmp_path)
     assert (found.folder, found.source) == (encoder_folder, "hub")
+
+
+@pytest.fixture
+def carrier(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder_folder: Path) -> Path:
+    """A package that carries the encoder `whole` as the files that it is."""
+    folder = tmp_path / "site" / "carrier_of_whole" / "model"
+    shutil.copytree(encoder_folder, folder)
+    (folder.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(folder.parent.parent))
+    files = {path.name: digest_of(path) for path in folder.iterdir()}
+    monkeypatch.setitem(PACKAGED, "whole", PackagedFolder("somebody/whole", "carrier_of_whole", "model", files))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["whole", "somebody/whole"])
+def test_a_package_may_carry_an_encoder_as_it_is(carrier: Path, tmp_path: Path, name: str) -> None:
+    found = find_encoder(name, tmp_path)
+    assert (found.folder, found.source) == (carrier, "package carrier_of_whole")
+    assert found.digest == find_encoder(str(carrier), tmp_path).digest
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_carried_file_that_is_another_is_refused(carrier: Path, tmp_path: Path, file: str) -> None:
+    with (carrier / file).open("ab") as changed:
+        changed.write(b" ")
+    with pytest.raises(EncoderError, match="not the file that was expected"):
+        find_encoder("whole", tmp_path)

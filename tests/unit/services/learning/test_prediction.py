@@ -1,9 +1,9 @@
 """What tagged tokens and logits become."""
 
 import numpy as np
-import pytest
 
-from services.learning.prediction import FoundEntity, entities_of, rejection_scores, softmax
+from services.learning.prediction import FoundEntity, entities_of, softmax
+from shared.tags import TagDecoder
 
 TAGS = ("O", "B-address", "I-address", "B-company", "I-company")
 TEXT = "to 1 Elm St, Acme"
@@ -13,7 +13,7 @@ SHIFT = 7
 
 def entities(*tags: str) -> tuple[FoundEntity, ...]:
     logits = np.eye(len(TAGS), dtype=np.float32)[[TAGS.index(tag) for tag in tags]]
-    return entities_of(TEXT, OFFSETS, logits, TAGS, SHIFT)
+    return entities_of(TEXT, OFFSETS, logits, TagDecoder(TAGS), SHIFT)
 
 
 def test_tokens_are_joined_without_the_spaces_around_them() -> None:
@@ -22,12 +22,8 @@ def test_tokens_are_joined_without_the_spaces_around_them() -> None:
     assert all(TEXT[entity.start : entity.end] == entity.text for entity in found)
 
 
-def test_an_inside_without_its_begin_begins() -> None:
-    assert [e.text for e in entities("O", "O", "O", "I-address", "O", "I-address", "O", "O", "O")] == ["1", "St"]
-    assert [e.label for e in entities("O", "O", "O", "B-address", "I-company", "O", "O", "O", "O")] == [
-        "address",
-        "company",
-    ]
+def test_an_inside_has_its_beginning_before_it() -> None:
+    assert [e.text for e in entities("O", "O", "O", "B-address", "I-company", "O", "O", "O", "O")] == ["1"]
 
 
 def test_prefix_and_special_tokens_are_never_entities() -> None:
@@ -36,8 +32,3 @@ def test_prefix_and_special_tokens_are_never_entities() -> None:
 
 def test_softmax_is_a_distribution_for_large_logits() -> None:
     assert softmax(np.array([[1000.0, 1000.0, -1000.0]], np.float32)).tolist() == [[0.5, 0.5, 0.0]]
-
-
-def test_the_rejection_score_looks_at_in_scope_intents_only() -> None:
-    scores = rejection_scores(np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]], np.float32), out_of_scope=2)
-    assert scores.tolist() == pytest.approx([0.8, 0.1])

@@ -19,9 +19,11 @@ from services.learning.manifest import ModelError, read_manifest
 from services.learning.prediction import ServedModel
 from services.learning.progress import Progress
 from services.learning.record import TrainingRecord
-from services.learning.runs import TrainedModel, evaluate, train
+from services.learning.runs import TrainedModel, evaluate, promote, train
+from services.learning.tracking import Tracker, TrackingUnavailable
 from shared.assistants import AssistantError
 from shared.errors import ConfigurationError
+from shared.model_checks import GOLDEN, REFERENCE, GoldenSet, Reference
 from tests.unit.services.learning.conftest import WriteAssistant
 
 
@@ -55,10 +57,14 @@ def test_writes_a_whole_model_folder(finished: tuple[Path, TrainedModel]) -> Non
     assert not model.cached
     assert {path.name for path in model.path.iterdir()} == {
         "model.onnx",
+        "model.onnx.data",
         "weights.safetensors",
         "tokenizer.json",
         "manifest.json",
         "training.json",
+        "scope.safetensors",
+        "golden.json",
+        "reference.json",
         "metrics.json",
         "card.md",
         "report",
@@ -71,7 +77,15 @@ def test_writes_a_whole_model_folder(finished: tuple[Path, TrainedModel]) -> Non
     assert manifest["intents"] == ["change_address", "refund", "track_order", "out_of_scope"]
     assert manifest["tags"] == ["O", "B-address", "I-address"]
     assert manifest["sentiments"] == ["negative", "neutral", "positive"]
-    assert set(manifest["files"]) == {"model.onnx", "weights.safetensors", "tokenizer.json"}
+    assert set(manifest["files"]) == {
+        "model.onnx",
+        "model.onnx.data",
+        "weights.safetensors",
+        "tokenizer.json",
+        "scope.safetensors",
+        "golden.json",
+        "reference.json",
+    }
     assert manifest["metrics"] == model.metrics
     assert 0 <= manifest["out_of_scope"]["threshold"] <= 1
     assert (model.path.parent / "production").read_text(encoding="utf-8") == f"{model.version}\n"
@@ -289,3 +303,93 @@ def test_two_trainings_of_an_assistant_take_turns(copied: tuple[Path, Path]) -> 
     assert second().cached
     first.join(30)
     assert told == ["waiting", "cached"]
+
+
+def versions_of(home: Path) -> dict[str, tuple[str, ...]]:
+    """The registered versions and their aliases."""
+    return {each.version: each.aliases for each in Tracker(home).versions("mini")}
+
+
+def another_model(assistant: Path, home: Path) -> str:
+    """Makes a copy of the model in production that is another version with other data; gives its name."""
+    [known] = (home / "models" / "mini").glob("2*")
+    fresh = known.parent / "20300101T000000-00000000"
+    shutil.copytree(known, fresh)
+    manifest = json.loads((fresh / "manifest.json").read_text(encoding="utf-8"))
+    (fresh / "manifest.json").write_text(json.dumps({**manifest, "version": fresh.name}), encoding="utf-8")
+    Tracker(home).register(fresh, read_manifest(fresh), TrainingRecord.read(fresh))
+    return fresh.name
+
+
+def worsen(folder: Path) -> None:
+    """Lets a folder's figures be a little worse than they were."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics["parts"]["all"]["intents"]["accuracy"] -= 0.02
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+
+
+def test_a_training_is_a_run_and_a_version_in_mlflow(finished: tuple[Path, TrainedModel]) -> None:
+    _assistant, model = finished
+    [version] = Tracker(model.path.parents[2]).versions("mini")
+    assert version.version == model.version
+    assert version.aliases == ("candidate", "production")
+    assert version.figures["intent_accuracy"] == pytest.approx(model.metrics["all"]["intent_accuracy"])
+    assert version.figures["zh_intent_accuracy"] == pytest.approx(model.metrics["zh"]["intent_accuracy"])
+    assert "validation_loss" in version.figures
+
+
+def test_a_model_carries_what_a_server_checks_it_by(finished: tuple[Path, TrainedModel]) -> None:
+    _assistant, model = finished
+    manifest = read_manifest(model.path)
+    golden, reference = GoldenSet.read(model.path / GOLDEN), Reference.read(model.path / REFERENCE)
+    predictions = ServedModel(model.path, manifest).predict([each.text for each in golden.texts])
+    right = [
+        manifest.intents[int(found.intents.argmax())] == each.intent
+        for found, each in zip(predictions, golden.texts, strict=True)
+    ]
+    assert golden.accuracy == pytest.approx(sum(right) / len(right))
+    assert {each.intent for each in golden.texts} <= set(manifest.intents)
+    assert sum(reference.confidence) == sum(reference.intents.values()) == model.metrics["all"]["sentences"]
+    assert {GOLDEN, REFERENCE} < set(manifest.files)
+
+
+def test_a_worse_model_stays_a_candidate_unless_it_is_forced(copied: tuple[Path, Path]) -> None:
+    assistant, home = copied
+    [before] = versions_of(home)
+    worse = another_model(assistant, home)
+    worsen(home / "models" / "mini" / worse)
+    with pytest.raises(ModelError, match=r"intent accuracy \(all\) is .*--force"):
+        promote(assistant, home, worse)
+    assert versions_of(home) == {worse: ("candidate",), before: ("production",)}
+    assert promote(assistant, home, "candidate", force=True) == worse
+    assert versions_of(home) == {worse: ("candidate", "production"), before: ()}
+    assert (home / "models" / "mini" / "production").read_text(encoding="utf-8").strip() == worse
+
+
+def test_training_does_not_bring_back_what_a_person_took_out(copied: tuple[Path, Path]) -> None:
+    assistant, home = copied
+    [before] = versions_of(home)
+    other = another_model(assistant, home)
+    promote(assistant, home, other)
+    again = train(assistant, home, quiet)
+    assert (again.version, again.cached) == (before, True)
+    assert "taken out" in again.held_back
+    assert "production" in versions_of(home)[other]
+    promote(assistant, home, before)
+    assert train(assistant, home, quiet).held_back == ""
+
+
+def test_only_what_is_registered_is_promoted(copied: tuple[Path, Path]) -> None:
+    assistant, home = copied
+    for alias in ("production", "shadow"):
+        with pytest.raises(ConfigurationError, match="unknown"):
+            promote(assistant, home, "unknown", alias=alias)
+    assert len(versions_of(home)) == 1
+
+
+def test_a_store_that_cannot_be_used_is_named_and_the_model_is_there(copied: tuple[Path, Path]) -> None:
+    assistant, home = copied
+    with pytest.raises(TrackingUnavailable, match=r"http://127\.0\.0\.1:9 cannot be used") as refused:
+        train(assistant, home, quiet, mlflow_uri="http://someone:secret@127.0.0.1:9")
+    assert "secret" not in str(refused.value)
+    assert train(assistant, home, quiet).held_back == ""

@@ -8,14 +8,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from services.learning.encoders import EncoderError
+from services.learning.encoders import EncoderError, find_encoder
 from services.learning.examples import Encoder, Labels, split
-from services.learning.model import load_encoder
+from services.learning.fitting import fit_network
+from services.learning.model import add_adapters, load_encoder, merge_adapters
 from services.learning.progress import Progress
 from services.learning.training import Fitted, fit
 from services.learning.vocabulary import prune
-from shared.assistants import Assistant, load_assistant
-from shared.understander import Understander
+from shared.assistants import Assistant, Utterance, load_assistant
+from shared.training_settings import TrainingSettings
+from shared.understander import Understander, read_weights, write_weights
 from tests.unit.services.learning.conftest import WriteAssistant
 
 
@@ -37,12 +39,15 @@ class Bench:
         vocabulary = prune(Tokenizer.from_file(str(folder / "tokenizer.json")), [])
         torch.manual_seed(settings.seed)
         model = Understander(
-            load_encoder(folder, vocabulary, layers=settings.layers, frozen_layers=settings.frozen_layers),
+            load_encoder(folder, vocabulary, settings),
             intents=len(labels.intents),
             tags=len(labels.tags),
             sentiments=len(labels.sentiments),
             dropout=0.1,
+            mixed_tags=settings.tag_layers == "mixed",
         )
+        if settings.method == "lora":
+            model.encoder = add_adapters(model.encoder, settings)
 
         def report(progress: Progress) -> None:
             self.told.append(progress)
@@ -70,6 +75,7 @@ def test_learns_what_it_is_shown(bench: Bench, tmp_path: Path) -> None:
     fitted = bench.fit(tmp_path / "checkpoint.pt", epochs=8, learning_rate=5e-3)
     assert fitted.history[-1].loss < 0.7 * fitted.history[0].loss
     assert max(epoch.validation_accuracy for epoch in fitted.history) > 0.5
+    assert max(epoch.validation_entity_f1 or 0 for epoch in fitted.history) > 0.2
     assert [progress.done for progress in bench.told] == sorted(progress.done for progress in bench.told)
     assert bench.told[-1].done == bench.told[-1].total
 
@@ -106,6 +112,82 @@ def test_frozen_layers_and_word_vectors_stay_as_they_were(bench: Bench, tmp_path
     assert not torch.equal(frozen[query.format(1)], again[query.format(1)])
 
 
+def test_adapters_alone_learn_and_are_merged_into_the_same_network(bench: Bench, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"method": "lora", "lora_rank": 2, "layers": 2, "frozen_layers": 1}
+    untouched = bench.fit(tmp_path / "none.pt", epochs=1, learning_rate=1e-12, **changes)
+    before = {name: tensor.clone() for name, tensor in weights(untouched).items()}
+    fitted = bench.fit(tmp_path / "lora.pt", epochs=2, learning_rate=1e-2, **changes)
+    moved = {name for name, tensor in weights(fitted).items() if not torch.allclose(tensor, before[name], atol=1e-6)}
+    in_encoder = {name for name in moved if name.startswith("encoder.")}
+    assert in_encoder
+    assert all("lora_" in name and ".layer.1." in name for name in in_encoder)
+    ids = torch.tensor([[0, 5, 9, 7, 2]])
+    fitted.model.eval()
+    with torch.inference_mode():
+        adapted = fitted.model(ids, torch.ones_like(ids))
+        fitted.model.encoder = merge_adapters(fitted.model.encoder)
+        merged = fitted.model(ids, torch.ones_like(ids))
+    torch.testing.assert_close(merged.intents, adapted.intents, atol=1e-4, rtol=1e-3)
+    assert not any("lora_" in name for name in weights(fitted))
+
+
+def test_several_intents_of_a_text_are_learned_at_once(encoder_folder: Path, tmp_path: Path) -> None:
+    texts = {"a": ("refund",), "b": ("track",), "ab": ("refund", "track"), "ba": ("refund", "track")}
+    utterances = [Utterance(text, "en", first, others=tuple(rest)) for text, (first, *rest) in texts.items()] * 8
+    settings = TrainingSettings(
+        encoder=str(encoder_folder), multi_intent=True, variation=False, frozen_layers=0, epochs=30, patience=30,
+        batch_size=8, learning_rate=3e-3, max_tokens=8, threads=1,
+    )  # fmt: skip
+    network = fit_network(
+        find_encoder(str(encoder_folder), tmp_path),
+        Labels(("refund", "track", "out_of_scope"), ("O",)),
+        utterances,
+        utterances,
+        settings,
+        checkpoint=tmp_path / "checkpoint.pt",
+        folder=tmp_path,
+        progress=lambda _: None,
+    )
+    logits = network.exported.logits(list(texts)).intents
+    assert (logits > 0).tolist() == [
+        [True, False, False],
+        [False, True, False],
+        [True, True, False],
+        [True, True, False],
+    ]
+    assert network.history[-1].validation_accuracy == 1.0
+
+
+def test_the_average_of_the_weights_is_kept_and_survives_an_interruption(bench: Bench, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-3}
+    last = weights(bench.fit(tmp_path / "last.pt", **changes))
+    averaged = bench.fit(tmp_path / "average.pt", averaging=0.9, **changes)
+    assert not torch.equal(last["intent_head.weight"], weights(averaged)["intent_head.weight"])
+    with pytest.raises(Stopped):
+        bench.fit(tmp_path / "stopped.pt", averaging=0.9, stop_in=2, **changes)
+    resumed = bench.fit(tmp_path / "stopped.pt", averaging=0.9, **changes)
+    assert resumed.history == averaged.history
+    torch.testing.assert_close(weights(resumed)["intent_head.weight"], weights(averaged)["intent_head.weight"])
+
+
+def test_word_vectors_learn_when_they_may(bench: Bench, tmp_path: Path) -> None:
+    words = "encoder.embeddings.word_embeddings.weight"
+    still = weights(bench.fit(tmp_path / "still.pt", epochs=1))[words].clone()
+    assert not torch.equal(still, weights(bench.fit(tmp_path / "free.pt", epochs=1, frozen_words=False))[words])
+
+
+def test_tags_may_be_seen_from_several_layers(bench: Bench, tmp_path: Path) -> None:
+    fitted = bench.fit(tmp_path / "mixed.pt", epochs=1, tag_layers="mixed")
+    width = int(fitted.model.intent_head.in_features)
+    assert fitted.model.tag_head.in_features == 3 * width
+    path = tmp_path / "weights.safetensors"
+    write_weights(fitted.model, path)
+    ids = torch.tensor([[0, 5, 9, 7, 2]])
+    with torch.inference_mode():
+        again = read_weights(path)(ids, torch.ones_like(ids)).tags
+        torch.testing.assert_close(again, fitted.model.eval()(ids, torch.ones_like(ids)).tags, atol=1e-4, rtol=1e-3)
+
+
 def test_says_that_an_encoder_cannot_be_shortened(encoder_folder: Path) -> None:
     from transformers import AutoConfig, AutoModel
 
@@ -123,4 +205,4 @@ def test_says_that_an_encoder_cannot_be_shortened(encoder_folder: Path) -> None:
         tokenizer = Tokenizer.from_file(str(encoder_folder / "tokenizer.json"))
         vocabulary = prune(tokenizer, [])
         with pytest.raises(EncoderError, match="Odd has no list of 2 layers"):
-            load_encoder(encoder_folder, type(vocabulary)(tokenizer, (0, 1, 2)), layers=1, frozen_layers=0)
+            load_encoder(encoder_folder, type(vocabulary)(tokenizer, (0, 1, 2)), TrainingSettings(layers=1))

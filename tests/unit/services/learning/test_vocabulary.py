@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from services.learning.vocabulary import prune
+from services.learning.vocabulary import part_characters, prune
 
 
 def load(folder: Path) -> Tokenizer:
@@ -41,3 +41,13 @@ def test_leaves_other_kinds_of_vocabulary_alone() -> None:
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "я": 1}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     assert prune(tokenizer, []).rows == (0, 1)
+
+
+def test_every_han_character_may_be_a_piece_of_its_own_at_its_place() -> None:
+    pieces = [("<unk>", 0.0), ("▁", -2.0), ("型的", -1.0), ("▁the", -1.0), *((each, -3.0) for each in "高型的,")]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert "型的" in tokenizer.encode("高型的").tokens
+    parted = part_characters(tokenizer).encode("高型的, the")
+    assert parted.tokens == ["▁", "高", "型", "的", ",", "▁the"]
+    assert parted.offsets[1:5] == [(0, 1), (1, 2), (2, 3), (3, 4)]

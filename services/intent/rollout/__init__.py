@@ -1,0 +1,1 @@
+"""Versions of models: from an alias in the registry to what serves, and back."""

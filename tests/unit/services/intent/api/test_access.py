@@ -1,0 +1,67 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]}
+CALLS: list[tuple[str, str, Any]] = [
+    ("POST", "/v1/understand", {"text": "x"}),
+    ("POST", "/predict", {"model": "shop", "data": "x"}),
+    ("POST", "/v1/embed", {"model": "shop", "texts": ["x"]}),
+    ("POST", "/v1/explain", {"model": "shop", "text": "x"}),
+    ("POST", "/v2/models/shop/infer", {"inputs": [TENSOR]}),
+    ("GET", "/v1/models", None),
+    ("GET", "/v2", None),
+    ("GET", "/v2/models/shop", None),
+    ("GET", "/v2/models/shop/ready", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+def test_only_services_and_operators_may_ask(
+    client: TestClient, service: Mapping[str, str], customer: Mapping[str, str], method: str, path: str, body: Any
+) -> None:
+    statuses = [
+        client.request(method, path, json=body, headers=headers).status_code
+        for headers in ({}, {"Authorization": "Bearer x"}, customer, service)
+    ]
+    assert statuses == [401, 401, 403, 200]
+
+
+def test_health_needs_no_token(client: TestClient) -> None:
+    for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/understand", {"text": "x", "assistant": "bank"}),
+        ("/v1/understand", {"texts": ["x"], "assistant": "bank"}),
+        ("/predict", {"model": "bank", "data": "x"}),
+        ("/v1/embed", {"model": "bank", "texts": ["x"]}),
+        ("/v1/explain", {"model": "bank", "text": "x"}),
+        ("/v2/models/bank/infer", {"inputs": [TENSOR]}),
+        ("/v2/models/shop/versions/1/infer", {"inputs": [TENSOR]}),
+    ],
+)
+def test_an_unknown_model_is_not_found(client: TestClient, service: Mapping[str, str], path: str, body: Any) -> None:
+    assert client.post(path, json=body, headers=service).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/understand", {"text": "late"}),
+        ("/predict", {"model": "shop", "data": "late", "task": "embedding"}),
+        ("/v1/embed", {"model": "shop", "texts": ["late"]}),
+        ("/v1/explain", {"model": "shop", "text": "late", "intent": "greet"}),
+        ("/v2/models/shop/infer", {"inputs": [TENSOR | {"data": ["late"]}]}),
+    ],
+)
+def test_a_request_whose_deadline_has_passed_is_not_computed(
+    client: TestClient, service: Mapping[str, str], path: str, body: Any
+) -> None:
+    answer = client.post(path, json=body, headers={**service, "X-Deadline-Seconds": "0"})
+    assert answer.status_code == 504

@@ -1,0 +1,135 @@
+"""Versions of the tiny models, registered in a real MLflow store."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from services.learning.manifest import read_manifest
+from services.learning.record import TrainingRecord
+from services.learning.tracking import Tracker
+from shared.model_checks import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
+from shared.training_settings import TrainingSettings
+from tests.models import INTENTS, describe, write_model
+
+__all__ = ["GOLDEN_TEXTS", "Versions", "copied", "damage"]
+
+GOLDEN_TEXTS = (
+    ("快递", "track_order"),
+    ("where is my parcel", "track_order"),
+    ("退款", "refund"),
+    ("refund my money", "refund"),
+    ("你好", "greet"),
+    ("hello", "greet"),
+    ("雨", "out_of_scope"),
+    ("football weather", "out_of_scope"),
+)
+MIXED_UP = ("refund", "track_order", "out_of_scope", "greet")
+ENCODER = {"name": "tiny", "layers": 1, "vocabulary": 40, "digest": "0" * 64, "source": "a test"}
+SLOW_WIDTH = 1500
+
+
+class Versions:
+    """Model folders below a home, and what MLflow says about them."""
+
+    def __init__(self, home: Path, uri: str = "") -> None:
+        self.home = home
+        self.tracker = Tracker(home, uri)
+
+    def add(
+        self,
+        version: str,
+        *,
+        name: str = "shop",
+        accuracy: float = 1.0,
+        worse: bool = False,
+        slow: bool = False,
+        checked: bool = True,
+        production: bool = False,
+        network: bytes | None = None,
+        **changes: Any,
+    ) -> Path:
+        """Writes a version and registers it.
+
+        Args:
+            accuracy: what it claims to get right of its golden set.
+            worse: it takes every intent for another.
+            checked: it has a golden set.
+            network: what is in the place of the network.
+            production: it is where a server starts from; so says the file, not MLflow.
+        """
+        if worse:
+            changes["intents"] = MIXED_UP
+        folder = write_model(self.home, name=name, version=version, production=production)
+        if slow:
+            _slow_down(folder / "model.onnx")
+        if network is not None:
+            (folder / "model.onnx").write_bytes(network)
+        if checked:
+            texts = tuple(GoldenText(text=text, intent=intent) for text, intent in GOLDEN_TEXTS)
+            GoldenSet(texts=texts, accuracy=accuracy).write(folder / GOLDEN)
+            Reference.of(INTENTS, [(intent, 0.999) for _, intent in GOLDEN_TEXTS * 10]).write(folder / REFERENCE)
+        (folder / "manifest.json").unlink()
+        describe(folder, {}, {"encoder": ENCODER, "metrics": {"all": {"intent_accuracy": accuracy}}, **changes})
+        self.tracker.register(folder, read_manifest(folder), RECORD)
+        return folder
+
+    def point(self, alias: str, version: str, *, name: str = "shop", forced: bool = False) -> None:
+        """Points an alias at a version."""
+        self.tracker.point(name, alias, version, forced=forced)
+
+
+RECORD = TrainingRecord(
+    recipe="none",
+    settings=TrainingSettings(),
+    training_utterances=0,
+    validation_utterances=0,
+    history=(),
+    seconds=0.0,
+    libraries={},
+)
+
+
+def damage(path: Path) -> None:
+    """Changes a byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def _slow_down(path: Path) -> None:
+    """Makes a network compute a lot that changes nothing."""
+    model = onnx.load(path)
+    graph = model.graph
+    random = np.random.default_rng(1).standard_normal((SLOW_WIDTH, SLOW_WIDTH)).astype(np.float32)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(random / SLOW_WIDTH, "slow_weights"),
+            numpy_helper.from_array(np.zeros((SLOW_WIDTH, len(INTENTS)), np.float32), "slow_nothing"),
+            numpy_helper.from_array(np.array([1, SLOW_WIDTH], np.int64), "slow_shape"),
+        ]
+    )
+    for node in graph.node:
+        if "intent_logits" in node.output:
+            node.output[list(node.output).index("intent_logits")] = "quick_logits"
+    steps: Sequence[tuple[str, list[str], str]] = [
+        ("ReduceMax", ["mask"], "slow_one"),
+        ("Expand", ["slow_one", "slow_shape"], "slow_0"),
+        *(("MatMul", [f"slow_{step}", "slow_weights"], f"slow_{step + 1}") for step in range(40)),
+        ("MatMul", ["slow_40", "slow_nothing"], "slow_end"),
+        ("Add", ["quick_logits", "slow_end"], "intent_logits"),
+    ]
+    graph.node.extend(helper.make_node(kind, inputs, [output]) for kind, inputs, output in steps)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def copied(template: Path, home: Path) -> Versions:
+    """Versions in a home with an empty store that need not be made anew."""
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(template, home / "mlflow.db")
+    return Versions(home)
