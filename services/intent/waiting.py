@@ -7,6 +7,7 @@ nearest to it in length, up to a budget of tokens with padding.
 
 import asyncio
 import itertools
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from services.intent.tokenizer import Encoded
 
 __all__ = ["Item", "WaitingTexts"]
 
-ANY_SIZE, SIZE_STEP = 8, 4
-"""Larger batches have a multiple of the step: an engine compiles kernels for each new shape, so there must be few."""
+SIZES = (*range(1, 8), *(factor << power for power in range(2, 20) for factor in (2, 3)))
+"""How many texts a batch may have: an engine compiles and keeps kernels for each new shape, so there must be few."""
 SPARE_TOKENS = 8
 """So many tokens of a batch may be padding beyond what each text needs by itself.
 
@@ -136,7 +137,7 @@ class WaitingTexts:
             if padded <= budget and padded - needed - own <= SPARE_TOKENS:
                 batch.append(each)
                 widest, needed = max(widest, own), needed + own
-        return batch if len(batch) <= ANY_SIZE else batch[: len(batch) // SIZE_STEP * SIZE_STEP]
+        return batch[: SIZES[bisect_right(SIZES, len(batch)) - 1]]
 
 
 def _urgency(item: Item) -> tuple[float, int]:

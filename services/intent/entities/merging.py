@@ -13,6 +13,9 @@ CERTAIN = frozenset({"email", "tax_id", "order_number", "phone"})
 
 EDGES = " \t\r\n\u3000,，.。;；:：、!！?？'\"“”‘’()（）[]【】<>《》"
 
+WITHIN_NAMES = frozenset(" .,&-'\u3000·")
+"""What stands within one name or address: "Bluepeak Co., Ltd."; a list has other signs (、) or words between."""
+
 
 def merge_entities(text: str, found: Sequence[Found], tagged: Sequence[TaggedSpan]) -> tuple[Entity, ...]:
     """All entities in order and without overlap.
@@ -21,7 +24,7 @@ def merge_entities(text: str, found: Sequence[Found], tagged: Sequence[TaggedSpa
     there: "100号" in a street address is no day of a month.
     """
     certain = [each for each in found if each.name in CERTAIN]
-    spans = [span for each in tagged for span in [_cut(text, each, certain)] if span is not None]
+    spans = [span for each in _joined(text, tagged) for span in [_cut(text, each, certain)] if span is not None]
     kept = [
         each
         for each in found
@@ -54,6 +57,22 @@ def merge_entities(text: str, found: Sequence[Found], tagged: Sequence[TaggedSpa
         if not any(_overlap(each, span) for each in kept)
     ]
     return tuple(sorted(entities, key=lambda entity: entity.start))
+
+
+def _joined(text: str, tagged: Sequence[TaggedSpan]) -> list[TaggedSpan]:
+    """Neighbours of one kind are one entity where only what stands within names is between them.
+
+    A model that is unsure in the middle of a name begins another one there.
+    """
+    joined: list[TaggedSpan] = []
+    for span in sorted(tagged, key=lambda each: each.start):
+        last = joined[-1] if joined else None
+        if last is not None and last.name == span.name and WITHIN_NAMES.issuperset(text[last.end : span.start]):
+            confidence = min(last.confidence, span.confidence)
+            joined[-1] = TaggedSpan(span.name, last.start, max(last.end, span.end), confidence)
+        else:
+            joined.append(span)
+    return joined
 
 
 def _overlap(found: Found, span: TaggedSpan) -> bool:

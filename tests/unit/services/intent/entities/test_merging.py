@@ -60,3 +60,21 @@ def test_nothing_but_punctuation_is_nothing() -> None:
 def test_blanks_in_a_value_are_made_one() -> None:
     [entity] = merge_entities("12  Elm\tStreet", [], [TaggedSpan("address", 0, 14, 0.5)])
     assert (entity.value, entity.text, entity.confidence) == ("12 Elm Street", "12  Elm\tStreet", 0.5)
+
+
+def test_a_name_in_which_the_model_begins_anew_is_one() -> None:
+    text = "Bluepeak Trading Co., Ltd."
+    assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd")) == [
+        ("company", "Bluepeak Trading Co., Ltd", "model")
+    ]
+
+
+def test_a_list_is_of_several() -> None:
+    assert merged("知音公司、蓝鲸公司", ("company", "知音公司"), ("company", "蓝鲸公司")) == [
+        ("company", "知音公司", "model"),
+        ("company", "蓝鲸公司", "model"),
+    ]
+    assert merged("Acme Inc 12 Elm Street", ("company", "Acme Inc"), ("address", "12 Elm Street")) == [
+        ("company", "Acme Inc", "model"),
+        ("address", "12 Elm Street", "model"),
+    ]
