@@ -130,7 +130,8 @@ TASKS = (
                 "tag_layers": "mixed",
                 "characters": True,
                 "batch_size": 32,
-                "epochs": 3,
+                "epochs": 6,
+                "learning_rate": 4e-4,
             }
         ),
         measure=measures.multi_intent_acts,

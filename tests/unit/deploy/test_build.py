@@ -109,12 +109,13 @@ def test_an_image_that_there_is_not(builder: Builder) -> None:
 def test_a_ready_model_is_put_where_the_build_takes_it_from(builder: Builder, tmp_path: Path) -> None:
     version = tmp_path / "home" / "models" / "shop" / "v1"
     version.mkdir(parents=True)
-    for name in ("manifest.json", "model.onnx", "tokenizer.json", "card.md", "weights.safetensors"):
+    for name in ("manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json", "card.md", "weights.safetensors"):
         (version / name).write_text(name)
     (version.parent / "production").write_text("v1\n")
     done = builder.run(IMAGES="intent", MODEL="ready", ZHIYIN_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
-    assert (builder.home / "shop" / "v1" / "weights.safetensors").exists()
+    taken = {path.name for path in (builder.home / "shop" / "v1").iterdir()}
+    assert taken >= {"model.onnx", "model.onnx.data", "weights.safetensors"}
     assert "MODEL=ready" in after(builder.asked[0], "--build-arg")
     builder.run(IMAGES="intent")
     assert not builder.home.exists(), "a training that begins with somebody's model is not what was asked for"
