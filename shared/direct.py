@@ -5,19 +5,26 @@ good order: JSON, with an access token that was verified already. Whatever is un
 there is one place that tells people what is wrong, and one that the OpenAPI document comes from.
 """
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.client import REQUEST_ID_HEADER
+from shared.problems import problem_response
+from shared.requests import account, begin_request, problem_of
 from shared.tokens import Principal, TokenVerifier
 
 __all__ = ["DirectEndpoint", "DirectRequest", "DirectRoute", "DirectRoutes"]
 
 BEARER = b"Bearer "
 JSON = b"application/json"
+REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +53,30 @@ class DirectRoute:
 
 
 class DirectRoutes:
-    """Plain ASGI, between `RequestMiddleware` and the application's own routing."""
+    """Plain ASGI around the whole application; what it answers, it also counts and logs.
 
-    def __init__(self, app: ASGIApp, *, routes: Collection[DirectRoute]) -> None:
+    Every layer that a request does not pass is time: to refuse one has to cost next to nothing, because that is what
+    a service does most of when it has too much to do.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        routes: Collection[DirectRoute],
+        max_body_bytes: int,
+        stopping: asyncio.Event,
+    ) -> None:
         self._app = app
+        self._service = service
         self._routes = {each.path: each for each in routes}
+        self._max_body_bytes = max_body_bytes
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None or scope["method"] != "POST":
+        if route is None or scope["method"] != "POST" or self._stopping.is_set():
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -62,29 +84,44 @@ class DirectRoutes:
         if (
             principal is None
             or not principal.has_any(roles=route.roles, scopes=route.scopes)
-            or headers.get(b"content-type") != JSON
-            or b"expect" in headers
+            or not self._plain(headers)
         ):
             await self._app(scope, receive, send)
             return
+        started = time.perf_counter()
         body, last = await _read(receive)
-        answer = None
+        answer: BaseModel | JSONResponse | None = None
         if last is None:
-            # What the metrics and the log call it.
-            scope["route"] = route
-            answer = await route.endpoint(DirectRequest(scope["app"].state, principal, headers, body, receive))
+            request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
+            try:
+                answer = await route.endpoint(DirectRequest(scope["app"].state, principal, headers, body, receive))
+            except Exception as error:
+                answer = problem_response(problem_of(error))
         if answer is None:
             await self._app(scope, _again(body, last, receive), send)
             return
-        content = answer.__pydantic_serializer__.to_json(answer)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)],
-            }
-        )
+        content: bytes | memoryview
+        if isinstance(answer, JSONResponse):
+            status, content, told = answer.status_code, answer.body, answer.raw_headers
+        else:
+            status, content = 200, answer.__pydantic_serializer__.to_json(answer)
+            told = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
+        told.append((REQUEST_ID, request_id.encode()))
+        await send({"type": "http.response.start", "status": status, "headers": told})
         await send({"type": "http.response.body", "body": content})
+        # What the metrics and the log call it.
+        scope["route"] = route
+        account(self._service, scope, status, time.perf_counter() - started)
+
+    def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the body is JSON of a size that is known and small enough, and wanted as it is."""
+        length = headers.get(b"content-length", b"")
+        return (
+            headers.get(b"content-type") == JSON
+            and length.isdigit()
+            and int(length) <= self._max_body_bytes
+            and b"expect" not in headers
+        )
 
 
 def _principal(scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import os
 import re
 import time
-import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -20,7 +20,15 @@ from shared.client import DEADLINE_HEADER, REQUEST_ID_HEADER
 from shared.errors import DeadlineExceeded, InternalError, Problem, TooLarge
 from shared.problems import problem_response
 
-__all__ = ["CancelledWhenGone", "RequestMiddleware", "deadline_from", "deadline_of"]
+__all__ = [
+    "CancelledWhenGone",
+    "RequestMiddleware",
+    "account",
+    "begin_request",
+    "deadline_from",
+    "deadline_of",
+    "problem_of",
+]
 
 log = structlog.get_logger(__name__)
 LOGGED = logging.getLogger(__name__)
@@ -37,6 +45,33 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def begin_request(given: str) -> str:
+    """The id of a request, which everything that is logged from now on names: the one `given`, if it is good."""
+    request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    clear_contextvars()
+    bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def account(service: str, scope: Scope, status: int, seconds: float) -> None:
+    """Counts a request that was answered, and logs it."""
+    route = getattr(scope.get("route"), "path", "unmatched")
+    method = scope["method"] if scope["method"] in METHODS else "OTHER"
+    requests, duration = _series(service, method, route, status)
+    requests.inc()
+    duration.observe(seconds)
+    if LOGGED.isEnabledFor(logging.INFO) and not route.startswith(("/health", "/metrics")):
+        log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))
+
+
+def problem_of(error: Exception) -> Problem:
+    """What the client is told; an error that nobody foresaw is logged."""
+    if isinstance(error, Problem):
+        return error
+    log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+    return InternalError("the request could not be processed; its id is in the logs")
 
 
 def deadline_of(request: Request, default: float) -> float:
@@ -117,10 +152,7 @@ class RequestMiddleware:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID_HEADER, "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        clear_contextvars()
-        bind_contextvars(request_id=request_id)
+        request_id = begin_request(headers.get(REQUEST_ID_HEADER, ""))
         answer = _Answer()
 
         async def send_with_id(message: Message) -> None:
@@ -147,15 +179,9 @@ class RequestMiddleware:
             if answer.started:
                 raise
             answer.refused = None
-            await problem_response(self._problem(error))(scope, receive, send_with_id)
+            await problem_response(problem_of(error))(scope, receive, send_with_id)
         finally:
-            self._account(scope, answer.status, time.perf_counter() - started)
-
-    def _problem(self, error: Exception) -> Problem:
-        if isinstance(error, Problem):
-            return error
-        log.error("unhandled_error", error=type(error).__name__, exc_info=error)
-        return InternalError("the request could not be processed; its id is in the logs")
+            account(self._service, scope, answer.status, time.perf_counter() - started)
 
     def _limited(self, receive: Receive, answer: _Answer) -> Receive:
         total = 0
@@ -170,15 +196,6 @@ class RequestMiddleware:
             return message
 
         return limited
-
-    def _account(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        requests, duration = _series(self._service, method, route, status)
-        requests.inc()
-        duration.observe(seconds)
-        if LOGGED.isEnabledFor(logging.INFO) and not route.startswith(("/health", "/metrics")):
-            log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))
 
 
 @lru_cache(maxsize=1024)

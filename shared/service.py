@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -14,6 +15,7 @@ import aiohttp
 import structlog
 from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
+from starlette.types import ASGIApp
 
 from shared import faults
 from shared.client import ServiceClient, ServiceTokens
@@ -104,12 +106,18 @@ def create_service(
             yield
 
     health = Health(ready_checks or {})
-    app = FastAPI(
+    app = _Application(
         title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
     )
     app.state.settings = settings
     if direct:
-        app.add_middleware(DirectRoutes, routes=direct)
+        app.outermost = partial(
+            DirectRoutes,
+            service=name,
+            routes=direct,
+            max_body_bytes=settings.max_body_bytes,
+            stopping=health.stopping,
+        )
     app.add_middleware(
         RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
     )
@@ -125,6 +133,16 @@ def create_service(
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+class _Application(FastAPI):
+    """An application that something stands around, outside of what FastAPI itself puts around its routes."""
+
+    outermost: Callable[[ASGIApp], ASGIApp] | None = None
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = super().build_middleware_stack()
+        return stack if self.outermost is None else self.outermost(stack)
 
 
 @asynccontextmanager

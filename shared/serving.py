@@ -2,6 +2,7 @@
 
 import importlib
 import signal
+import socket
 from collections.abc import Callable
 from types import FrameType
 
@@ -12,6 +13,7 @@ from pydantic_settings import SettingsError
 from starlette.types import Message, Receive, Scope, Send
 
 from shared.errors import ConfigurationError, ZhiyinError
+from shared.garbage import keep_what_there_is
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
 
@@ -65,6 +67,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, before_start: OnSignal) -> None:
         super().__init__(config)
         self._before_start = before_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        keep_what_there_is()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:

@@ -3,9 +3,9 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -101,8 +101,7 @@ class ModelRegistry:
             raise NotFound(f"no model {name!r} is served here")
         return deployment.production.queue
 
-    @asynccontextmanager
-    async def use(
+    def use(
         self,
         name: str,
         *,
@@ -111,7 +110,7 @@ class ModelRegistry:
         key: str | None = None,
         version: str | None = None,
         caller: str = "",
-    ) -> AsyncIterator[Lease]:
+    ) -> "ModelUse":
         """The way of one request to a model; it stays loaded until the request leaves.
 
         Args:
@@ -125,12 +124,14 @@ class ModelRegistry:
             NotFound: the tenant has no such model or version.
             Unavailable: it is being loaded, or cannot be now.
         """
-        full = self._full_name(name, tenant)
-        deployment = self._deployments.get(full)
+        return ModelUse(self, self._full_name(name, tenant), deadline, key, version, caller)
+
+    async def deployment(self, name: str, deadline: float) -> Deployment:
+        """What serves a model by its full name, loaded by the `deadline` if it was not; errors as of `use`."""
+        deployment = self._deployments.get(name)
         if deployment is None or deployment.production is None:
-            deployment = await self._load_on_demand(full, deadline)
-        with deployment.lease(key, version, caller) as lease:
-            yield lease
+            deployment = await self._load_on_demand(name, deadline)
+        return deployment
 
     async def check(self) -> None:
         """Returns when there are models to ask."""
@@ -282,3 +283,25 @@ class ModelRegistry:
             EVICTED.labels(oldest.name).inc()
             self.measure(oldest.name)
             log.info("model_evicted", model=oldest.name)
+
+
+@dataclass(slots=True)
+class ModelUse:
+    """What `ModelRegistry.use` gives: a request's lease as long as it is inside."""
+
+    registry: ModelRegistry
+    name: str
+    deadline: float
+    key: str | None
+    version: str | None
+    caller: str
+    lease: Lease | None = None
+
+    async def __aenter__(self) -> Lease:
+        deployment = await self.registry.deployment(self.name, self.deadline)
+        self.lease = deployment.lease(self.key, self.version, self.caller)
+        return self.lease.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.lease is not None:
+            self.lease.__exit__()

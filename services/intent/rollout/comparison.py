@@ -86,7 +86,7 @@ class Mirror:
             return
         started = time.perf_counter()
         try:
-            with call.other.lease() as live:
+            with call.other as live:
                 deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
                 found = await live.queue.understand(call.texts, deadline=deadline)
         except Problem:

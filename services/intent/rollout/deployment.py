@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from services.intent.answers import Answer, Task
 from services.intent.model import Model
@@ -145,8 +145,7 @@ class Deployment:
                 return Breach(CANARY, reason)
         return None
 
-    @contextmanager
-    def lease(self, key: str | None, version: str | None = None, caller: str = "") -> Iterator["Lease"]:
+    def lease(self, key: str | None, version: str | None = None, caller: str = "") -> "Lease":
         """The way of one request; `key` decides whether it is of the canary's or the shadow's share.
 
         Args:
@@ -157,10 +156,10 @@ class Deployment:
             NotFound: that version is not loaded.
         """
         self.used_at = time.monotonic()
-        place = None if key is None else _place(self.name, key)
+        alone = self.canary is None and self.shadow is None
+        place = None if key is None or alone else _place(self.name, key)
         live, role = self._chosen(place, version)
-        with live.lease():
-            yield Lease(self, live, role, place, caller)
+        return Lease(self, live, role, place, caller)
 
     def mirrored(self, lease: "Lease", texts: Sequence[str], answers: Sequence[Understanding]) -> None:
         """Has what was answered compared, where it belongs to a share."""
@@ -202,13 +201,23 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Lease:
-    """A version that one request may use; it stays loaded as long as the request is inside."""
+    """A version that one request may use; it stays loaded as long as the request is inside.
+
+    `place` decides to whose share the request belongs, and is none where nobody has a share.
+    """
 
     deployment: Deployment
     live: LiveModel
     role: Role
     place: float | None
     caller: str
+
+    def __enter__(self) -> Self:
+        self.live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.__exit__()
 
     @property
     def model(self) -> Model:

@@ -13,7 +13,7 @@ __all__ = ["WINDOW_TEXTS", "Drift", "stability_index"]
 WINDOW_TEXTS = 1000
 FEWEST_TEXTS = 100
 """Below this the index says more about chance than about customers."""
-EVERY_TEXTS = 20
+EVERY_TEXTS = 50
 SMALLEST_SHARE = 0.001
 
 

@@ -136,7 +136,7 @@ class Rollout:
         folder = self._settings.home / "models" / deployment.name
         source = await obtain(registered, self._catalogue, folder)
         fresh = await self._models.make_live(deployment.name, source)
-        with production.lease():
+        with production:
             try:
                 await asyncio.to_thread(
                     prove,

@@ -2,13 +2,12 @@
 
 import asyncio
 import ctypes
-import gc
 import resource
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 import structlog
 
@@ -17,6 +16,7 @@ from services.intent.model import Model
 from services.intent.queue import BatchQueue
 from services.intent.rollout.drift import Drift
 from shared.contracts.understanding import Understanding
+from shared.garbage import keep_what_there_is
 from shared.model_checks import REFERENCE, GoldenSet, Reference
 
 __all__ = ["LiveModel", "read_reference", "resident_bytes"]
@@ -77,17 +77,16 @@ class LiveModel:
         """The median time of the last calls; none where there were no calls yet."""
         return median(self.seconds) if self.seconds else None
 
-    @contextmanager
-    def lease(self) -> Iterator["LiveModel"]:
+    def __enter__(self) -> Self:
         """As long as somebody is inside, the model is not closed."""
         self._users += 1
         self._unused.clear()
-        try:
-            yield self
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._unused.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._unused.set()
 
     def answer(self, answers: Sequence[Understanding], seconds: float) -> None:
         """Counts answers that were given and the seconds that the caller waited."""
@@ -125,7 +124,7 @@ def resident_bytes() -> int:
 
 def _give_back() -> None:
     """Returns freed memory to the system: the allocator would keep what the old model had."""
-    gc.collect()
+    keep_what_there_is()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

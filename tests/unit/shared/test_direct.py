@@ -49,6 +49,8 @@ async def directly(request: DirectRequest) -> Length | None:
         return None
     if body.text == "missing":
         raise NotFound("nothing of that name")
+    if body.text == "surprise":
+        raise RuntimeError("boom")
     return Length(length=len(body.text), direct=True)
 
 
@@ -97,12 +99,14 @@ async def test_a_body_that_is_wrong_is_refused_by_the_ordinary_route(service: Ca
     assert (await service.post("/length", data=body, token=TOKEN)).status == status
 
 
-async def test_a_body_in_pieces_is_whole(service: Calls) -> None:
+@pytest.mark.parametrize(("headers", "direct"), [({"Content-Length": "15"}, True), ({}, False)])
+async def test_a_body_in_pieces_is_whole(service: Calls, headers: Mapping[str, str], direct: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for piece in (b'{"te', b'xt": ', b'"abc"}'):
             yield piece
 
-    assert (await service.post("/length", data=pieces(), token=TOKEN)).body == {"length": 3, "direct": True}
+    answer = await service.post("/length", data=pieces(), token=TOKEN, headers=headers)
+    assert answer.body == {"length": 3, "direct": direct}
 
 
 async def test_a_body_that_is_too_large_is_refused(service: Calls) -> None:
@@ -113,6 +117,18 @@ async def test_a_body_that_is_too_large_is_refused(service: Calls) -> None:
 async def test_its_errors_are_problems(service: Calls) -> None:
     answer = await service.post("/length", json={"text": "missing"}, token=TOKEN)
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
+    assert answer.body["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_an_error_that_nobody_foresaw_is_a_problem(service: Calls) -> None:
+    answer = await service.post("/length", json={"text": "surprise"}, token=TOKEN)
+    assert (answer.status, answer.content_type) == (500, "application/problem+json")
+    assert "boom" not in answer.text
+
+
+async def test_the_id_of_a_request_is_kept(service: Calls) -> None:
+    answer = await service.post("/length", json={"text": "a"}, token=TOKEN, headers={"X-Request-Id": "mine-1"})
+    assert (answer.body["direct"], answer.headers["X-Request-Id"]) == (True, "mine-1")
 
 
 async def test_it_is_counted_as_the_route(service: Calls) -> None:
