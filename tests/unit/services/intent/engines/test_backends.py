@@ -111,13 +111,15 @@ def test_on_a_cpu_torch_computes_in_single_precision_unless_told_otherwise(expor
 
 
 @pytest.mark.parametrize("fast", ["bf16", "f16"])
-def test_a_precision_is_tried_where_it_decides_alike_and_the_faster_one_taken(exported: Path, fast: Precision) -> None:
+def test_half_the_width_is_tried_where_it_decides_alike_and_taken_unless_it_is_clearly_slower(
+    exported: Path, fast: Precision
+) -> None:
     source = read_source(exported)
     engine = TorchEngine(source, streams=1)
     engine.lower = (fast,)
     runtime = Runtime(engine, source.manifest, precision="auto", padding_id=1, probes=TOKENS)
     assert runtime.measured.keys() == {"f32", fast}
-    assert runtime.measured[runtime.precision] == max(runtime.measured.values())
+    assert runtime.precision == (fast if runtime.measured[fast] > 0.8 * runtime.measured["f32"] else "f32")
 
 
 def test_a_fast_precision_that_changes_decisions_is_not_taken(folder: Path) -> None:
