@@ -186,6 +186,21 @@ def test_external_stores_whose_address_is_a_secret() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("mlflow", "port"),
+    [
+        ({"url": "https://mlflow.example.com"}, 443),
+        ({"url": "http://mlflow.example.com"}, 80),
+        ({"url": "http://mlflow.example.com:5050"}, 5050),
+        ({"existingSecret": "tracking"}, 5000),
+    ],
+)
+def test_a_model_registry_is_reached_by_who_serves_models(mlflow: dict[str, str], port: int) -> None:
+    chart = render({"externalMlflow": mlflow})
+    assert outward(chart, "intent") == {port}
+    assert outward(chart, "dialogue") == set()
+
+
 def test_an_external_consul_may_look_whether_services_are_well() -> None:
     """Its checks come from outside of the chart, on the services' own port."""
     chart = render(EXTERNAL)

@@ -96,3 +96,31 @@ def test_a_database_that_is_missing_is_refused() -> None:
     external = {**EXTERNAL, "externalPostgresql": {"login": {"url": "postgresql://db/login"}}}
     with pytest.raises(CommandFailed, match=r"externalPostgresql\.(dialogue|business)"):
         render(external)
+
+
+@pytest.mark.parametrize(
+    ("mlflow", "told"),
+    [
+        ({"url": "https://mlflow.example.com"}, "https://mlflow.example.com"),
+        ({"existingSecret": "tracking"}, {"secretKeyRef": {"name": "tracking", "key": "mlflow-url"}}),
+        (
+            {"existingSecret": "tracking", "existingSecretKey": "url"},
+            {"secretKeyRef": {"name": "tracking", "key": "url"}},
+        ),
+    ],
+)
+def test_models_come_from_a_registry_into_a_home_that_can_be_written_to(mlflow: dict[str, str], told: object) -> None:
+    chart = render({"externalMlflow": mlflow})
+    spec = chart.pod("intent")["spec"]
+    [container] = spec["containers"]
+    found = environment(container)
+    assert (found["ZHIYIN_MLFLOW_URI"], found["ZHIYIN_HOME"]) == (told, "/var/lib/zhiyin")
+    assert {"name": "models", "mountPath": "/var/lib/zhiyin"} in container["volumeMounts"]
+    assert {"name": "models", "emptyDir": {}} in spec["volumes"]
+    [other] = chart.pod("dialogue")["spec"]["containers"]
+    assert "ZHIYIN_MLFLOW_URI" not in environment(other)
+
+
+def test_without_a_registry_the_models_are_those_of_the_image() -> None:
+    [container] = rendered("default").pod("intent")["spec"]["containers"]
+    assert environment(container).keys().isdisjoint({"ZHIYIN_MLFLOW_URI", "ZHIYIN_HOME"})

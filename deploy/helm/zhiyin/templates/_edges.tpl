@@ -27,6 +27,18 @@ whether they are well (also one outside of the chart), and each uses its stores.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if include "zhiyin.mlflowEnv" . -}}
+{{- $port := $values.networkPolicy.externalPorts.mlflow -}}
+{{- with $values.externalMlflow.url -}}
+{{- $url := urlParse . -}}
+{{- $port = regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+{{- range $component, $facts := $running -}}
+{{- if $facts.models -}}
+{{- $edges = append $edges (dict "from" $component "to" "mlflow" "port" (int $port) "peers" ($values.networkPolicy.externalTo | default (include "zhiyin.anywhere" $ | fromYamlArray))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $values.migrations.enabled -}}
 {{- $edges = append $edges (include "zhiyin.storeEdge" (dict "root" $ "from" "migrations" "to" "postgresql" "url" $values.externalPostgresql.login.url) | fromYaml) -}}
 {{- end -}}

@@ -58,6 +58,18 @@ ZHIYIN_REDIS_URL:
 {{- end }}
 {{- end -}}
 
+{{/* The variable for MLflow's model registry, where one is used. */}}
+{{- define "zhiyin.mlflowEnv" -}}
+{{- with .Values.externalMlflow -}}
+{{- if .existingSecret -}}
+ZHIYIN_MLFLOW_URI:
+  {{- include "zhiyin.fromSecret" (dict "name" .existingSecret "key" .existingSecretKey) | nindent 2 }}
+{{- else if .url -}}
+ZHIYIN_MLFLOW_URI: {value: {{ .url | quote }}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Variables that are the same for every component. */}}
 {{- define "zhiyin.config" -}}
 {{- $fullname := include "zhiyin.fullname" . -}}
@@ -98,6 +110,12 @@ ZHIYIN_STOP_SECONDS: {value: {{ $values.workSeconds | quote }}}
 {{- end }}
 {{- if not .facts.models }}
 ZHIYIN_HOME: {value: /tmp/zhiyin}
+{{- else }}
+{{- with include "zhiyin.mlflowEnv" .root }}
+# The image's own home cannot be written to.
+ZHIYIN_HOME: {value: /var/lib/zhiyin}
+{{ . }}
+{{- end }}
 {{- end }}
 {{- if .facts.threads }}
 OMP_NUM_THREADS: {valueFrom: {resourceFieldRef: {containerName: {{ .component }}, resource: requests.cpu, divisor: "1"}}}

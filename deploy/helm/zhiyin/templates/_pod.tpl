@@ -125,6 +125,9 @@ spec:
         {{- if $reload }}
         - {name: app, mountPath: /app}
         {{- end }}
+        {{- if and .facts.models (include "zhiyin.mlflowEnv" $root) }}
+        - {name: models, mountPath: /var/lib/zhiyin}
+        {{- end }}
         {{- if .facts.bootstrap }}
         - {name: bootstrap, mountPath: /etc/zhiyin/bootstrap, readOnly: true}
         {{- end }}
@@ -139,6 +142,10 @@ spec:
       emptyDir: {}
     {{- if $reload }}
     - name: app
+      emptyDir: {}
+    {{- end }}
+    {{- if and .facts.models (include "zhiyin.mlflowEnv" $root) }}
+    - name: models
       emptyDir: {}
     {{- end }}
     {{- if .facts.bootstrap }}
