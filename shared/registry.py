@@ -54,9 +54,20 @@ def consul_client(url: str) -> consul.aio.Consul:
 class Registrar:
     """Keeps one instance registered: whatever the agent forgets (restart, wiped state) is said again."""
 
-    def __init__(self, consul_url: str, instance: Instance, *, reconcile_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        consul_url: str,
+        instance: Instance,
+        *,
+        meta: Callable[[], Mapping[str, str]] = dict,
+        reconcile_seconds: float = 5.0,
+    ) -> None:
+        """Args:
+        meta: what is told beside the instance's own, and told again when it changes.
+        """
         self._url = consul_url
         self.instance = instance
+        self._meta = meta
         self.reconcile_seconds = reconcile_seconds
         self._client: consul.aio.Consul | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,8 +113,9 @@ class Registrar:
         assert self._client is not None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                services = await self._client.agent.services()
-                if self.instance.id in services:
+                told = {**self.instance.meta, **self._meta()}
+                known = (await self._client.agent.services()).get(self.instance.id)
+                if known is not None and known.get("Meta") == told:
                     self.registered = True
                     return
                 await self._client.agent.service.register(
@@ -111,7 +123,7 @@ class Registrar:
                     service_id=self.instance.id,
                     address=self.instance.host,
                     port=self.instance.port,
-                    meta=dict(self.instance.meta),
+                    meta=told,
                     check={
                         "HTTP": f"{self.instance.url}/health/ready",
                         "Interval": CHECK_INTERVAL,

@@ -45,14 +45,14 @@ Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[Non
 class ServiceContext:
     """What a running service has at hand.
 
-    `meta` is told to Consul when it registers. `drains` is awaited when a signal asks for the stop, after the service
-    has left the registry and while it still answers.
+    `meta` gives what is told to Consul, and told again when it changes. `drains` is awaited when a signal asks for the
+    stop, after the service has left the registry and while it still answers.
     """
 
     settings: ServiceSettings
     client: ServiceClient
     health: Health
-    meta: dict[str, str] = field(default_factory=dict)
+    meta: Callable[[], Mapping[str, str]] = dict
     drains: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -170,10 +170,10 @@ def make_discovery(settings: ServiceSettings) -> Discovery:
     return ConsulDiscovery(settings.consul_url, fallback)
 
 
-def make_instance(name: str, settings: ServiceSettings, meta: Mapping[str, str]) -> Instance:
+def make_instance(name: str, settings: ServiceSettings) -> Instance:
     """This process as the registry knows it; the id is the pod's uid, or the host and process where there is none."""
     unique = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
-    told = {"version": VERSION, "zone": settings.zone, **meta}
+    told = {"version": VERSION, "zone": settings.zone}
     return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=told)
 
 
@@ -185,7 +185,8 @@ async def _registered(name: str, settings: ServiceSettings, context: ServiceCont
     if settings.registry == "consul" and settings.port:
         registrar = Registrar(
             settings.consul_url,
-            make_instance(name, settings, context.meta),
+            make_instance(name, settings),
+            meta=context.meta,
             reconcile_seconds=settings.reconcile_seconds,
         )
         starting = asyncio.create_task(_register_when_ready(registrar, context.health), name="register")

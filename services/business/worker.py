@@ -209,7 +209,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
-        context.meta["queue"] = ACTIONS
+        context.meta = lambda: {"queue": ACTIONS}
         await bring_up("business", settings)
         beat = partial(context.health.beat, "consumer", max_age=2 * MAX_RESTART_SECONDS)
         running = asyncio.create_task(consumer.run(beat), name="consumer-run")

@@ -37,7 +37,7 @@ def create_app(
         app.state.explainer = explainer = Explainer()
         try:
             await models.load(settings)
-            context.meta.update(models.meta())
+            context.meta = models.meta
             following = asyncio.create_task(Rollout(models, catalogue, settings).run(), name="rollout")
             try:
                 yield

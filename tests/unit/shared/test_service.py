@@ -226,10 +226,10 @@ async def test_services_are_found_as_the_settings_say(monkeypatch: pytest.Monkey
 
 def test_an_instance_is_named_after_its_pod_or_process() -> None:
     settings = ServiceSettings(port=8001, advertise_host="10.1.2.3", instance="pod-7", zone="eu-1")
-    instance = make_instance("login", settings, {"model": "m1"})
+    instance = make_instance("login", settings)
     assert (instance.id, instance.url) == ("login-pod-7", "http://10.1.2.3:8001")
-    assert instance.meta == {"version": "0.1.0", "zone": "eu-1", "model": "m1"}
-    assert make_instance("login", ServiceSettings(), {}).id != make_instance("login", settings, {}).id
+    assert instance.meta == {"version": "0.1.0", "zone": "eu-1"}
+    assert make_instance("login", ServiceSettings()).id != instance.id
 
 
 PROGRAM = """

@@ -27,7 +27,7 @@ def test_it_is_ready_and_says_what_it_serves(home: Path) -> None:
     app = create_app(Settings(home=home, inference_backend="openvino"), jwks=TOKENS.fetch)
     with TestClient(app) as client:
         assert client.get("/health/ready").status_code == 200
-        assert app.state.context.meta["model"].startswith("shop@")
+        assert app.state.context.meta()["model"].startswith("shop@")
         client.post("/v1/understand", json={"text": "x"}, headers=SERVICE)
         metrics = client.get("/metrics").text
     for name in ("queue_seconds", "batch_seconds", "batch_texts", "tokens_total"):
