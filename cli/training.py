@@ -38,6 +38,7 @@ FIGURES = {
     "out_of_scope_auroc_probability": "… by probability",
     "out_of_scope_auroc_energy": "… by energy",
     "out_of_scope_auroc_distance": "… by distance",
+    "out_of_scope_auroc_combined": "… by energy and distance",
     "out_of_scope_recall": "out-of-scope recall",
     "out_of_scope_false_alarms": "false alarms",
     "calibration_error": "calibration error",

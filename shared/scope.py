@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CENTROIDS", "SCORES", "Centroids", "Measures", "ScopeRule", "Score"]
+__all__ = ["CENTROIDS", "NEED_CENTROIDS", "SCORES", "Centroids", "Measures", "ScopeRule", "Score"]
 
 CENTROIDS = "scope.safetensors"
 
-Score = Literal["probability", "energy", "distance"]
-SCORES: tuple[Score, ...] = ("probability", "energy", "distance")
+Score = Literal["probability", "energy", "distance", "combined"]
+SCORES: tuple[Score, ...] = ("probability", "energy", "distance", "combined")
+NEED_CENTROIDS: tuple[Score, ...] = ("distance", "combined")
 
 Floats = NDArray[np.float32]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -112,13 +113,18 @@ class Measures:
         probability: one minus the largest probability of an intent in scope (Hendrycks & Gimpel 2017).
         energy: minus the logarithm of the sum of the exponentials of the logits in scope (Liu et al. 2020).
         distance: Mahalanobis' distance from the nearest centroid (Podolskiy et al. 2021).
+        combined: energy and distance added up; the one sees what the classes tell apart, the other what they do not.
         """
         if score == "probability":
             return np.asarray(1.0 - self.probabilities[:, list(self.inside)].max(1), np.float32)
         if score == "energy":
-            logits = self.logits[:, list(self.inside)]
-            highest = logits.max(1)
-            return np.asarray(-highest - np.log(np.exp(logits - highest[:, None]).sum(1)), np.float32)
+            return self._energy()
         if self.centroids is None:
             raise ValueError("the distance needs centroids")
-        return self.centroids.nearest(self.embeddings)
+        distance = self.centroids.nearest(self.embeddings)
+        return distance if score == "distance" else distance + self._energy()
+
+    def _energy(self) -> Floats:
+        logits = self.logits[:, list(self.inside)]
+        highest = logits.max(1)
+        return np.asarray(-highest - np.log(np.exp(logits - highest[:, None]).sum(1)), np.float32)

@@ -1,6 +1,6 @@
 """BIO tags to entity spans: the best sequence of tags in which every inside follows its beginning."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,18 +30,25 @@ class TaggedSpan:
 
 
 class TagDecoder:
-    """Decodes the tags of one model."""
+    """Decodes the tags of one model: an inside follows its beginning."""
 
-    def __init__(self, tags: Sequence[str]) -> None:
+    def __init__(self, tags: Sequence[str], neighbours: Collection[str] | None = None) -> None:
+        """Args:
+        neighbours: the kinds of entity of which one may begin at the token after another of its kind; None: all may.
+            A model that is unsure in the middle of a name begins another there, which this keeps it from.
+        """
         self._tags = tuple(tags)
+        self._neighbours = neighbours
         self._outside = self._tags.index(OUTSIDE)
         self._allowed = np.array([[self._may_follow(a, b) for b in tags] for a in tags])
         self._transitions = np.where(self._allowed, np.float32(0), FORBIDDEN)
         self._first = np.where([not tag.startswith("I-") for tag in tags], np.float32(0), FORBIDDEN)
 
-    @staticmethod
-    def _may_follow(before: str, tag: str) -> bool:
-        return not tag.startswith("I-") or before in (tag, f"B-{tag[2:]}")
+    def _may_follow(self, before: str, tag: str) -> bool:
+        goes_on = before != OUTSIDE and before[2:] == tag[2:]
+        if tag.startswith("I-"):
+            return goes_on
+        return not goes_on or self._neighbours is None or tag[2:] in self._neighbours
 
     def decode(self, logits: Floats, spans: Sequence[tuple[int, int]]) -> list[TaggedSpan]:
         """The entities in one text, from its tokens' logits [tokens, tags] and their places in it."""

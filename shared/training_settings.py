@@ -14,10 +14,10 @@ class _Frozen(BaseModel):
 class OutOfScopeSettings(_Frozen):
     """How a text from outside is told, and the share of such texts that may be taken for one from inside.
 
-    `auto` takes the score that tells them best in validation.
+    `auto` takes the score of a single measure that tells them best in validation.
     """
 
-    score: Literal["auto", "probability", "energy", "distance"] = "auto"
+    score: Literal["auto", "probability", "energy", "distance", "combined"] = "auto"
     false_accept: Annotated[float, Field(gt=0, lt=1)] = 0.08
 
 
@@ -32,12 +32,17 @@ class Distillation(_Frozen):
 
 
 class TrainingSettings(_Frozen):
-    """How the assistant's model is trained; the defaults are what the demo uses.
+    """How the assistant's model is trained; the defaults are what the demo uses, which has hints too.
 
     method: `full` changes all weights that are not frozen; `lora` only low-rank additions of `lora_rank` to the
     encoder's matrices, which are merged before export (Hu et al. 2021).
     multi_intent: a text may express several intents; each has a probability of its own.
     class_weights: `balanced` lets rare labels count as much as frequent ones.
+    variation: sentences are varied anew in each epoch; `values`: only by exchanging the values of entities.
+    probe: the heads of intents and sentiments begin as a logistic regression on the encoder as it came.
+    interpolation: how far from its start towards what it learned the kept model lies (Wortsman et al. 2022); 1: there.
+    hint_weight: by how much the embedding is also taught to tell what the whole encoder computes of a text, so that
+    intents which are added later find what they need in it; 0: it is not.
     averaging: the decay of a moving average of the weights, which is what is kept; 0: the last weights are.
     characters: every Han character is a token, so that entities can begin and end anywhere.
     tag_layers: what a token's tag is seen from: the `last` layer, or the word vectors, the middle and the last layer.
@@ -60,9 +65,12 @@ class TrainingSettings(_Frozen):
     lora_rank: Annotated[int, Field(ge=1, le=256)] = 16
     multi_intent: bool = False
     class_weights: Literal["none", "balanced"] = "none"
-    variation: bool = True
+    variation: Literal["values"] | bool = True
     frozen_words: bool = True
     encoder_dropout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    probe: bool = False
+    interpolation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    hint_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     tag_layers: Literal["last", "mixed"] = "last"
     characters: bool = False

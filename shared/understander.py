@@ -65,6 +65,8 @@ class Understander(nn.Module):
         self.mixed_tags = mixed_tags
         self.tag_head = nn.Linear(width * (MIXED if mixed_tags else 1), tags)
         self.sentiment_head = nn.Linear(width, sentiments)
+        # Only while the network learns: what maps the embedding to hints. It is no part of what is written.
+        self.regressor: nn.Linear | None = None
 
     @property
     def layers(self) -> int:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from services.intent.engines.choice import open_runtime
 from services.intent.engines.runtime import Runtime, available_cores
-from services.intent.manifest import TOKENIZER, read_source
+from services.intent.manifest import read_source
 from services.intent.model import PROBES
-from services.intent.tokenizer import TextTokenizer
+from services.intent.tokenizer import load_tokenizer
 
 __all__ = ["main"]
 
@@ -76,9 +76,7 @@ def main() -> None:
     parser.add_argument("precision")
     given = parser.parse_args()
     source = read_source(given.folder)
-    tokenizer = TextTokenizer(
-        source.file(TOKENIZER), prefix=source.manifest.prefix, max_tokens=source.manifest.max_tokens
-    )
+    tokenizer = load_tokenizer(source)
     runtime = open_runtime(
         source,
         given.backend,

@@ -60,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(task: Task, folder: Path, seeds: int) -> Outcome:
-    parts = task.read(folder)
+    parts = task.parts(folder)
     figures: dict[str, list[float]] = defaultdict(list)
     started = time.monotonic()
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
@@ -95,7 +95,7 @@ def _train(task: Task, parts: Parts, seed: int) -> dict[str, float]:
         )
         for epoch in network.history:
             print(f"{task.title}, seed {seed}: {epoch.model_dump_json()}", file=sys.stderr, flush=True)  # noqa: T201
-        return task.measure(Measured(network.exported, labels, parts))
+        return task.measure(Measured(network.exported, labels, parts, settings))
 
 
 class _Told:

@@ -17,7 +17,7 @@ from shared.assistants import Utterance
 from shared.intents import best_threshold, expressed_intents, intent_probabilities
 from shared.scope import Measures
 from shared.tags import TagDecoder
-from shared.training_settings import OutOfScopeSettings
+from shared.training_settings import TrainingSettings
 
 __all__ = ["Measured", "intents_and_slots", "intents_only", "multi_intent_acts", "rejection", "sentiment"]
 
@@ -32,6 +32,7 @@ class Measured:
     network: OnnxModel
     labels: Labels
     parts: Parts
+    settings: TrainingSettings
 
     def logits(self, utterances: Sequence[Utterance]) -> Logits:
         """The network's outputs for the utterances, in order."""
@@ -39,7 +40,7 @@ class Measured:
 
     def entities(self, utterances: Sequence[Utterance], logits: Logits) -> list[set[Entity]]:
         """The entities that the network finds in each utterance: label, start, end."""
-        decoder, shift = TagDecoder(self.labels.tags), len(self.network.prefix)
+        decoder, shift = TagDecoder(self.labels.tags, self.labels.neighbours), len(self.network.prefix)
         return [
             {
                 (each.label, each.start, each.end)
@@ -60,12 +61,12 @@ def intents_only(measured: Measured) -> dict[str, float]:
 def rejection(measured: Measured) -> dict[str, float]:
     """Accuracy in scope, where an answer of out_of_scope is wrong; how well out of scope is told from in scope (AUROC).
 
-    Which score tells it is chosen on the validation part.
+    Which score tells it is chosen on the validation part, or was before.
     """
     labels, test = measured.labels, measured.parts.test
     centroids = find_centroids(answers_of(measured.network, labels, measured.parts.training), labels.out_of_scope)
     validated = answers_of(measured.network, labels, measured.parts.validation)
-    calibration = calibrate(validated, labels.out_of_scope, OutOfScopeSettings(), centroids)
+    calibration = calibrate(validated, labels.out_of_scope, measured.settings.out_of_scope, centroids)
     answers = answers_of(measured.network, labels, test)
     outside = answers.intents == labels.out_of_scope
     measures = Measures(

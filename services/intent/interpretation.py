@@ -37,7 +37,7 @@ class Interpreter:
         """
         self._manifest = manifest
         self._centroids = centroids
-        self._tags = TagDecoder(manifest.tags)
+        self._tags = TagDecoder(manifest.tags, manifest.neighbours)
         self._outside = manifest.tags.index(OUTSIDE)
         self._in_scope = [number for number, name in enumerate(manifest.intents) if name != OUT_OF_SCOPE]
         self._ref = ModelRef(name=manifest.name, version=manifest.version)

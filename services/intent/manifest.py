@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from shared.errors import ConfigurationError
-from shared.scope import CENTROIDS, ScopeRule
+from shared.scope import CENTROIDS, NEED_CENTROIDS, ScopeRule
 from shared.tags import OUTSIDE
 
 __all__ = [
@@ -73,6 +73,7 @@ class Quantised(Part):
 class Manifest(Part):
     """`manifest.json`, checked: a model whose labels contradict each other is not loaded.
 
+    `neighbours` are the kinds of entity of which two may stand side by side; None: all may.
     With a `multi_intent_threshold` each intent has a probability of its own, and a text expresses all from there on.
     """
 
@@ -86,6 +87,7 @@ class Manifest(Part):
     prefix: Annotated[str, StringConstraints(max_length=100)]
     intents: Annotated[tuple[Label, ...], Field(min_length=2)]
     tags: Annotated[tuple[Label, ...], Field(min_length=1)]
+    neighbours: tuple[Label, ...] | None = None
     sentiments: Annotated[tuple[Literal["negative", "neutral", "positive"], ...], Field(min_length=3, max_length=3)]
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     out_of_scope: ScopeRule
@@ -124,7 +126,7 @@ class Manifest(Part):
                 raise ValueError(f"files lack the digest of {name}")
         if (INT8 in self.files) != (self.quantised is not None):
             raise ValueError(f"{INT8} and the gate that it passed are there together or not at all")
-        if self.out_of_scope.score == "distance" and CENTROIDS not in self.files:
+        if self.out_of_scope.score in NEED_CENTROIDS and CENTROIDS not in self.files:
             raise ValueError(f"files lack the digest of {CENTROIDS}, which the distance needs")
         return self
 

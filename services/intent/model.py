@@ -14,11 +14,11 @@ from services.intent.engines.backends import Backend
 from services.intent.engines.choice import open_runtime
 from services.intent.engines.runtime import Precision
 from services.intent.interpretation import Interpreter
-from services.intent.manifest import TOKENIZER, Manifest, ModelRejected, ModelSource, read_source
+from services.intent.manifest import Manifest, ModelRejected, ModelSource, read_source
 from services.intent.priority import give_way
-from services.intent.tokenizer import Encoded, TextTokenizer
+from services.intent.tokenizer import Encoded, load_tokenizer
 from shared.contracts.understanding import Understanding
-from shared.scope import CENTROIDS, Centroids
+from shared.scope import CENTROIDS, NEED_CENTROIDS, Centroids
 
 __all__ = ["BATCH_TOKENS", "Model"]
 
@@ -52,7 +52,7 @@ class Model:
         self.source = source
         self.digest = source.digest
         self.loaded_at = datetime.now(UTC)
-        self._tokenizer = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        self._tokenizer = load_tokenizer(source)
         probes = [each.ids for each in self._tokenizer.encode(PROBES)]
         # The threads that an engine starts have the priority of the one that compiles.
         with ThreadPoolExecutor(1, initializer=give_way) as loader:
@@ -65,7 +65,7 @@ class Model:
                 padding_id=self._tokenizer.padding_id,
                 probes=probes,
             ).result()
-        distance = manifest.out_of_scope.score == "distance"
+        distance = manifest.out_of_scope.score in NEED_CENTROIDS
         self._interpreter = Interpreter(manifest, _centroids(source) if distance else None)
 
     @classmethod

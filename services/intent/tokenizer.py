@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from tokenizers import Tokenizer
 
-from services.intent.manifest import ModelRejected
+from services.intent.manifest import TOKENIZER, ModelRejected, ModelSource
 
-__all__ = ["SHORT_CHARACTERS", "Encoded", "TextTokenizer"]
+__all__ = ["SHORT_CHARACTERS", "Encoded", "TextTokenizer", "load_tokenizer"]
 
 SHORT_CHARACTERS = 256
 """Up to here, to hand the interpreter to another thread and to get it back costs more than the tokens."""
@@ -68,3 +69,24 @@ class TextTokenizer:
             (0, 0) if is_special or end <= cut else (max(start - cut, 0), end - cut)
             for (start, end), is_special in zip(offsets, special, strict=True)
         ]
+
+
+_in_use: WeakValueDictionary[tuple[str, str, int], TextTokenizer] = WeakValueDictionary()
+
+
+def load_tokenizer(source: ModelSource) -> TextTokenizer:
+    """The tokenizer of a model folder; the same object as long as another model has one of the same content.
+
+    Versions of a model mostly share theirs, which takes a good part of a model's memory; and of each that is given
+    back the library keeps half a megabyte.
+
+    Raises:
+        ModelRejected: the file is no tokenizer.
+    """
+    manifest = source.manifest
+    key = manifest.files[TOKENIZER], manifest.prefix, manifest.max_tokens
+    found = _in_use.get(key)
+    if found is None:
+        found = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        _in_use[key] = found
+    return found

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.intents import intent_probabilities
-from shared.scope import SCORES, Centroids, Measures, ScopeRule, Score
+from shared.scope import NEED_CENTROIDS, SCORES, Centroids, Measures, ScopeRule, Score
 from shared.training_settings import OutOfScopeSettings
 
 __all__ = ["Answers", "Calibration", "calibrate", "find_centroids", "find_temperature"]
@@ -16,6 +16,7 @@ TEMPERATURES = np.geomspace(0.2, 5.0, 400)
 LOG_ODDS = np.linspace(-4.6, 4.6, 921)
 SPREAD = 0.15  # of a text's log-odds, so that the threshold moves little when single texts do
 APART = 8.0  # log-odds between the typical text inside and the typical one outside, for scores without bounds
+AUTOMATIC: tuple[Score, ...] = ("probability", "energy", "distance")
 MARGIN = 0.002  # of AUROC: what another score must be better than the probability, which people can read
 
 Floats = NDArray[np.float32]
@@ -54,7 +55,8 @@ def calibrate(
 ) -> Calibration:
     """Fits the temperature, chooses the score and sets its threshold on validation utterances.
 
-    The distance is left out where there are no `centroids`. With `several` each intent is calibrated by itself.
+    What needs a distance is left out where there are no `centroids`. With `several` each intent is calibrated by
+    itself.
     """
     from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
@@ -68,7 +70,7 @@ def calibrate(
         inside=[number for number in range(validation.logits.shape[1]) if number != out_of_scope],
         centroids=centroids,
     )
-    known = [score for score in SCORES if score != "distance" or centroids is not None]
+    known = [score for score in SCORES if score not in NEED_CENTROIDS or centroids is not None]
     aurocs: dict[Score, float] = {score: float(roc_auc_score(outside, measures.raw(score))) for score in known}
     score = settings.score if settings.score != "auto" else _best(aurocs)
     middle, spread = (0.0, 1.0) if score == "probability" else _place(measures.raw(score), outside)
@@ -108,7 +110,7 @@ def _surprise(logits: Floats, wanted: Integers | NDArray[np.bool_]) -> float:
 
 
 def _best(aurocs: Mapping[Score, float]) -> Score:
-    best = max(aurocs, key=lambda score: aurocs[score])
+    best = max((score for score in AUTOMATIC if score in aurocs), key=lambda score: aurocs[score])
     return best if aurocs[best] > aurocs["probability"] + MARGIN else "probability"
 
 

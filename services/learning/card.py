@@ -18,6 +18,7 @@ HEADINGS = {
     "out_of_scope_auroc_probability": "… by probability",
     "out_of_scope_auroc_energy": "… by energy",
     "out_of_scope_auroc_distance": "… by distance",
+    "out_of_scope_auroc_combined": "… by energy and distance",
     "out_of_scope_recall": "Out of scope found",
     "out_of_scope_false_alarms": "False out-of-scope alarms",
     "calibration_error": "Calibration error (ECE)",

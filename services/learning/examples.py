@@ -2,17 +2,18 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from shared.assistants import OUT_OF_SCOPE, SENTIMENTS, AssistantManifest, Span, Utterance
+from shared.assistants import OUT_OF_SCOPE, SENTIMENTS, Assistant, Span, Utterance
 from shared.tags import bio_tags
 
-__all__ = ["IGNORED", "Batch", "Encoder", "Labels", "batches", "split"]
+__all__ = ["IGNORED", "Batch", "Encoder", "Labels", "batches", "neighbours_of", "split"]
 
 IGNORED = -100  # the label of what a loss leaves out
 BLOCK = 5  # neighbours in a file resemble each other; whole blocks of them go to validation
@@ -20,16 +21,24 @@ BLOCK = 5  # neighbours in a file resemble each other; whole blocks of them go t
 
 @dataclass(frozen=True)
 class Labels:
-    """What the model's outputs stand for, in order."""
+    """What the model's outputs stand for, in order.
+
+    `neighbours` are the kinds of entity of which two may stand side by side; None: all may.
+    """
 
     intents: tuple[str, ...]
     tags: tuple[str, ...]
     sentiments: tuple[str, ...] = SENTIMENTS
+    neighbours: tuple[str, ...] | None = None
 
     @staticmethod
-    def of(manifest: AssistantManifest, intents: tuple[str, ...]) -> "Labels":
+    def of(assistant: Assistant) -> "Labels":
         """The labels of an assistant; tags are BIO over its entities."""
-        return Labels(intents, bio_tags(manifest.entities))
+        return Labels(
+            assistant.intents,
+            bio_tags(assistant.manifest.entities),
+            neighbours=neighbours_of(assistant.utterances),
+        )
 
     @property
     def out_of_scope(self) -> int:
@@ -39,20 +48,22 @@ class Labels:
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance as numbers; `others` are its intents beside the first."""
+    """One utterance as numbers; `others` are its intents beside the first, `number` its place among the utterances."""
 
     ids: list[int]
     tags: list[int]
     intent: int
     sentiment: int
     others: tuple[int, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class Batch:
     """Utterances of similar length, padded to the longest.
 
-    `intents` [texts, intents per text]: the first of each text and then its others; IGNORED fills up.
+    `intents` [texts, intents per text]: the first of each text and then its others; IGNORED fills up. `numbers` [texts]
+    are the places that they had among the utterances.
     """
 
     input_ids: Tensor
@@ -60,6 +71,7 @@ class Batch:
     tags: Tensor
     intents: Tensor
     sentiments: Tensor
+    numbers: Tensor
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -82,12 +94,12 @@ class Encoder:
         """One example an utterance, in order."""
         encodings = self.tokenizer.encode_batch([self.prefix + u.text for u in utterances])
         return [
-            self._example(utterance, encoding.ids, encoding.offsets, encoding.special_tokens_mask)
-            for utterance, encoding in zip(utterances, encodings, strict=True)
+            self._example(number, utterance, encoding.ids, encoding.offsets, encoding.special_tokens_mask)
+            for number, (utterance, encoding) in enumerate(zip(utterances, encodings, strict=True))
         ]
 
     def _example(
-        self, utterance: Utterance, ids: list[int], offsets: list[tuple[int, int]], special: list[int]
+        self, number: int, utterance: Utterance, ids: list[int], offsets: list[tuple[int, int]], special: list[int]
     ) -> Example:
         tags: list[int] = []
         inside: Span | None = None
@@ -112,7 +124,19 @@ class Encoder:
             intent=IGNORED if utterance.intent is None else self.labels.intents.index(utterance.intent),
             sentiment=IGNORED if utterance.sentiment is None else self.labels.sentiments.index(utterance.sentiment),
             others=tuple(self.labels.intents.index(name) for name in utterance.others),
+            number=number,
         )
+
+
+def neighbours_of(utterances: Iterable[Utterance]) -> tuple[str, ...]:
+    """The kinds of entity of which somewhere two stand side by side, with nothing but blanks between."""
+    found = {
+        after.label
+        for utterance in utterances
+        for before, after in pairwise(sorted(utterance.spans, key=lambda span: span.start))
+        if before.label == after.label and not utterance.text[before.end : after.start].strip()
+    }
+    return tuple(sorted(found))
 
 
 def split(utterances: Sequence[Utterance], share: float, seed: int) -> tuple[list[Utterance], list[Utterance]]:
@@ -165,4 +189,5 @@ def _batch(examples: Sequence[Example]) -> Batch:
         tags=padded([e.tags for e in examples], IGNORED),
         intents=padded([[e.intent, *e.others] for e in examples], IGNORED),
         sentiments=torch.tensor([e.sentiment for e in examples]),
+        numbers=torch.tensor([e.number for e in examples]),
     )

@@ -31,7 +31,7 @@ class ExportError(ConfigurationError):
 class _HalfWords(nn.Module):
     """Word vectors in half precision, made single before they are looked up.
 
-    An engine that knows the pattern keeps them so in memory: the vectors are two thirds of the model.
+    An engine that knows the pattern keeps them so in memory: the vectors are most of the parameters.
     """
 
     def __init__(self, vectors: Tensor) -> None:

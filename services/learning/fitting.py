@@ -1,5 +1,6 @@
 """Makes a model of an assistant's utterances: encoder, vocabulary, training, export, calibration."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from services.learning.distillation import Teacher, teacher_settings
 from services.learning.encoders import EncoderFiles
 from services.learning.examples import Encoder, Labels, split
 from services.learning.export import export_model
+from services.learning.hints import Hints, pretrained_embeddings
 from services.learning.model import add_adapters, load_encoder, merge_adapters
 from services.learning.normalisation import read_any_chinese
+from services.learning.objective import Objective
 from services.learning.prediction import OnnxModel
+from services.learning.probing import probe
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.training import Fitted, fit
 from services.learning.vocabulary import Vocabulary, part_characters, prune
@@ -28,6 +32,7 @@ from shared.understander import Understander
 __all__ = ["MadeModel", "Network", "answers_of", "fit_model", "fit_network"]
 
 DROPOUT = 0.1
+WHOLE = 48  # layers at most, so all of an encoder's
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,19 @@ def fit_network(
 
     def learned(by: TrainingSettings, checkpoint: Path, teacher: Teacher | None = None) -> Fitted:
         model = _network(files, vocabulary, labels, by)
+        if by.multi_intent:
+            _begin_as_rare(model, labels, training)
+        if by.probe:
+            examples = encoder.encode(training)
+            probe(model, Objective(by, labels, examples), examples)
+        hints = None
+        if by.hint_weight:
+            whole = load_encoder(files.folder, vocabulary, by.model_copy(update={"layers": WHOLE}))
+            hints = Hints(pretrained_embeddings(whole, encoder.encode(training)), by.hint_weight)
         fitted = fit(
-            model, encoder, training, validation, by, checkpoint=checkpoint, progress=progress, teacher=teacher
-        )
+            model, encoder, training, validation, by,
+            checkpoint=checkpoint, progress=progress, teacher=teacher, hints=hints,
+        )  # fmt: skip
         if by.method == "lora":
             fitted.model.encoder = merge_adapters(fitted.model.encoder)
         return fitted
@@ -119,10 +134,22 @@ def _network(files: EncoderFiles, vocabulary: Vocabulary, labels: Labels, settin
     return model
 
 
+def _begin_as_rare(model: Understander, labels: Labels, training: Sequence[Utterance]) -> None:
+    """Each of several intents begins as likely as it is in training (Lin et al. 2017), where one half is the rule.
+
+    To get from there to one in a thousand takes the bias of an intent some thousand steps.
+    """
+    taught = [utterance for utterance in training if utterance.intent is not None]
+    counts = Counter(intent for utterance in taught for intent in utterance.intents)
+    shares = torch.tensor([(counts[name] + 1) / (len(taught) + 2) for name in labels.intents])
+    with torch.no_grad():
+        model.intent_head.bias.copy_(shares.logit())
+
+
 def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
     """Trains from `checkpoint` or from the beginning, calibrates, and writes the model's files into `folder`."""
     settings = assistant.manifest.training
-    labels = Labels.of(assistant.manifest, assistant.intents)
+    labels = Labels.of(assistant)
     training, validation = split(assistant.utterances, settings.validation, settings.seed)
     network = fit_network(
         files, labels, training, validation, settings, checkpoint=checkpoint, folder=folder, progress=progress

@@ -14,7 +14,7 @@ __all__ = ["Head", "fit_head", "read_head", "replace_head"]
 
 WEIGHT, BIAS = "intent_head.weight", "intent_head.bias"
 LOGITS = "intent_logits"
-HOLD = 1e-5
+HOLD = 2e-4
 STEPS = 100
 
 Floats = NDArray[np.float32]

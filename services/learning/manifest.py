@@ -41,7 +41,10 @@ class Quantised(_Frozen):
 
 
 class ModelManifest(_Frozen):
-    """The labels, the calibration and the digests of a model."""
+    """The labels, the calibration and the digests of a model.
+
+    `neighbours` are the kinds of entity of which two may stand side by side; None: all may.
+    """
 
     format: Literal[2] = 2
     name: str
@@ -53,6 +56,7 @@ class ModelManifest(_Frozen):
     prefix: str
     intents: tuple[str, ...]
     tags: tuple[str, ...]
+    neighbours: tuple[str, ...] | None = None
     sentiments: tuple[str, ...]
     temperature: float
     out_of_scope: ScopeRule

@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from services.learning.manifest import ModelManifest
 from shared.assistants import OUT_OF_SCOPE
 from shared.intents import intent_probabilities
-from shared.scope import CENTROIDS, SCORES, Centroids, Measures, Score
+from shared.scope import CENTROIDS, NEED_CENTROIDS, SCORES, Centroids, Measures, Score
 from shared.tags import TagDecoder
 
 __all__ = [
@@ -126,7 +126,7 @@ class ServedModel:
     def __init__(self, folder: Path, manifest: ModelManifest) -> None:
         self.manifest = manifest
         self.model = OnnxModel(folder, prefix=manifest.prefix, max_tokens=manifest.max_tokens)
-        self.decoder = TagDecoder(manifest.tags)
+        self.decoder = TagDecoder(manifest.tags, manifest.neighbours)
         self.centroids = Centroids.read(folder / CENTROIDS) if CENTROIDS in manifest.files else None
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
@@ -144,7 +144,8 @@ class ServedModel:
             centroids=self.centroids,
         )
         scores = self.manifest.out_of_scope.scores(measures)
-        scope = {score: measures.raw(score) for score in SCORES if score != "distance" or self.centroids is not None}
+        known = [score for score in SCORES if score not in NEED_CENTROIDS or self.centroids is not None]
+        scope = {score: measures.raw(score) for score in known}
         sentiments = softmax(logits.sentiments)
         shift = len(self.manifest.prefix)
         return [

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from services.learning.devices import fast_arithmetic, training_device
 from services.learning.distillation import Loss, Teacher
 from services.learning.examples import Batch, Encoder, batches
+from services.learning.hints import Hints
 from services.learning.objective import Objective
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.validation import validate
@@ -27,7 +28,8 @@ __all__ = ["Fitted", "fit"]
 
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
-HEAD_RATE = 5.0  # the heads start from nothing and learn this many times faster
+HEAD_RATE = 5.0  # heads that start from nothing learn this many times faster
+PROBED = ("intent_head.", "sentiment_head.")
 CLIP = 1.0
 
 
@@ -59,15 +61,21 @@ def fit(
     checkpoint: Path,
     progress: Report,
     teacher: Teacher | None = None,
+    hints: Hints | None = None,
 ) -> Fitted:
     """Trains until validation stops improving or the epochs are over; `checkpoint` is written after each epoch."""
     validation_batches = list(batches(encoder.encode(validation), settings.batch_size * 2))
-    variation = Variation.of(training) if settings.variation else None
+    only_values = settings.variation == "values"
+    variation = Variation.of(training, only_values=only_values) if settings.variation else None
     unvaried = encoder.encode(training)
     steps_an_epoch = math.ceil(len(training) / settings.batch_size)
     steps = steps_an_epoch * settings.epochs
     objective = Objective(settings, encoder.labels, unvaried)
-    learner = _Learner(model, settings, steps, teacher.beside(objective) if teacher else objective)
+    loss: Loss = teacher.beside(objective) if teacher else objective
+    if hints:
+        model.regressor = hints.regressor
+        loss = hints.beside(loss)
+    learner = _Learner(model, settings, steps, loss)
     state = learner.restore(checkpoint)
     for number in range(len(state.history) + 1, settings.epochs + 1):
         if number - state.best_epoch > settings.patience and state.history:
@@ -80,7 +88,7 @@ def fit(
             losses.append(learner.step(batch))
             done = steps_an_epoch * (number - 1) + len(losses)
             progress(Progress(stage="training", done=done, total=steps, detail=f"epoch {number} of {settings.epochs}"))
-        with learner.averaged():
+        with learner.kept():
             found = validate(model, validation_batches, encoder.labels, multi_intent=settings.multi_intent)
             if found.score > state.best_score:
                 state.best = {name: value.detach().clone() for name, value in learner.learned().items()}
@@ -96,6 +104,7 @@ def fit(
         )
         learner.save(checkpoint, state)
     model.load_state_dict(state.best, strict=False)
+    model.regressor = None
     model.cpu()
     progress(Progress(stage="training", done=steps, total=steps, detail=f"best epoch {state.best_epoch}"))
     return Fitted(model, tuple(state.history))
@@ -113,7 +122,8 @@ class _Learner:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, weights in model.named_parameters():
             if weights.requires_grad:
-                rate = settings.learning_rate * (1.0 if name.startswith("encoder.") else HEAD_RATE)
+                known = name.startswith(("encoder.", *PROBED) if settings.probe else "encoder.")
+                rate = settings.learning_rate * (1.0 if known else HEAD_RATE)
                 decay = 0.0 if weights.ndim < 2 else WEIGHT_DECAY
                 groups.setdefault((rate, decay), []).append(weights)
         self.optimizer = torch.optim.AdamW(
@@ -127,6 +137,8 @@ class _Learner:
         )
         self.weights = [weights for group in groups.values() for weights in group]
         self.average = [weights.detach().clone() for weights in self.weights] if self.decay else []
+        self.share = settings.interpolation
+        self.start = [weights.detach().clone() for weights in self.weights] if self.share < 1 else []
 
     def step(self, batch: Batch) -> float:
         self.model.train()
@@ -147,18 +159,22 @@ class _Learner:
         return float(loss.detach())
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The model with the moving average of its weights, if there is one, in place of the last."""
-        last = [weights.detach().clone() for weights in self.weights] if self.average else []
-        with torch.no_grad():
-            for weights, value in zip(self.weights if self.average else [], self.average, strict=True):
-                weights.copy_(value)
+    def kept(self) -> Iterator[None]:
+        """The model with the weights that are kept: their moving average, if there is one, drawn towards the start."""
+        last = [weights.detach().clone() for weights in self.weights]
+        kept = self.average or last
+        if self.start:
+            kept = [start.lerp(value, self.share) for start, value in zip(self.start, kept, strict=True)]
+        self._put(kept)
         try:
             yield
         finally:
-            with torch.no_grad():
-                for weights, value in zip(self.weights if self.average else [], last, strict=True):
-                    weights.copy_(value)
+            self._put(last)
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        for weights, value in zip(self.weights, values, strict=True):
+            weights.copy_(value)
 
     def learned(self) -> dict[str, Tensor]:
         return {name: weights for name, weights in self.model.named_parameters() if weights.requires_grad}

@@ -45,7 +45,7 @@ def validate(model: Understander, examples: Sequence[Batch], labels: Labels, *, 
     device = next(model.parameters()).device
     intents: list[tuple[Tensor, Tensor]] = []
     sentiments: list[tuple[Tensor, Tensor]] = []
-    entities = _EntityCount(labels.tags)
+    entities = _EntityCount(labels)
     for batch in examples:
         there = batch.to(device)
         with fast_arithmetic(device):
@@ -80,8 +80,8 @@ def _of_several(found: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, float]:
 class _EntityCount:
     """Entities that were there, that were found, and that were found rightly, by their tokens."""
 
-    def __init__(self, tags: Sequence[str]) -> None:
-        self.decoder = TagDecoder(tags)
+    def __init__(self, labels: Labels) -> None:
+        self.decoder = TagDecoder(labels.tags, labels.neighbours)
         self.wanted = self.found = self.right = 0
 
     def add(self, logits: Tensor, tags: Tensor) -> None:

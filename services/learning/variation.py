@@ -24,18 +24,22 @@ CLOSING = "".join(set("".join(sum(ENDINGS.values(), ())))) + "~"
 
 @dataclass(frozen=True)
 class Variation:
-    """Changes that keep the meaning; each happens to a share of the utterances, anew in every epoch."""
+    """Changes that keep the meaning; each happens to a share of the utterances, anew in every epoch.
+
+    With `only_values` the words around the entities stay as they are.
+    """
 
     values: dict[tuple[str, str], tuple[str, ...]]
+    only_values: bool = False
 
     @staticmethod
-    def of(utterances: Iterable[Utterance]) -> "Variation":
+    def of(utterances: Iterable[Utterance], *, only_values: bool = False) -> "Variation":
         """A variation that exchanges entity values among the utterances of a language."""
         found: dict[tuple[str, str], set[str]] = defaultdict(set)
         for utterance in utterances:
             for span in utterance.spans:
                 found[utterance.language, span.label].add(utterance.text[span.start : span.end])
-        return Variation({key: tuple(sorted(values)) for key, values in found.items()})
+        return Variation({key: tuple(sorted(values)) for key, values in found.items()}, only_values)
 
     def vary(self, utterances: Sequence[Utterance], draw: random.Random) -> list[Utterance]:
         """One variant of each utterance, in order."""
@@ -44,6 +48,8 @@ class Variation:
     def _one(self, utterance: Utterance, draw: random.Random) -> Utterance:
         if utterance.spans and draw.random() < 0.5:
             utterance = self._other_values(utterance, draw)
+        if self.only_values:
+            return utterance
         text = LONG_NUMBER.sub(lambda found: _other_number(found.group(), draw), utterance.text)
         if utterance.language == "en":
             text = _other_case(text, draw)

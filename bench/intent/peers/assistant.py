@@ -15,9 +15,9 @@ import numpy as np
 from services.intent.answers import Answer
 from services.intent.engines.runtime import Outputs
 from services.intent.interpretation import Interpreter
-from services.intent.manifest import TOKENIZER, WEIGHTS, ModelSource, read_source
+from services.intent.manifest import WEIGHTS, ModelSource, read_source
 from services.intent.model import Model
-from services.intent.tokenizer import Encoded, TextTokenizer
+from services.intent.tokenizer import Encoded, load_tokenizer
 
 __all__ = ["Assistant"]
 
@@ -56,7 +56,7 @@ class TorchEngine:
         torch.set_num_threads(threads)
         self._torch = torch
         self._network = read_weights(source.file(WEIGHTS)).to(torch.bfloat16 if precision == "bf16" else torch.float32)
-        self._tokenizer = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        self._tokenizer = load_tokenizer(source)
         self._interpreter = Interpreter(manifest, None)
         self.encode = self._tokenizer.encode
 

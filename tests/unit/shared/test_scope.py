@@ -31,6 +31,7 @@ def test_each_measure_is_the_published_one() -> None:
     assert found.raw("probability")[0] == pytest.approx(1 - shares[0], rel=1e-5)
     assert found.raw("energy") == pytest.approx([-np.log(np.exp(2) + 1), -np.log(2)], rel=1e-5)
     assert found.raw("distance") == pytest.approx([1, 3], rel=1e-5)
+    assert found.raw("combined") == pytest.approx([1 - np.log(np.exp(2) + 1), 3 - np.log(2)], rel=1e-5)
 
 
 @given(
@@ -71,10 +72,11 @@ def test_a_file_that_holds_no_centroids_is_refused(tmp_path: Path) -> None:
         Centroids.read(path)
 
 
-def test_the_distance_needs_centroids() -> None:
+@pytest.mark.parametrize("score", ["distance", "combined"])
+def test_the_distance_needs_centroids(score: Score) -> None:
     found = Measures(np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)), [0])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs centroids"):
-        found.raw("distance")
+        found.raw(score)
 
 
 @pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"score": "guess"}, {"spread": 0}, {"middle": float("nan")}])

@@ -38,6 +38,18 @@ def test_two_beginnings_are_two_entities() -> None:
     assert names(found) == [("address", 0, 1), ("address", 1, 3), ("company", 3, 4)]
 
 
+def test_one_entity_where_none_of_its_kind_may_stand_beside_another() -> None:
+    decoder = TagDecoder(TAGS, neighbours=["address"])
+    table = logits("B-company", "B-company", "I-company", "B-address", "B-address")
+    table[1, NUMBERS["I-company"]] = 9.0
+    assert names(decoder.decode(table, places(5))) == [("company", 0, 3), ("address", 3, 4), ("address", 4, 5)]
+
+
+def test_an_entity_may_follow_one_of_its_kind_at_a_distance() -> None:
+    found = TagDecoder(TAGS, neighbours=[]).decode(logits("B-company", "O", "B-company", "B-address"), places(4))
+    assert names(found) == [("company", 0, 1), ("company", 2, 3), ("address", 3, 4)]
+
+
 def test_nothing_but_outside_is_nothing() -> None:
     assert DECODER.decode(logits("O", "O"), places(2)) == []
 
@@ -68,15 +80,20 @@ def test_pieces_of_one_character_make_no_two_entities() -> None:
     assert names(found) == [("address", 0, 1)]
 
 
-@given(arrays(np.float32, st.tuples(st.integers(1, 4), st.just(len(TAGS))), elements=st.floats(-8, 8, width=32)))
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 4), st.just(len(TAGS))), elements=st.floats(-8, 8, width=32)),
+    st.sets(st.sampled_from(["address", "company"])),
+)
 def test_the_path_is_the_best_of_all_valid_ones(
-    table: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+    table: np.ndarray[tuple[int, int], np.dtype[np.float32]], neighbours: set[str]
 ) -> None:
+    def may_follow(before: str, tag: str) -> bool:
+        if tag.startswith("I-"):
+            return before in (tag, f"B-{tag[2:]}")
+        return tag == "O" or tag[2:] in neighbours or before not in (tag, f"I-{tag[2:]}")
+
     def valid(path: tuple[int, ...]) -> bool:
-        tags = ["O", *(TAGS[each] for each in path)]
-        return all(
-            not tag.startswith("I-") or before in (tag, f"B-{tag[2:]}") for before, tag in itertools.pairwise(tags)
-        )
+        return all(may_follow(before, tag) for before, tag in itertools.pairwise(["O", *(TAGS[each] for each in path)]))
 
     def score(path: tuple[int, ...]) -> float:
         return float(sum(table[row, tag] for row, tag in enumerate(path)))
@@ -84,7 +101,7 @@ def test_the_path_is_the_best_of_all_valid_ones(
     paths = [path for path in itertools.product(range(len(TAGS)), repeat=len(table)) if valid(path)]
     best = max(map(score, paths))
     candidates = [_spans(path) for path in paths if abs(score(path) - best) < 1e-3]
-    assert names(DECODER.decode(table, places(len(table)))) in candidates
+    assert names(TagDecoder(TAGS, neighbours).decode(table, places(len(table)))) in candidates
 
 
 def _spans(path: tuple[int, ...]) -> list[tuple[str, int, int]]:

@@ -16,8 +16,8 @@ from services.intent.explanation.attributions import Path as ScorePath
 from services.intent.explanation.attributions import explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from services.intent.manifest import TOKENIZER, ModelSource, read_source
-from services.intent.tokenizer import Encoded, TextTokenizer
+from services.intent.manifest import ModelSource, read_source
+from services.intent.tokenizer import Encoded, load_tokenizer
 from shared.assistants import load_assistant
 from tests.stack import PROJECT
 
@@ -33,7 +33,7 @@ class Demo:
     def __init__(self, source: ModelSource) -> None:
         torch.set_num_threads(1)
         manifest = source.manifest
-        self.tokenizer = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        self.tokenizer = load_tokenizer(source)
         self.derivatives = TorchGradients(source, neutral=self.tokenizer.neutral_id)
         self.differences = OpenVinoGradients(source, neutral=self.tokenizer.neutral_id)
         heldout = load_assistant(PROJECT / "assistants" / "shop").heldout

@@ -72,6 +72,7 @@ def test_what_the_manifest_has_no_digest_of_is_not_used(tmp_path: Path) -> None:
         ({"out_of_scope": {"threshold": 2}}, "threshold"),
         ({"out_of_scope": {"threshold": 0.5, "score": "guess"}}, "score"),
         ({"out_of_scope": {"threshold": 0.5, "score": "distance"}}, "files lack the digest of scope.safetensors"),
+        ({"out_of_scope": {"threshold": 0.5, "score": "combined"}}, "files lack the digest of scope.safetensors"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"files": {"model.onnx": "0" * 64}}, "files lack the digest of tokenizer.json"),
         ({"files": {"../model.onnx": "0" * 64}}, "files"),

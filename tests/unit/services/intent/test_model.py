@@ -90,7 +90,8 @@ def test_out_of_scope_is_told_by_the_score_that_the_manifest_names(tmp_path: Pat
     assert inside.out_of_scope.score < 0.1 < 0.9 < outside.out_of_scope.score
 
 
-def test_the_distance_is_measured_from_the_centroids_of_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("score", ["distance", "combined"])
+def test_the_distance_is_measured_from_the_centroids_of_the_folder(tmp_path: Path, score: str) -> None:
     folder = write_model(tmp_path)
     described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     network = OnnxModel(folder, prefix=described["prefix"], max_tokens=described["max_tokens"])
@@ -99,7 +100,8 @@ def test_the_distance_is_measured_from_the_centroids_of_the_folder(tmp_path: Pat
     Centroids(np.array([probe[0]], np.float32), np.eye(width, dtype=np.float32)).write(folder / CENTROIDS)
     described["files"][CENTROIDS] = hashlib.sha256((folder / CENTROIDS).read_bytes()).hexdigest()
     gap = float(np.linalg.norm(probe[0] - probe[1]))
-    described["out_of_scope"] = {"threshold": 0.5, "score": "distance", "middle": gap / 2, "spread": gap / 20}
+    middle, spread = (gap / 2, gap / 20) if score == "distance" else (-7.0, 1.0)
+    described["out_of_scope"] = {"threshold": 0.5, "score": score, "middle": middle, "spread": spread}
     (folder / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
     inside, outside = Model.load(folder).understand(["退款", "雨"])
     assert (inside.out_of_scope.detected, outside.out_of_scope.detected) == (False, True)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intent.manifest import ModelRejected
-from services.intent.tokenizer import TextTokenizer
+from services.intent.manifest import ModelRejected, read_source
+from services.intent.tokenizer import TextTokenizer, load_tokenizer
 from tests.models import write_model
 
 
@@ -51,3 +51,10 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path, content: bytes) -> None
     path.write_bytes(content)
     with pytest.raises(ModelRejected, match="is no tokenizer"):
         TextTokenizer(path, prefix="", max_tokens=8)
+
+
+def test_versions_share_a_tokenizer_as_long_as_one_uses_it(tmp_path: Path) -> None:
+    one, same = (load_tokenizer(read_source(write_model(tmp_path / name))) for name in ("one", "same"))
+    assert one is same
+    other = load_tokenizer(read_source(write_model(tmp_path / "other", prefix="passage: ")))
+    assert other is not one

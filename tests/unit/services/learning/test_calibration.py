@@ -48,13 +48,14 @@ def test_the_score_that_tells_best_is_taken(where: str, score: str) -> None:
     found = told_by(where, OutOfScopeSettings())
     assert found.rule.score == score
     assert found.aurocs[found.rule.score] > 0.95
-    assert set(found.aurocs) == {"probability", "energy", "distance"}
+    assert set(found.aurocs) == {"probability", "energy", "distance", "combined"}
 
 
 def test_a_score_that_was_asked_for_is_taken() -> None:
     found = told_by("embeddings", OutOfScopeSettings(score="energy"))
     assert found.rule.score == "energy"
     assert found.aurocs["energy"] < 0.7
+    assert told_by("logits", OutOfScopeSettings(score="combined")).rule.score == "combined"
 
 
 def test_without_centroids_the_distance_is_left_out() -> None:

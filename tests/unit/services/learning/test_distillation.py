@@ -20,6 +20,7 @@ BATCH = Batch(
     tags=torch.tensor([[IGNORED, 0, 1, IGNORED], [IGNORED, 0, IGNORED, IGNORED]]),
     intents=torch.tensor([[0], [1]]),
     sentiments=torch.tensor([IGNORED, 2]),
+    numbers=torch.arange(2),
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from services.learning.examples import IGNORED, Encoder, Labels, batches, split
+from services.learning.examples import IGNORED, Encoder, Labels, batches, neighbours_of, split
 from shared.assistants import Span, Utterance, load_assistant
 from tests.unit.services.learning.conftest import WriteAssistant
 
@@ -27,8 +27,9 @@ def tagged(encoder: Encoder, utterance: Utterance) -> list[tuple[str, str]]:
 
 def test_labels_of_an_assistant(write_assistant: WriteAssistant, tmp_path: Path) -> None:
     assistant = load_assistant(write_assistant(tmp_path / "mini"))
-    labels = Labels.of(assistant.manifest, assistant.intents)
+    labels = Labels.of(assistant)
     assert labels.tags == ("O", "B-address", "I-address")
+    assert labels.neighbours == ()
     assert labels.intents[labels.out_of_scope] == "out_of_scope"
 
 
@@ -42,6 +43,18 @@ def test_tags_the_tokens_of_an_entity_and_not_the_prefix(encoder: Encoder) -> No
 def test_neighbouring_entities_each_begin_anew(encoder: Encoder) -> None:
     found = tagged(encoder, Utterance("北京路", "zh", "refund", spans=(Span("address", 0, 2), Span("address", 2, 3))))
     assert [tag for token, tag in found if token != "▁"][-1] == "B-address"
+
+
+def test_neighbours_are_two_of_a_kind_with_nothing_but_blanks_between() -> None:
+    def spoken(text: str, *spans: Span) -> Utterance:
+        return Utterance(text, "en", "refund", spans=spans)
+
+    utterances = [
+        spoken("rock jazz", Span("genre", 5, 9), Span("genre", 0, 4)),
+        spoken("rock, jazz", Span("style", 0, 4), Span("style", 6, 10)),
+        spoken("rock jazz", Span("band", 0, 4), Span("kind", 5, 9)),
+    ]
+    assert neighbours_of(utterances) == ("genre",)
 
 
 def test_sentiments_teach_no_tags_and_no_intent(encoder: Encoder) -> None:

@@ -68,6 +68,23 @@ def test_a_new_intent_is_taught_and_the_others_stay(learned: tuple[Path, Path]) 
     assert not train(assistant, home, quiet).cached, "a whole training is another model"
 
 
+def test_a_new_intent_is_held_back_where_it_would_take_from_an_old_one(learned: tuple[Path, Path]) -> None:
+    assistant, home = learned
+    before = train(assistant, home, quiet)
+    texts = {"zh": "我要退款{}", "en": "refund me {}"}
+    alike = {language: [text.format(number) for number in range(8, 16)] for language, text in texts.items()}
+    add_intent(assistant, "may_refund", alike)
+    made = train(assistant, home, quiet, quick=True)
+    known = [text.format(number) for text in texts.values() for number in range(8)]
+
+    def share(folder: Path) -> float:
+        manifest = read_manifest(folder)
+        found = ServedModel(folder, manifest).predict(known)
+        return sum(manifest.intents[int(each.intents.argmax())] == "refund" for each in found) / len(known)
+
+    assert share(made.path) >= share(before.path) - 0.2
+
+
 def test_without_a_model_there_is_nothing_to_extend(write_assistant: WriteAssistant, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model in production that could be extended"):
         train(write_assistant(tmp_path / "mini"), tmp_path / "home", quiet, quick=True)
@@ -97,7 +114,7 @@ def test_the_demo_learns_an_intent_from_eight_examples_a_language(trained_model:
     before = json.loads((trained_model / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
     made = train(assistant, tmp_path / "home", quiet, quick=True)
     assert set(made.learned) == set(EXAMPLES)
-    assert min(made.learned.values()) >= 0.5
+    assert min(made.learned.values()) >= 0.75
     after = json.loads((made.path / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
     old = [name for name in before["per_intent"] if name in after["per_intent"]]
 

@@ -18,7 +18,7 @@ def objective(**changes: object) -> Objective:
 def batch(intents: list[list[int]]) -> Batch:
     ids = torch.ones(len(intents), 1, dtype=torch.int64)
     ignored = torch.full((len(intents), 1), IGNORED)
-    return Batch(ids, ids, ignored, torch.tensor(intents), ignored[:, 0])
+    return Batch(ids, ids, ignored, torch.tensor(intents), ignored[:, 0], ignored[:, 0])
 
 
 def outputs(logits: list[list[float]]) -> Outputs:

@@ -76,6 +76,7 @@ def test_writes_a_whole_model_folder(finished: tuple[Path, TrainedModel]) -> Non
     assert manifest["encoder"]["layers"] == 1
     assert manifest["intents"] == ["change_address", "refund", "track_order", "out_of_scope"]
     assert manifest["tags"] == ["O", "B-address", "I-address"]
+    assert manifest["neighbours"] == []
     assert manifest["sentiments"] == ["negative", "neutral", "positive"]
     assert set(manifest["files"]) == {
         "model.onnx",

@@ -34,7 +34,7 @@ class Bench:
 
     def fit(self, checkpoint: Path, *, stop_in: int = 0, **changes: object) -> Fitted:
         settings = self.assistant.manifest.training.model_copy(update=changes)
-        labels = Labels.of(self.assistant.manifest, self.assistant.intents)
+        labels = Labels.of(self.assistant)
         folder = Path(settings.encoder)
         vocabulary = prune(Tokenizer.from_file(str(folder / "tokenizer.json")), [])
         torch.manual_seed(settings.seed)
@@ -158,6 +158,26 @@ def test_several_intents_of_a_text_are_learned_at_once(encoder_folder: Path, tmp
     assert network.history[-1].validation_accuracy == 1.0
 
 
+def test_each_of_several_intents_begins_as_likely_as_it_is(encoder_folder: Path, tmp_path: Path) -> None:
+    utterances = [Utterance("a", "en", "often")] * 8 + [Utterance("b", "en", "often", others=("seldom",))] * 2
+    settings = TrainingSettings(
+        encoder=str(encoder_folder), multi_intent=True, variation=False, frozen_layers=1, epochs=1,
+        learning_rate=1e-12, max_tokens=8, threads=1,
+    )  # fmt: skip
+    fit_network(
+        find_encoder(str(encoder_folder), tmp_path),
+        Labels(("often", "seldom", "never"), ("O",)),
+        utterances,
+        utterances,
+        settings,
+        checkpoint=tmp_path / "checkpoint.pt",
+        folder=tmp_path,
+        progress=lambda _: None,
+    )
+    likely = read_weights(tmp_path / "weights.safetensors").intent_head.bias.sigmoid()
+    torch.testing.assert_close(likely, torch.tensor([11 / 12, 3 / 12, 1 / 12]))
+
+
 def test_the_average_of_the_weights_is_kept_and_survives_an_interruption(bench: Bench, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-3}
     last = weights(bench.fit(tmp_path / "last.pt", **changes))
@@ -168,6 +188,16 @@ def test_the_average_of_the_weights_is_kept_and_survives_an_interruption(bench: 
     resumed = bench.fit(tmp_path / "stopped.pt", averaging=0.9, **changes)
     assert resumed.history == averaged.history
     torch.testing.assert_close(weights(resumed)["intent_head.weight"], weights(averaged)["intent_head.weight"])
+
+
+def test_what_is_kept_may_lie_between_the_start_and_what_was_learned(bench: Bench, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-2, "averaging": 0.9}
+    start = weights(bench.fit(tmp_path / "start.pt", **{**changes, "learning_rate": 1e-12}))
+    learned = weights(bench.fit(tmp_path / "learned.pt", **changes))
+    halfway = weights(bench.fit(tmp_path / "halfway.pt", interpolation=0.5, **changes))
+    assert not torch.equal(start["intent_head.weight"], learned["intent_head.weight"])
+    for name, tensor in halfway.items():
+        torch.testing.assert_close(tensor, (start[name] + learned[name]) / 2, atol=1e-5, rtol=1e-4)
 
 
 def test_word_vectors_learn_when_they_may(bench: Bench, tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ def test_spans_hold_a_known_value_after_every_change(seed: int) -> None:
 
 
 @given(st.integers())
+def test_only_values_are_exchanged_where_nothing_else_shall_vary(seed: int) -> None:
+    (varied,) = Variation.of([SENT], only_values=True).vary([SENT], random.Random(seed))
+    around = re.split("1 Elm Street|9 Hill", varied.text)
+    assert around == ["please send order 20261103001 to ", " not to ", ""]
+    assert [varied.text[s.start : s.end] in ("1 Elm Street", "9 Hill") for s in varied.spans] == [True, True]
+
+
+@given(st.integers())
 def test_order_numbers_stay_order_numbers(seed: int) -> None:
     (varied,) = VARIATION.vary([SENT], random.Random(seed))
     assert re.findall(r"\d{5,}", varied.text)[0].startswith("2026")

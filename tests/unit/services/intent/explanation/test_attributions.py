@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from services.intent.explanation.attributions import Check, Explanation, Path, explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from services.intent.manifest import TOKENIZER, ModelSource, read_source
-from services.intent.tokenizer import Encoded, TextTokenizer
+from services.intent.manifest import ModelSource, read_source
+from services.intent.tokenizer import Encoded, TextTokenizer, load_tokenizer
 from tests.models import INTENTS, write_exported_model
 
 Floats = NDArray[np.float32]
@@ -37,7 +37,7 @@ def networks(source: ModelSource) -> tuple[OpenVinoGradients, TorchGradients]:
 
 @pytest.fixture(scope="module")
 def tokenizer(source: ModelSource) -> TextTokenizer:
-    return TextTokenizer(source.file(TOKENIZER), prefix=source.manifest.prefix, max_tokens=source.manifest.max_tokens)
+    return load_tokenizer(source)
 
 
 def explain(network: Any, encoded: Encoded, intent: int, check: Check = nothing) -> Explanation:
