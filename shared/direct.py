@@ -64,12 +64,14 @@ class DirectRoutes:
         app: ASGIApp,
         *,
         service: str,
+        state: Any,
         routes: Collection[DirectRoute],
         max_body_bytes: int,
         stopping: asyncio.Event,
     ) -> None:
         self._app = app
         self._service = service
+        self._state = state
         self._routes = {each.path: each for each in routes}
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
@@ -80,7 +82,7 @@ class DirectRoutes:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        principal = _principal(scope, headers)
+        principal = self._principal(headers)
         if (
             principal is None
             or not principal.has_any(roles=route.roles, scopes=route.scopes)
@@ -94,7 +96,7 @@ class DirectRoutes:
         if last is None:
             request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
             try:
-                answer = await route.endpoint(DirectRequest(scope["app"].state, principal, headers, body, receive))
+                answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
             except Exception as error:
                 answer = problem_response(problem_of(error))
         if answer is None:
@@ -113,6 +115,11 @@ class DirectRoutes:
         scope["route"] = route
         account(self._service, scope, status, time.perf_counter() - started)
 
+    def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
+        given = headers.get(b"authorization", b"")
+        verifier: TokenVerifier = self._state.verifier
+        return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
+
     def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the body is JSON of a size that is known and small enough, and wanted as it is."""
         length = headers.get(b"content-length", b"")
@@ -122,12 +129,6 @@ class DirectRoutes:
             and int(length) <= self._max_body_bytes
             and b"expect" not in headers
         )
-
-
-def _principal(scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
-    given = headers.get(b"authorization", b"")
-    verifier: TokenVerifier = scope["app"].state.verifier
-    return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
 
 
 async def _read(receive: Receive) -> tuple[bytes, Message | None]:

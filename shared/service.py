@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -15,7 +14,7 @@ import aiohttp
 import structlog
 from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import faults
 from shared.client import ServiceClient, ServiceTokens
@@ -111,9 +110,10 @@ def create_service(
     )
     app.state.settings = settings
     if direct:
-        app.outermost = partial(
-            DirectRoutes,
+        app.entry = DirectRoutes(
+            app.ordinary,
             service=name,
+            state=app.state,
             routes=direct,
             max_body_bytes=settings.max_body_bytes,
             stopping=health.stopping,
@@ -136,13 +136,16 @@ def create_service(
 
 
 class _Application(FastAPI):
-    """An application that something stands around, outside of what FastAPI itself puts around its routes."""
+    """An application that something may stand before, outside of what FastAPI itself puts around its routes."""
 
-    outermost: Callable[[ASGIApp], ASGIApp] | None = None
+    entry: ASGIApp | None = None
 
-    def build_middleware_stack(self) -> ASGIApp:
-        stack = super().build_middleware_stack()
-        return stack if self.outermost is None else self.outermost(stack)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self.entry or self.ordinary)(scope, receive, send)
+
+    async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What answers everything that `entry` leaves to it."""
+        await super().__call__(scope, receive, send)
 
 
 @asynccontextmanager
