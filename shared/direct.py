@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,7 +77,7 @@ class DirectRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None or scope["method"] != "POST" or self._stopping.is_set():
+        if route is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -92,28 +91,34 @@ class DirectRoutes:
             return
         started = time.perf_counter()
         body, last = await _read(receive)
-        answer: BaseModel | JSONResponse | None = None
-        if last is None:
-            request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
-            try:
-                answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
-            except Exception as error:
-                answer = problem_response(problem_of(error))
-        if answer is None:
+        if last is not None:
             await self._app(scope, _again(body, last, receive), send)
             return
+        request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
         content: bytes | memoryview
-        if isinstance(answer, JSONResponse):
-            status, content, told = answer.status_code, answer.body, answer.raw_headers
-        else:
-            status, content = 200, answer.__pydantic_serializer__.to_json(answer)
-            told = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
+        told: list[tuple[bytes, bytes]] | None = None
+        try:
+            answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
+            if answer is not None:
+                status, content = 200, answer.__pydantic_serializer__.to_json(answer)
+                told = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
+        except Exception as error:
+            refused = problem_response(problem_of(error))
+            status, content, told = refused.status_code, refused.body, refused.raw_headers
+        if told is None:
+            await self._app(scope, _again(body, None, receive), send)
+            return
         told.append((REQUEST_ID, request_id.encode()))
-        await send({"type": "http.response.start", "status": status, "headers": told})
-        await send({"type": "http.response.body", "body": content})
+        if self._stopping.is_set():
+            # Whoever keeps connections goes elsewhere with the next request, before this process is gone.
+            told.append((b"connection", b"close"))
         # What the metrics and the log call it.
         scope["route"] = route
-        account(self._service, scope, status, time.perf_counter() - started)
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": told})
+            await send({"type": "http.response.body", "body": content})
+        finally:
+            account(self._service, scope, status, time.perf_counter() - started)
 
     def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         given = headers.get(b"authorization", b"")

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ FAILED_SECONDS = 30.0
 """For so long a model that could not be loaded is not tried again."""
 
 LOADED = Gauge("zhiyin_intent_loaded_bytes", "Memory that the loaded versions of a model take", ["model"])
+MOST_TOLD = 512
+"""Characters that Consul takes as a value; it refuses a registration with a longer one."""
 EVICTED = Counter("zhiyin_intent_evictions_total", "Models unloaded because others needed the memory", ["model"])
 
 
@@ -139,10 +141,10 @@ class ModelRegistry:
             raise Unavailable("the models are not loaded yet")
 
     def meta(self) -> Mapping[str, str]:
-        """What the registry of services is told: versions and digests, of several models with commas between."""
+        """What the registry of services is told: versions and digests, of as many models as it takes."""
         return {
-            "model": ",".join(f"{each.manifest.name}@{each.manifest.version}" for each in self),
-            "model_digest": ",".join(each.digest[:16] for each in self),
+            "model": _listed(f"{each.manifest.name}@{each.manifest.version}" for each in self),
+            "model_digest": _listed(each.digest[:16] for each in self),
         }
 
     async def make_live(self, name: str, source: ModelSource) -> LiveModel:
@@ -283,6 +285,11 @@ class ModelRegistry:
             EVICTED.labels(oldest.name).inc()
             self.measure(oldest.name)
             log.info("model_evicted", model=oldest.name)
+
+
+def _listed(entries: Iterable[str]) -> str:
+    whole = ",".join(entries)
+    return whole if len(whole) <= MOST_TOLD else whole[: MOST_TOLD + 1].rpartition(",")[0]
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ValidationError
 
 from shared.direct import DirectRequest, DirectRoute
@@ -25,6 +25,10 @@ CUSTOMER = TOKENS.issue()
 
 class Text(BaseModel):
     text: str
+
+
+class Unwritable:
+    """Nothing that JSON has."""
 
 
 class Length(BaseModel):
@@ -51,12 +55,15 @@ async def directly(request: DirectRequest) -> Length | None:
         raise NotFound("nothing of that name")
     if body.text == "surprise":
         raise RuntimeError("boom")
+    if body.text == "unwritable":
+        nothing_of_json: Any = Unwritable()
+        return Length.model_construct(length=nothing_of_json, direct=True)
     return Length(length=len(body.text), direct=True)
 
 
 @pytest.fixture(scope="module")
-async def service() -> AsyncIterator[Calls]:
-    app = create_service(
+def app() -> FastAPI:
+    return create_service(
         ServiceSettings(max_body_bytes=LIMIT),
         name="lengths",
         description="Lengths.",
@@ -64,6 +71,10 @@ async def service() -> AsyncIterator[Calls]:
         direct=[DirectRoute("/length", directly, roles={"operator"})],
         jwks=TOKENS.fetch,
     )
+
+
+@pytest.fixture(scope="module")
+async def service(app: FastAPI) -> AsyncIterator[Calls]:
     async with serve(app) as server, calling(server.base_url) as calls:
         # Tokens are taken once they were verified.
         for token in (TOKEN, CUSTOMER):
@@ -129,6 +140,19 @@ async def test_an_error_that_nobody_foresaw_is_a_problem(service: Calls) -> None
 async def test_the_id_of_a_request_is_kept(service: Calls) -> None:
     answer = await service.post("/length", json={"text": "a"}, token=TOKEN, headers={"X-Request-Id": "mine-1"})
     assert (answer.body["direct"], answer.headers["X-Request-Id"]) == (True, "mine-1")
+
+
+async def test_while_it_stops_connections_are_closed(service: Calls, app: FastAPI) -> None:
+    stopping = app.state.context.health.stopping
+    stopping.set()
+    answer = await service.post("/length", json={"text": "a"}, token=TOKEN)
+    stopping.clear()
+    assert (answer.body["direct"], answer.headers["Connection"]) == (True, "close")
+
+
+async def test_an_answer_that_cannot_be_written_is_a_problem(service: Calls) -> None:
+    answer = await service.post("/length", json={"text": "unwritable"}, token=TOKEN)
+    assert (answer.status, answer.content_type) == (500, "application/problem+json")
 
 
 async def test_it_is_counted_as_the_route(service: Calls) -> None:

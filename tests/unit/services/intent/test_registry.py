@@ -48,6 +48,18 @@ async def test_loads_what_the_settings_name(tmp_path: Path) -> None:
     assert list(registry) == []
 
 
+async def test_consul_is_told_of_no_more_models_than_it_takes(tmp_path: Path) -> None:
+    names = [f"shop-{number:02}-{'x' * 50}" for number in range(10)]
+    for name in names:
+        write_model(tmp_path, name=name, version="v1")
+    registry = ModelRegistry()
+    await registry.load(Settings(home=tmp_path, models=tuple(names), inference_streams=1))
+    told = registry.meta()
+    await registry.close()
+    assert told["model"] == ",".join(f"{name}@v1" for name in names[:8])
+    assert len(told["model_digest"].split(",")) == len(names)
+
+
 async def test_a_model_of_another_assistant_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path, name="bank")
     (tmp_path / "models" / "shop").mkdir()

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from services.learning.encoders import EncoderError, find_encoder
 from services.learning.examples import Encoder, Labels, split
-from services.learning.fitting import fit_network
+from services.learning.fitting import Network, fit_network
 from services.learning.model import add_adapters, load_encoder, merge_adapters
 from services.learning.progress import Progress
 from services.learning.training import Fitted, fit
@@ -131,6 +131,21 @@ def test_adapters_alone_learn_and_are_merged_into_the_same_network(bench: Bench,
     assert not any("lora_" in name for name in weights(fitted))
 
 
+def fit_several(
+    encoder: Path, intents: tuple[str, ...], utterances: list[Utterance], settings: TrainingSettings, folder: Path
+) -> Network:
+    return fit_network(
+        find_encoder(str(encoder), folder),
+        Labels(intents, ("O",)),
+        utterances,
+        utterances,
+        settings,
+        checkpoint=folder / "checkpoint.pt",
+        folder=folder,
+        progress=lambda _: None,
+    )
+
+
 def test_several_intents_of_a_text_are_learned_at_once(encoder_folder: Path, tmp_path: Path) -> None:
     texts = {"a": ("refund",), "b": ("track",), "ab": ("refund", "track"), "ba": ("refund", "track")}
     utterances = [Utterance(text, "en", first, others=tuple(rest)) for text, (first, *rest) in texts.items()] * 8
@@ -138,16 +153,7 @@ def test_several_intents_of_a_text_are_learned_at_once(encoder_folder: Path, tmp
         encoder=str(encoder_folder), multi_intent=True, variation=False, frozen_layers=0, epochs=30, patience=30,
         batch_size=8, learning_rate=3e-3, max_tokens=8, threads=1,
     )  # fmt: skip
-    network = fit_network(
-        find_encoder(str(encoder_folder), tmp_path),
-        Labels(("refund", "track", "out_of_scope"), ("O",)),
-        utterances,
-        utterances,
-        settings,
-        checkpoint=tmp_path / "checkpoint.pt",
-        folder=tmp_path,
-        progress=lambda _: None,
-    )
+    network = fit_several(encoder_folder, ("refund", "track", "out_of_scope"), utterances, settings, tmp_path)
     logits = network.exported.logits(list(texts)).intents
     assert (logits > 0).tolist() == [
         [True, False, False],
@@ -164,16 +170,7 @@ def test_each_of_several_intents_begins_as_likely_as_it_is(encoder_folder: Path,
         encoder=str(encoder_folder), multi_intent=True, variation=False, frozen_layers=1, epochs=1,
         learning_rate=1e-12, max_tokens=8, threads=1,
     )  # fmt: skip
-    fit_network(
-        find_encoder(str(encoder_folder), tmp_path),
-        Labels(("often", "seldom", "never"), ("O",)),
-        utterances,
-        utterances,
-        settings,
-        checkpoint=tmp_path / "checkpoint.pt",
-        folder=tmp_path,
-        progress=lambda _: None,
-    )
+    fit_several(encoder_folder, ("often", "seldom", "never"), utterances, settings, tmp_path)
     likely = read_weights(tmp_path / "weights.safetensors").intent_head.bias.sigmoid()
     torch.testing.assert_close(likely, torch.tensor([11 / 12, 3 / 12, 1 / 12]))
 
