@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from structlog.contextvars import get_contextvars
 
+from shared.breaker import Breaker, BreakerPolicy
 from shared.discovery import Balancer, Discovery
 from shared.errors import (
     DeadlineExceeded,
@@ -29,7 +30,7 @@ from shared.errors import (
 )
 from shared.registry import Instance
 
-__all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "BreakerPolicy", "ServiceClient", "ServiceTokens"]
+__all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +56,6 @@ SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another servic
 Tokens = Callable[[], Awaitable[str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BreakerPolicy:
-    """After `failures` in a row an instance is left alone for `open_seconds`, then tried by one call."""
-
-    failures: int = 3
-    open_seconds: float = 2.0
-
-
 NEVER = BreakerPolicy(failures=sys.maxsize)
 """For an address that stands for several processes: one that has died must not lock out the others."""
 
@@ -85,30 +78,6 @@ class _Call:
         return max(0.0, self.until - time.monotonic())
 
 
-class _Breaker:
-    def __init__(self, policy: BreakerPolicy) -> None:
-        self._policy = policy
-        self._failures = 0
-        self._retry_at = 0.0
-
-    @property
-    def closed(self) -> bool:
-        return self._failures < self._policy.failures or time.monotonic() >= self._retry_at
-
-    def admit(self) -> None:
-        """Marks a trial call, so that the others keep waiting for its outcome."""
-        if self._failures >= self._policy.failures:
-            self._retry_at = time.monotonic() + self._policy.open_seconds
-
-    def record(self, *, success: bool) -> None:
-        if success:
-            self._failures = 0
-            return
-        self._failures += 1
-        if self._failures >= self._policy.failures:
-            self._retry_at = time.monotonic() + self._policy.open_seconds
-
-
 class ServiceClient:
     """Calls services by name over pooled connections."""
 
@@ -118,7 +87,7 @@ class ServiceClient:
         self._discovery = discovery
         self._tokens = tokens
         self._policy = breaker or BreakerPolicy()
-        self._breakers: dict[str, _Breaker] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._balancer = Balancer()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
@@ -270,9 +239,9 @@ class ServiceClient:
         chosen = self._balancer.pick(service, usable)
         return chosen, chosen.several or len(usable) > 1
 
-    def _breaker(self, instance: Instance) -> _Breaker:
+    def _breaker(self, instance: Instance) -> Breaker:
         policy = NEVER if instance.several else self._policy
-        return self._breakers.setdefault(f"{instance.id}@{instance.url}", _Breaker(policy))
+        return self._breakers.setdefault(f"{instance.id}@{instance.url}", Breaker(policy))
 
     async def _once(self, instance: Instance, asked: _Call, patience: float, *, anew: bool) -> Any:
         """One attempt; `anew` makes a connection, where one that was kept may lead to where nobody is any more."""

@@ -6,7 +6,9 @@ tenant and every new row is stamped with it, so no query can forget to.
 """
 
 import asyncio
+import math
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -36,6 +38,8 @@ CONNECT_SECONDS = 3
 COMMAND_SECONDS = 20
 """A server that is gone without a word must not hold a request for ever."""
 POOL_SECONDS = 5
+ANSWERED_SECONDS = 2.0
+"""So long ago a database that answers may have done it last."""
 RETRY_AFTER_SECONDS = 2.0
 
 POSTGRES_AWAY = ("08", "53", "57", "25006")
@@ -160,6 +164,7 @@ class Database:
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None
+        self._answered_at = -math.inf
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -176,20 +181,29 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, tenant: str, begin: str) -> AsyncIterator[AsyncSession]:
-        async with self._sessions() as session:
-            session.sync_session.info["tenant"] = tenant
-            try:
-                await session.connection(execution_options={"sqlite_begin": begin} if self.is_sqlite else None)
-            except (PoolTimeout, OSError) as error:
-                raise _away() from error
-            yield session
+        try:
+            async with self._sessions() as session:
+                session.sync_session.info["tenant"] = tenant
+                try:
+                    await session.connection(execution_options={"sqlite_begin": begin} if self.is_sqlite else None)
+                except (PoolTimeout, OSError) as error:
+                    raise _away() from error
+                yield session
+        except Unavailable as error:
+            if not isinstance(error.__cause__, PoolTimeout):
+                self._answered_at = -math.inf
+            raise
+        self._answered_at = time.monotonic()
 
     async def check(self) -> None:
-        """Answers when the database does.
+        """Answers when the database does, or has just done: a process that is busy with it needs no question more,
+        which would wait for a connection behind all the others.
 
         Raises:
             Unavailable: it does not.
         """
+        if time.monotonic() - self._answered_at < ANSWERED_SECONDS:
+            return
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 

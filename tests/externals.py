@@ -1,6 +1,9 @@
 """Real Redis and Consul for tests: on free ports, with data of their own, to be killed and started again."""
 
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +66,16 @@ class _External:
         data.mkdir(parents=True, exist_ok=True)
         self._process = await Process.start(program, self.folder / f"{self.name}.log")
         assert await wait_until(program.ready, READY_SECONDS), (self.folder / f"{self.name}.log").read_text()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stops its clock: connections are accepted, and nothing is answered."""
+        assert self._process is not None
+        self._process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send(signal.SIGCONT)
 
     async def kill(self) -> None:
         """Ends it with SIGKILL, as a crash would."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, exists, func, select, update
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,7 @@ from shared.database import TableBase, TenantMixin, new_metadata, now
 from shared.errors import Conflict, NotFound, ZhiyinError
 
 __all__ = [
+    "Appended",
     "Base",
     "Conversation",
     "Draft",
@@ -157,6 +158,14 @@ class Draft:
     sender: str = "assistant"
 
 
+@dataclass(frozen=True)
+class Appended:
+    """A turn's entries, and whether a message of the customer still waits for one."""
+
+    entries: list[Entry]
+    more: bool
+
+
 async def find_conversation(session: AsyncSession, conversation_id: str, *, owner: str | None = None) -> Conversation:
     """The conversation, if it is this owner's (or whoever's, when none is named).
 
@@ -228,38 +237,46 @@ async def append_replies(
     language: str,
     answers: Entry | None,
     status: str | None = None,
-) -> list[Entry]:
+) -> Appended:
     """Commits a turn's outcome to the conversation as it was read: this is where a late writer is refused.
 
     Raises:
         StaleTurn: another turn was committed since `conversation` was read.
     """
     answered = conversation.answered_seq if answers is None else answers.seq
-    unanswered = exists().where(Entry.conversation_id == conversation.id, Entry.seq > answered, Entry.kind == "message")
-    last_seq = await session.scalar(
+    row = await session.execute(
         update(Conversation)
         .where(Conversation.id == conversation.id, Conversation.version == conversation.version)
         .values(
             version=Conversation.version + 1,
             last_seq=Conversation.last_seq + len(drafts),
+            # Where nothing came behind what is answered, nothing waits.
+            pending_since=case((Conversation.last_seq == answered, None), else_=Conversation.pending_since),
             answered_seq=answered,
             state=state,
             language=language,
             status=status or Conversation.status,
             updated_at=now(),
         )
-        .returning(Conversation.last_seq)
+        .returning(Conversation.last_seq, Conversation.pending_since)
         .execution_options(synchronize_session=False)
     )
-    if last_seq is None:
+    written = row.one_or_none()
+    if written is None:
         raise StaleTurn(conversation.id)
-    if not await session.scalar(select(unanswered)):
-        await session.execute(
-            update(Conversation)
-            .where(Conversation.id == conversation.id)
-            .values(pending_since=None)
-            .execution_options(synchronize_session=False)
+    last_seq, pending = written
+    if pending is not None:
+        waiting = exists().where(
+            Entry.conversation_id == conversation.id, Entry.seq > answered, Entry.kind == "message"
         )
+        pending = await session.scalar(select(waiting))
+        if not pending:
+            await session.execute(
+                update(Conversation)
+                .where(Conversation.id == conversation.id)
+                .values(pending_since=None)
+                .execution_options(synchronize_session=False)
+            )
     first = last_seq - len(drafts) + 1
     entries = [
         Entry(
@@ -276,7 +293,7 @@ async def append_replies(
         for index, draft in enumerate(drafts)
     ]
     session.add_all(entries)
-    return entries
+    return Appended(entries, more=bool(pending))
 
 
 async def events_after(session: AsyncSession, conversation_id: str, after: int, limit: int) -> list[Event]:

@@ -61,6 +61,8 @@ MAX_LOOKUPS = 20
 MAX_STALE = 20
 RECOVER_SECONDS = 1.0
 RECOVER_BATCH = 50
+RECOVER_AT_ONCE = 8
+"""What was put off must not take the connections of those who talk now."""
 
 STAGE = Histogram(
     "zhiyin_turn_stage_seconds",
@@ -93,6 +95,7 @@ class Turns:
         self._wakes = wakes
         self._on_action = on_action
         self._running: set[asyncio.Task[None]] = set()
+        self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
 
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
         """A new conversation of this customer.
@@ -166,11 +169,11 @@ class Turns:
         """Answers what is unanswered, unless another replica is at it."""
         while True:
             async with self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
-                worked = held and await self._turn(tenant, conversation_id)
+                more = held and await self._turn(tenant, conversation_id)
             if held:
                 # Told after the lease is given back, so that whoever was refused it can have it.
                 await self._wakes.wake(conversation_id)
-            if not worked:
+            if not more:
                 return
 
     async def recover(self, beat: Callable[[], None]) -> None:
@@ -184,10 +187,14 @@ class Turns:
                 if overdue:
                     RECOVERED.inc(len(overdue))
                     log.info("recovering", conversations=len(overdue))
-                    await asyncio.gather(*(self._spawn(self.drain(*each)) for each in overdue))
+                    await asyncio.gather(*(self._spawn(self._recover(*each)) for each in overdue))
             except (SQLAlchemyError, Unavailable) as error:
                 log.warning("recovery_failed", error=type(error).__name__)
             await asyncio.sleep(RECOVER_SECONDS)
+
+    async def _recover(self, tenant: str, conversation_id: str) -> None:
+        async with self._recovering:
+            await self.drain(tenant, conversation_id)
 
     async def close(self) -> None:
         """Lets the turns that run come to their end."""
@@ -211,6 +218,7 @@ class Turns:
             log.error("turn_failed", error=type(error).__name__, exc_info=error)
 
     async def _turn(self, tenant: str, conversation_id: str) -> bool:
+        """Answers the oldest message that is unanswered; whether there is another one."""
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
             stages: dict[str, float] = {}
@@ -224,11 +232,9 @@ class Turns:
             if event is None:
                 event = understood[message.seq] = await self._understand(conversation, message, stages)
             try:
-                await self._decide_and_commit(conversation, event, answers=message, stages=stages)
+                return await self._decide_and_commit(conversation, event, answers=message, stages=stages)
             except StaleTurn:
                 STALE.inc()
-                continue
-            return True
         raise StaleTurn(f"{conversation_id}: {MAX_STALE} times in a row")
 
     async def _understand(self, conversation: Conversation, message: Entry, stages: dict[str, float]) -> TurnEvent:
@@ -256,8 +262,8 @@ class Turns:
         stages: dict[str, float],
         answers: Entry | None = None,
         settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
-    ) -> None:
-        """Decides, looking up what is asked for, and commits everything or nothing.
+    ) -> bool:
+        """Decides, looking up what is asked for, and commits everything or nothing; whether a message still waits.
 
         Raises:
             StaleTurn: another turn was committed since the conversation was read.
@@ -267,7 +273,7 @@ class Turns:
         await faults.point("dialogue.turn.before_commit")
         with _stage("commit", stages):
             async with self._database.transaction(conversation.tenant) as session:
-                await store.append_replies(
+                appended = await store.append_replies(
                     session,
                     conversation,
                     drafts=[draft_of(self._assistant, say) for say in decision.replies],
@@ -288,6 +294,7 @@ class Turns:
         TURNS.labels(event.kind).inc()
         if decision.actions:
             self._on_action()
+        return appended.more
 
     async def _decide(
         self, conversation: Conversation, event: TurnEvent, stages: dict[str, float]

@@ -6,15 +6,18 @@ check of the store refuses whoever comes second.
 """
 
 import asyncio
-import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from shared.breaker import Breaker, BreakerPolicy
 
 __all__ = ["Wakes"]
 
@@ -26,7 +29,8 @@ CALL_SECONDS = 0.5
 LOOK_AGAIN_SECONDS = 5.0
 LOOK_AGAIN_WITHOUT_REDIS_SECONDS = 0.3
 RECONNECT_SECONDS = 0.5
-AWAY_SECONDS = 1.0
+BREAKER = BreakerPolicy(failures=1, open_seconds=1.0)
+AWAY = object()
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
@@ -43,8 +47,9 @@ class Wakes:
         )
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._listener: asyncio.Task[None] | None = None
-        self._away_until = 0.0
         self._listening = False
+        self._breaker = Breaker(BREAKER)
+        self._held: set[str] = set()
 
     def start(self) -> None:
         """Begins to listen for the other processes."""
@@ -60,13 +65,7 @@ class Wakes:
     async def wake(self, conversation: str) -> None:
         """Ends every wait on the conversation, here and in the other processes."""
         self._wake_here(conversation)
-        if time.monotonic() < self._away_until:
-            return
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                await self._redis.publish(CHANNEL, conversation)
-        except REDIS_ERRORS as error:
-            self._note_away(error)
+        await self._ask(partial(self._redis.publish, CHANNEL, conversation))
 
     def wake_all(self) -> None:
         """Ends every wait in this process."""
@@ -94,51 +93,65 @@ class Wakes:
 
     @asynccontextmanager
     async def lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
-        """Whether this process may work on the conversation now; without Redis everybody may.
+        """Whether the caller may work on the conversation now; without Redis one in each process may.
 
         It is short and renewed while it is held, so that a killed process is soon followed by another one.
         """
-        key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
-        held, stored = True, False
-        if time.monotonic() >= self._away_until:
-            try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    held = stored = bool(await self._redis.set(key, token, nx=True, px=int(seconds * 1000)))
-            except REDIS_ERRORS as error:
-                self._note_away(error)
-        renewal = asyncio.create_task(self._renew(key, token, seconds)) if stored else None
+        if conversation in self._held:
+            yield False
+            return
+        self._held.add(conversation)
         try:
-            yield held
+            async with self._stored_lease(conversation, seconds) as held:
+                yield held
         finally:
-            if renewal is not None:
-                renewal.cancel()
-                await asyncio.gather(renewal, return_exceptions=True)
-                with suppress(*REDIS_ERRORS):
-                    async with asyncio.timeout(CALL_SECONDS):
-                        await self._redis.eval(RELEASE, 1, key, token)
+            self._held.discard(conversation)
+
+    @asynccontextmanager
+    async def _stored_lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
+        """The lease among processes."""
+        key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
+        take = partial(self._redis.set, key, token, nx=True, px=int(seconds * 1000))
+        answer = await self._ask(take, otherwise=AWAY)
+        if not answer or answer is AWAY:
+            yield answer is AWAY
+            return
+        renewal = asyncio.create_task(self._renew(key, token, seconds))
+        try:
+            yield True
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token))
 
     async def _renew(self, key: str, token: str, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds / 3)
-            with suppress(*REDIS_ERRORS):
+            await self._ask(partial(self._redis.eval, RENEW, 1, key, token, int(seconds * 1000)))
+
+    async def _ask(self, call: Callable[[], Awaitable[Any]], *, otherwise: object = None) -> Any:
+        """What Redis answers; `otherwise` when it does not, and for a moment after, so that not every turn waits."""
+        if not self._breaker.closed:
+            return otherwise
+        try:
+            with self._breaker.trying(*REDIS_ERRORS):
                 async with asyncio.timeout(CALL_SECONDS):
-                    await self._redis.eval(RENEW, 1, key, token, int(seconds * 1000))
+                    return await call()
+        except REDIS_ERRORS as error:
+            log.warning("redis_away", error=type(error).__name__)
+            return otherwise
 
     def _wake_here(self, conversation: str) -> None:
         for event in self._waiting.get(conversation, ()):
             event.set()
-
-    def _note_away(self, error: Exception) -> None:
-        # One slow failure must not make every turn slow: Redis is left alone for a moment.
-        self._away_until = time.monotonic() + AWAY_SECONDS
-        log.warning("redis_away", error=type(error).__name__)
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
-                    self._listening, self._away_until = True, 0.0
+                    self._listening = True
+                    self._breaker.record(success=True)
                     # Whatever was said while nobody listened is found by looking.
                     self.wake_all()
                     async for message in pubsub.listen():

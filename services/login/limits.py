@@ -7,6 +7,7 @@ cannot slip through between a check and a count.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from redis.exceptions import RedisError
 
 from services.login.addresses import neighbourhood
 from services.login.settings import HOUR, MINUTE, Settings
+from shared.breaker import Breaker, BreakerPolicy
 from shared.errors import TooManyRequests, Unavailable
 
 __all__ = ["Attempt", "Limit", "Limits", "Locked", "connect"]
@@ -25,6 +27,10 @@ __all__ = ["Attempt", "Limit", "Limits", "Locked", "connect"]
 log = structlog.get_logger(__name__)
 
 CALL_SECONDS = 1.0
+OPTIONAL_SECONDS = 0.5
+"""For so long whoever can be let in uncounted waits for the count."""
+AWAY = BreakerPolicy(failures=1, open_seconds=1.0)
+"""After a count that failed such ones are left out, or a Redis that is silent would slow everybody down."""
 RETRY_AFTER_SECONDS = 5
 
 # An expiry of its own for each counter, set in the same step that makes it: none can be left without one.
@@ -87,6 +93,7 @@ class Limits:
         self._registrations = Limit(name="register", count=settings.registrations_per_address, seconds=HOUR)
         self._guests = Limit(name="guest", count=settings.requests_per_address, seconds=MINUTE)
         self._clients = Limit(name="client", count=settings.requests_per_address, seconds=MINUTE)
+        self._optional = Breaker(AWAY)
 
     async def begin(self, username: str, address: str) -> Attempt:
         """Counts an attempt to log in as a failure until `succeeded` or `abandoned` says otherwise.
@@ -150,23 +157,23 @@ class Limits:
         return f"{self._prefix}:{limit.name}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
 
     async def _count_if_possible(self, limit: Limit, address: str) -> None:
-        try:
-            await self._count(limit, self._key(limit, neighbourhood(address)))
-        except Unavailable:
-            log.warning("not_counted", limit=limit.name)
+        if not self._optional.closed:
+            return
+        with suppress(Unavailable), self._optional.trying(Unavailable):
+            await self._count(limit, self._key(limit, neighbourhood(address)), seconds=OPTIONAL_SECONDS)
 
-    async def _count(self, limit: Limit, key: str) -> None:
+    async def _count(self, limit: Limit, key: str, *, seconds: float = 2 * CALL_SECONDS) -> None:
         async def count() -> tuple[int, int]:
             made, left = await self._redis.eval(COUNT, 1, key, str(int(limit.seconds * 1000)))
             return int(made), int(left)
 
-        made, left = await self._call(count)
+        made, left = await self._call(count, seconds)
         if made > limit.count:
             raise Locked(limit, first=made == limit.count + 1, retry_after=max(left, 0) / 1000)
 
-    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, work: Callable[[], Awaitable[T]], seconds: float = 2 * CALL_SECONDS) -> T:
         try:
-            async with asyncio.timeout(2 * CALL_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await work()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("limits_unavailable", error=type(error).__name__)

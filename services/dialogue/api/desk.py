@@ -81,7 +81,7 @@ async def reply(
         conversation = await readable(database, principal, conversation_id)
         try:
             async with database.transaction(principal.tenant) as session:
-                entries = await store.append_replies(
+                appended = await store.append_replies(
                     session,
                     conversation,
                     drafts=[Draft(text=body.text, sender="agent")],
@@ -98,5 +98,5 @@ async def reply(
         except StaleTurn:
             continue
         await wakes.wake(conversation_id)
-        return Replied(events=[entry.event() for entry in entries])
+        return Replied(events=[entry.event() for entry in appended.entries])
     raise Conflict("the conversation is too busy just now; try again")

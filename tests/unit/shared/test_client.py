@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
-from shared.client import BreakerPolicy, ServiceClient, ServiceTokens
+from shared.breaker import BreakerPolicy
+from shared.client import ServiceClient, ServiceTokens
 from shared.discovery import Balancer, FixedDiscovery, split_address
 from shared.errors import (
     Conflict,

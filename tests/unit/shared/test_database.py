@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from shared.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now, parse_url
 from shared.errors import ConfigurationError, Unavailable
 from shared.migrations import migrate
+
+OVERFLOW = 10
+"""Connections that a pool opens beyond its size."""
+DEADLINE = 15.0
 
 
 class Base(TableBase):
@@ -240,6 +245,19 @@ async def test_the_check_tells_when_the_database_is_away(tmp_path: Path) -> None
     (tmp_path / "there").rmdir()
     with pytest.raises(Unavailable):
         await database.check()
+    await database.close()
+
+
+async def test_a_database_whose_connections_are_all_at_work_answers(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}", pool_size=1)
+    async with AsyncExitStack() as at_work:
+        for _ in range(OVERFLOW):
+            await at_work.enter_async_context(database.reading("a"))
+        async with database.reading("a"):
+            pass
+        await at_work.enter_async_context(database.reading("a"))
+        async with asyncio.timeout(DEADLINE):
+            await database.check()
     await database.close()
 
 

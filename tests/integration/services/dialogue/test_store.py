@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from services.dialogue import store
-from services.dialogue.store import Conversation, Draft, Entry, StaleTurn
+from services.dialogue.store import Appended, Conversation, Draft, Entry, StaleTurn
 from shared.contracts.events import Option
 from shared.database import ALL_TENANTS, Database, now
 from shared.errors import Conflict, NotFound
@@ -40,7 +40,7 @@ async def said(database: Database, text: str, message_id: str, *, name: str = "c
         return await store.append_message(session, conversation, message_id=message_id, text=text, choice=None)
 
 
-async def answered(database: Database, conversation: Conversation, message: Entry, *texts: str) -> list[Entry]:
+async def answered(database: Database, conversation: Conversation, message: Entry, *texts: str) -> Appended:
     async with database.transaction("default") as session:
         return await store.append_replies(
             session,
@@ -63,7 +63,7 @@ async def test_every_event_has_the_next_number(database: Database) -> None:
     await said(database, "two", "m2")
     replies = await answered(database, await read(database), first, "a", "b")
     await said(database, "three", "m3")
-    assert [reply.seq for reply in replies] == [3, 4]
+    assert [reply.seq for reply in replies.entries] == [3, 4]
     async with database.reading("default") as session:
         events = await store.events_after(session, "c1", 0, 100)
         assert [event.seq for event in events] == [1, 2, 3, 4, 5]
@@ -110,14 +110,14 @@ async def test_a_conversation_is_overdue_until_its_last_message_is_answered(data
             return await store.overdue_conversations(session, now() + timedelta(seconds=1), 10)
 
     assert await overdue() == [("default", "c1")]
-    await answered(database, await read(database), first, "a")
+    assert (await answered(database, await read(database), first, "a")).more
     assert await overdue() == [("default", "c1")]
     conversation = await read(database)
     async with database.reading("default") as session:
         message = await store.next_unanswered(session, conversation)
     assert message is not None
     assert message.seq == second.seq
-    await answered(database, conversation, second, "b")
+    assert not (await answered(database, conversation, second, "b")).more
     assert await overdue() == []
 
 

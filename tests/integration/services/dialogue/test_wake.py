@@ -116,6 +116,10 @@ async def test_without_redis_everybody_may_work_and_waits_end_soon(
     async with first.lease("a", 60) as mine, second.lease("a", 60) as theirs:
         assert mine
         assert theirs
+        async with first.lease("a", 60) as again:
+            assert not again, "one in each process"
+    async with first.lease("a", 60) as later:
+        assert later
     async with first.watching("a") as event:
         await first.wake("a")
         assert event.is_set(), "waits of the same process need no Redis"

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis as Client
 
 from tests.calls import Calls
 from tests.externals import Redis
 from tests.integration.services.login.stage import LILEI, Stage
 
+GUESTS = 10
 CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
 
 
@@ -44,3 +46,13 @@ async def test_log_in_fails_closed_and_everything_else_goes_on(stage: Stage, log
 
     await stage.redis.start()
     assert (await login.post("/v1/login", json=LILEI)).status == 200
+
+
+async def test_a_silent_redis_is_not_waited_for_by_every_guest(stage: Stage, login: Calls) -> None:
+    async with Client.from_url(stage.redis.url) as client:
+        before = (await client.info("stats"))["total_connections_received"]
+        with stage.redis.frozen():
+            for _ in range(GUESTS):
+                assert (await login.post("/v1/guest")).status == 200
+        tried = (await client.info("stats"))["total_connections_received"] - before
+    assert tried < GUESTS / 2
