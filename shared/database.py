@@ -18,11 +18,11 @@ from typing import Any, ClassVar, Final
 import structlog
 from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, inspect, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from shared.errors import ConfigurationError, Unavailable
 
@@ -156,10 +156,10 @@ class Database:
                 parsed,
                 pool_size=pool_size,
                 pool_timeout=POOL_SECONDS,
-                pool_pre_ping=True,
                 hide_parameters=True,
                 connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
             )
+            _replace_dead_connections(self.engine)
         _tell_when_away(self.engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
@@ -241,6 +241,26 @@ def single_connection_engine(url: URL) -> AsyncEngine:
     return engine
 
 
+def _replace_dead_connections(engine: AsyncEngine) -> None:
+    """Asks a connection whether it lives before it is used again, and makes the pool connect anew when it does not.
+
+    One round trip to the server, where SQLAlchemy's own `pool_pre_ping` takes three.
+    """
+
+    def on_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = True
+
+    def on_checkout(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        if "used" in record.info:
+            try:
+                connection.run_async(lambda driver: driver.execute(";"))
+            except Exception as error:
+                raise InvalidatePoolError from error
+
+    event.listen(engine.sync_engine, "checkin", on_checkin)
+    event.listen(engine.sync_engine, "checkout", on_checkout)
+
+
 def _tell_when_away(engine: AsyncEngine) -> None:
     """Makes `Unavailable` of whatever says that the database cannot be reached or is not in a state to serve."""
 
@@ -253,7 +273,7 @@ def _tell_when_away(engine: AsyncEngine) -> None:
     def on_error(context: ExceptionContext) -> None:
         error = context.original_exception
         # A cancelled call is no failure, though its connection cannot be used any more.
-        if isinstance(error, Exception) and not context.is_pre_ping and (context.is_disconnect or _says_away(error)):
+        if isinstance(error, Exception) and (context.is_disconnect or _says_away(error)):
             log.warning("database_connection_lost", error=type(error).__name__, code=getattr(error, "sqlstate", None))
             raise _away() from error
 

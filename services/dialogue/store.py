@@ -17,6 +17,7 @@ from shared.database import TableBase, TenantMixin, new_metadata, now
 from shared.errors import Conflict, NotFound, ZhiyinError
 
 __all__ = [
+    "Accepted",
     "Appended",
     "Base",
     "Conversation",
@@ -159,6 +160,17 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A customer's message with its place in the transcript."""
+
+    entry: Entry
+    new: bool
+    """It was not there before."""
+    next: bool
+    """Nothing waits before it and nothing came between: a turn may begin with the conversation as it was read."""
+
+
+@dataclass(frozen=True)
 class Appended:
     """A turn's entries, and whether a message of the customer still waits for one."""
 
@@ -180,8 +192,8 @@ async def find_conversation(session: AsyncSession, conversation_id: str, *, owne
 
 async def append_message(
     session: AsyncSession, conversation: Conversation, *, message_id: str, text: str, choice: str | None
-) -> tuple[Entry, bool]:
-    """The customer's message with its place in the transcript, and whether it is new.
+) -> Accepted:
+    """Puts the customer's message at the end of the transcript, unless it is there already.
 
     Raises:
         Conflict: the id was used before for another text.
@@ -192,7 +204,7 @@ async def append_message(
     if known is not None:
         if known.text != text or known.choice != choice:
             raise Conflict("this message_id was already used for another text", field="message_id")
-        return known, False
+        return Accepted(known, new=False, next=False)
     seq = await session.scalar(
         update(Conversation)
         .where(Conversation.id == conversation.id)
@@ -210,7 +222,8 @@ async def append_message(
     )  # fmt: skip
     session.add(entry)
     await session.flush()
-    return entry, True
+    alone = conversation.pending_since is None and seq == conversation.last_seq + 1
+    return Accepted(entry, new=True, next=alone)
 
 
 async def next_unanswered(session: AsyncSession, conversation: Conversation) -> Entry | None:

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -41,7 +42,7 @@ from services.dialogue.decision import Handoff as HandoffCall
 from services.dialogue.flows import decide
 from services.dialogue.records import draft_of, request_of, state_of, trace_of
 from services.dialogue.settings import Settings
-from services.dialogue.store import Conversation, Entry, Handoff, OutboxRow, StaleTurn
+from services.dialogue.store import Appended, Conversation, Entry, Handoff, OutboxRow, StaleTurn
 from services.dialogue.wake import Wakes
 from shared import faults
 from shared.client import ServiceClient
@@ -53,7 +54,7 @@ from shared.database import ALL_TENANTS, Database, now
 from shared.errors import InvalidInput, Problem, Unavailable
 from shared.tokens import Principal
 
-__all__ = ["Turns"]
+__all__ = ["Answer", "Turns"]
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,29 @@ STALE = Counter("zhiyin_turns_stale_total", "Turns refused because another one w
 RECOVERED = Counter("zhiyin_turns_recovered_total", "Conversations whose unanswered message was picked up")
 
 
+Replies = dict[int, list[Event]]
+"""What was answered, by the `seq` of the message."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A message as it was stored, and the replies; `complete` is false when they are still to come."""
+
+    message: Event
+    replies: list[Event]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The message that is to be answered next, and the conversation as it was read for it."""
+
+    conversation: Conversation
+    message: Entry
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds that this took so far, by stage."""
+
+
 class Turns:
     """Takes messages and answers them."""
 
@@ -94,7 +118,7 @@ class Turns:
         self._client = client
         self._wakes = wakes
         self._on_action = on_action
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Replies | None]] = set()
         self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
 
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
@@ -122,21 +146,31 @@ class Turns:
         async with self._database.reading(principal.tenant) as session:
             return await store.find_conversation(session, conversation.id)
 
-    async def accept(
+    async def say(
         self, principal: Principal, conversation_id: str, *, message_id: str, text: str, choice: str | None
-    ) -> Entry:
-        """The message with its place in the transcript; from here on it is durable. The same id again changes nothing.
+    ) -> Answer:
+        """Takes a message and waits for the replies, as long as settings allow. The same id again changes nothing.
 
         Raises:
             NotFound: no such conversation of this customer.
             Conflict: the id was used before for another text.
+            Unavailable: the message could not be stored; from then on it is durable.
         """
+        message, waiting = await self._accept(principal, conversation_id, message_id, text, choice)
+        replies = await self._replies(principal.tenant, message, waiting)
+        return Answer(message.event(), replies or [], complete=replies is not None)
+
+    async def _accept(
+        self, principal: Principal, conversation_id: str, message_id: str, text: str, choice: str | None
+    ) -> tuple[Entry, Waiting | None]:
+        """The message in the transcript, and a turn's begin where it is the next to be answered."""
         for last in (False, True):
+            stages: dict[str, float] = {}
             try:
-                with _stage("accept"):
+                with _stage("accept", stages):
                     async with self._database.transaction(principal.tenant) as session:
                         conversation = await store.find_conversation(session, conversation_id, owner=principal.subject)
-                        entry, new = await store.append_message(
+                        accepted = await store.append_message(
                             session, conversation, message_id=message_id, text=text, choice=choice
                         )
                 break
@@ -144,37 +178,47 @@ class Turns:
                 # The same id came in twice at once and the other one won: now it is there to be found.
                 if last:
                     raise
-        if new:
+        if accepted.new:
             await self._wakes.wake(conversation_id)
-        return entry
+        return accepted.entry, Waiting(conversation, accepted.entry, stages) if accepted.next else None
 
-    async def answer(self, tenant: str, conversation_id: str, seq: int) -> tuple[list[Event], bool]:
-        """The replies to a message and whether they are all there; waits as long as settings allow."""
+    async def _replies(self, tenant: str, message: Entry, waiting: Waiting | None) -> list[Event] | None:
+        """What is answered to the message, by this process or another one; None when it takes too long."""
+        conversation_id, seq = message.conversation_id, message.seq
         until = time.monotonic() + self._settings.answer_seconds
         async with self._wakes.watching(conversation_id) as event:
             while True:
                 event.clear()
-                work = self._spawn(self.drain(tenant, conversation_id))
-                await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
+                work = self._spawn(self.drain(tenant, conversation_id, waiting))
+                done, _ = await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
+                if done and (answered := work.result()) and seq in answered:
+                    return answered[seq]
                 with _stage("replies"):
                     async with self._database.reading(tenant) as session:
                         conversation = await store.find_conversation(session, conversation_id)
                         if conversation.answered_seq >= seq:
-                            return await store.replies_to(session, conversation_id, seq), True
+                            return await store.replies_to(session, conversation_id, seq)
                 if time.monotonic() >= until:
-                    return [], False
+                    return None
                 await self._wakes.wait(event, until - time.monotonic())
+                waiting = None
 
-    async def drain(self, tenant: str, conversation_id: str) -> None:
-        """Answers what is unanswered, unless another replica is at it."""
+    async def drain(self, tenant: str, conversation_id: str, waiting: Waiting | None = None) -> Replies:
+        """Answers what is unanswered, unless another replica is at it; `waiting` saves reading what is known."""
+        answered: Replies = {}
         while True:
+            more = False
             async with self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
-                more = held and await self._turn(tenant, conversation_id)
+                if held and (turn := await self._turn(tenant, conversation_id, waiting)):
+                    message, appended = turn
+                    answered[message.seq] = [entry.event() for entry in appended.entries]
+                    more = appended.more
             if held:
                 # Told after the lease is given back, so that whoever was refused it can have it.
                 await self._wakes.wake(conversation_id)
             if not more:
-                return
+                return answered
+            waiting = None
 
     async def recover(self, beat: Callable[[], None]) -> None:
         """Forever finds messages that somebody accepted and nobody answered, and answers them."""
@@ -192,60 +236,70 @@ class Turns:
                 log.warning("recovery_failed", error=type(error).__name__)
             await asyncio.sleep(RECOVER_SECONDS)
 
-    async def _recover(self, tenant: str, conversation_id: str) -> None:
+    async def _recover(self, tenant: str, conversation_id: str) -> Replies:
         async with self._recovering:
-            await self.drain(tenant, conversation_id)
+            return await self.drain(tenant, conversation_id)
 
     async def close(self) -> None:
         """Lets the turns that run come to their end."""
         if self._running:
             await asyncio.wait(self._running, timeout=self._settings.answer_seconds)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, Replies]) -> asyncio.Task[Replies | None]:
         # A turn goes on when its client hangs up.
         task = asyncio.create_task(self._logged(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _logged(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _logged(self, work: Coroutine[Any, Any, Replies]) -> Replies | None:
         try:
-            await work
+            return await work
         except Unavailable as error:
             # The message stays unanswered in the store, where `recover` finds it.
             log.warning("turn_put_off", error=error.detail)
         except Exception as error:
             log.error("turn_failed", error=type(error).__name__, exc_info=error)
+        return None
 
-    async def _turn(self, tenant: str, conversation_id: str) -> bool:
-        """Answers the oldest message that is unanswered; whether there is another one."""
+    async def _turn(self, tenant: str, conversation_id: str, waiting: Waiting | None) -> tuple[Entry, Appended] | None:
+        """Answers the oldest message that is unanswered, where there is one."""
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
-            stages: dict[str, float] = {}
-            with _stage("load", stages):
-                async with self._database.reading(tenant) as session:
-                    conversation = await store.find_conversation(session, conversation_id)
-                    message = await store.next_unanswered(session, conversation)
-            if message is None:
-                return False
+            waiting = waiting or await self._load(tenant, conversation_id)
+            if waiting is None:
+                return None
+            message = waiting.message
             event = understood.get(message.seq)
             if event is None:
-                event = understood[message.seq] = await self._understand(conversation, message, stages)
+                event = understood[message.seq] = await self._understand(waiting)
             try:
-                return await self._decide_and_commit(conversation, event, answers=message, stages=stages)
+                return message, await self._decide_and_commit(
+                    waiting.conversation, event, answers=message, stages=waiting.stages
+                )
             except StaleTurn:
                 STALE.inc()
+                waiting = None
         raise StaleTurn(f"{conversation_id}: {MAX_STALE} times in a row")
 
-    async def _understand(self, conversation: Conversation, message: Entry, stages: dict[str, float]) -> TurnEvent:
+    async def _load(self, tenant: str, conversation_id: str) -> Waiting | None:
+        stages: dict[str, float] = {}
+        with _stage("load", stages):
+            async with self._database.reading(tenant) as session:
+                conversation = await store.find_conversation(session, conversation_id)
+                message = await store.next_unanswered(session, conversation)
+        return None if message is None else Waiting(conversation, message, stages)
+
+    async def _understand(self, waiting: Waiting) -> TurnEvent:
+        message = waiting.message
         if message.choice is not None:
             return Chosen(choice=message.choice)
-        with _stage("understand", stages):
+        with _stage("understand", waiting.stages):
             try:
                 answer = await self._client.post(
                     "intent",
                     "/v1/understand",
-                    json={"text": message.text, "assistant": conversation.assistant},
+                    json={"text": message.text, "assistant": waiting.conversation.assistant},
                     deadline=self._settings.understand_seconds,
                     retry=True,
                 )
@@ -262,8 +316,8 @@ class Turns:
         stages: dict[str, float],
         answers: Entry | None = None,
         settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
-    ) -> bool:
-        """Decides, looking up what is asked for, and commits everything or nothing; whether a message still waits.
+    ) -> Appended:
+        """Decides, looking up what is asked for, and commits everything or nothing.
 
         Raises:
             StaleTurn: another turn was committed since the conversation was read.
@@ -294,7 +348,7 @@ class Turns:
         TURNS.labels(event.kind).inc()
         if decision.actions:
             self._on_action()
-        return appended.more
+        return appended
 
     async def _decide(
         self, conversation: Conversation, event: TurnEvent, stages: dict[str, float]

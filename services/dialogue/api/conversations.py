@@ -76,7 +76,7 @@ class ConversationView(BaseModel):
     updated_at: datetime
 
 
-class Answer(BaseModel):
+class AnswerView(BaseModel):
     """The message as it was stored, and the replies; `complete` is false when they are still to come."""
 
     message: Event
@@ -174,7 +174,7 @@ async def one_conversation(
 @router.post(
     "/{conversation_id}/messages",
     responses={
-        202: {"model": Answer, "description": "Stored; the replies will come by stream or by reading on"},
+        202: {"model": AnswerView, "description": "Stored; the replies will come by stream or by reading on"},
         **responses(404, 409),
     },
 )
@@ -184,15 +184,12 @@ async def say(
     principal: CurrentPrincipal,
     turns: InTurns,
     response: Response,
-) -> Answer:
+) -> AnswerView:
     """Says something and waits for the replies."""
-    entry = await turns.accept(
-        principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice
-    )
-    replies, complete = await turns.answer(principal.tenant, conversation_id, entry.seq)
-    if not complete:
+    answer = await turns.say(principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice)
+    if not answer.complete:
         response.status_code = 202
-    return Answer(message=entry.event(), replies=replies, complete=complete)
+    return AnswerView.model_validate(answer, from_attributes=True)
 
 
 @router.get("/{conversation_id}/events", responses=responses(404))

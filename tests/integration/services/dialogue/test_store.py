@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from services.dialogue import store
-from services.dialogue.store import Appended, Conversation, Draft, Entry, StaleTurn
+from services.dialogue.store import Accepted, Appended, Conversation, Draft, Entry, StaleTurn
 from shared.contracts.events import Option
 from shared.database import ALL_TENANTS, Database, now
 from shared.errors import Conflict, NotFound
@@ -34,7 +34,7 @@ async def opened(database: Database, tenant: str = "default", name: str = "c1") 
     return name
 
 
-async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> tuple[Entry, bool]:
+async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> Accepted:
     async with database.transaction("default") as session:
         conversation = await store.find_conversation(session, name)
         return await store.append_message(session, conversation, message_id=message_id, text=text, choice=None)
@@ -59,7 +59,7 @@ async def read(database: Database, name: str = "c1") -> Conversation:
 
 async def test_every_event_has_the_next_number(database: Database) -> None:
     await opened(database)
-    first, _ = await said(database, "one", "m1")
+    first = (await said(database, "one", "m1")).entry
     await said(database, "two", "m2")
     replies = await answered(database, await read(database), first, "a", "b")
     await said(database, "three", "m3")
@@ -74,10 +74,11 @@ async def test_every_event_has_the_next_number(database: Database) -> None:
 
 async def test_the_same_id_again_changes_nothing(database: Database) -> None:
     await opened(database)
-    first, new = await said(database, "one", "m1")
-    again, new_again = await said(database, "one", "m1")
-    assert (new, new_again) == (True, False)
-    assert again.seq == first.seq
+    first = await said(database, "one", "m1")
+    again = await said(database, "one", "m1")
+    assert (first.new, again.new) == (True, False)
+    assert again.entry.seq == first.entry.seq
+    assert not again.next
     with pytest.raises(Conflict):
         await said(database, "another text", "m1")
     assert (await read(database)).last_seq == 1
@@ -85,13 +86,33 @@ async def test_the_same_id_again_changes_nothing(database: Database) -> None:
 
 async def test_many_at_once_leave_no_gap(database: Database) -> None:
     await opened(database)
-    entries = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(30)))
-    assert sorted(entry.seq for entry, _ in entries) == list(range(1, 31))
+    accepted = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(30)))
+    assert sorted(each.entry.seq for each in accepted) == list(range(1, 31))
+
+
+async def test_a_message_is_next_when_nothing_waits_before_it(database: Database) -> None:
+    await opened(database)
+    first = await said(database, "one", "m1")
+    second = await said(database, "two", "m2")
+    assert (first.next, second.next) == (True, False)
+    await answered(database, await read(database), first.entry, "a")
+    third = await said(database, "three", "m3")
+    assert not third.next, "two still waits"
+    await answered(database, await read(database), second.entry, "b")
+    await answered(database, await read(database), third.entry, "c")
+    assert (await said(database, "four", "m4")).next
+
+
+async def test_of_many_at_once_one_is_next(database: Database) -> None:
+    """Each read the conversation while nothing waited; a turn that began with any other would pass over the first."""
+    await opened(database)
+    accepted = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(10)))
+    assert [each.entry.seq for each in accepted if each.next] == [1]
 
 
 async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -> None:
     await opened(database)
-    message, _ = await said(database, "one", "m1")
+    message = (await said(database, "one", "m1")).entry
     seen = await read(database)
     await answered(database, seen, message, "first")
     with pytest.raises(StaleTurn):
@@ -102,8 +123,8 @@ async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -
 
 async def test_a_conversation_is_overdue_until_its_last_message_is_answered(database: Database) -> None:
     await opened(database)
-    first, _ = await said(database, "one", "m1")
-    second, _ = await said(database, "two", "m2")
+    first = (await said(database, "one", "m1")).entry
+    second = (await said(database, "two", "m2")).entry
 
     async def overdue() -> list[tuple[str, str]]:
         async with database.reading(ALL_TENANTS) as session:
