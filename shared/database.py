@@ -253,8 +253,9 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
     def on_checkout(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
         if "used" in record.info:
             try:
-                connection.run_async(lambda driver: driver.execute(";"))
+                connection.run_async(lambda driver: driver.execute("SELECT 1"))
             except Exception as error:
+                log.warning("database_connections_replaced", error=type(error).__name__)
                 raise InvalidatePoolError from error
 
     event.listen(engine.sync_engine, "checkin", on_checkin)

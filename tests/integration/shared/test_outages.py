@@ -84,6 +84,14 @@ async def test_a_server_that_ends_our_connections_is_connected_to_again(server: 
     await eventually(works)
 
 
+async def test_a_connection_that_lives_is_used_again(database: Database) -> None:
+    async def backend() -> int:
+        async with database.reading("a") as session:
+            return int((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+    assert await backend() == await backend()
+
+
 async def test_a_mistake_in_a_statement_is_not_called_an_outage(database: Database) -> None:
     with pytest.raises(Exception, match="nothing_like_it") as caught:
         async with database.reading("a") as session:
