@@ -1,10 +1,11 @@
 """The chat page in a real browser, in both languages."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
 
 from tests.externals import find_chromium
 from tests.stack import PROJECT_HOME, RunningStack
@@ -102,6 +103,29 @@ async def test_a_conversation_is_still_there_after_a_reload_and_what_is_typed_is
     await expect(bubbles).to_have_count(len(before))
     assert await bubbles.all_inner_texts() == before
     assert await page.locator("main img").count() == 0
+
+
+async def test_what_is_said_before_the_conversation_is_open_is_said_in_it(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    may_open = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_open.wait()
+        await route.continue_()
+
+    await page.route("**/v1/conversations", hold)
+    await page.locator("#fresh").click()
+    await page.locator("#text").fill("订单 20261103001 到哪了")
+    await page.locator("#text").press("Enter")
+    await expect(page.locator(".message.unsent")).to_have_count(1)
+    may_open.set()
+    bubbles = page.locator(".message:not(.typing) .bubble")
+    await expect(bubbles).to_have_count(3)
+    _, said, answered = await bubbles.all_inner_texts()
+    assert said == "订单 20261103001 到哪了"
+    assert "SF1234567890" in answered
+    await expect(page.locator(".typing")).to_have_count(0)
+    await expect(page.locator(".message.unsent")).to_have_count(0)
 
 
 async def test_a_customer_logs_in_and_out(page: Page, stack: RunningStack) -> None:

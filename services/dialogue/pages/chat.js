@@ -78,16 +78,17 @@ function showEvent(event) {
   if (!node) {
     node = element("div", `message ${event.sender}`);
     node.append(element("div", "bubble", event.text), element("div", "meta"));
-    log.append(node);
   }
   node.className = `message ${event.sender}`;
   node.dataset.seq = event.seq;
+  // What was not stored yet comes behind it.
+  log.insertBefore(node, log.querySelector(".message:not([data-seq])"));
   const author = event.sender === "agent" ? `${say("agent")} · ` : "";
   const source = event.data?.source ? ` · ${event.data.source}` : "";
   node.querySelector(".meta").textContent = `${author}${time(event.created_at)}${source}`;
   removeOptions();
   if (event.options.length) showOptions(node, event.options);
-  if (typing && event.sender === "customer") showTyping(true);
+  if (typing && event.in_reply_to === null) showTyping(true);
   scrollToEnd();
 }
 
@@ -96,7 +97,7 @@ async function deliver(message, node) {
   node.querySelector(".meta").textContent = say("unsent");
   showTyping(true);
   try {
-    const answer = await client.send(message);
+    const answer = await client.send(message, language);
     if (answer.complete && answer.replies.length === 0) showTyping(false);
   } catch {
     showTyping(false);
@@ -109,7 +110,7 @@ async function deliver(message, node) {
 
 function sendMessage(content, choice) {
   const words = content.trim();
-  if (!words || !client.session.conversation) return;
+  if (!words) return;
   removeOptions();
   const message = { message_id: newId(), text: words, ...(choice ? { choice } : {}) };
   const node = element("div", "message customer unsent");

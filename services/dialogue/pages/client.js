@@ -38,6 +38,7 @@ export class Client {
       this.session = {};
     }
     this.renewing = null;
+    this.opening = null;
   }
 
   save(changes) {
@@ -96,17 +97,23 @@ export class Client {
   async conversation(language) {
     await this.token();
     if (!this.session.conversation) {
-      const opened = await post("/v1/conversations", { language }, await this.authorized());
-      this.save({ conversation: opened.id });
+      // Whoever says something before the page is connected waits for the same conversation.
+      this.opening ??= this.open(language).finally(() => { this.opening = null; });
+      await this.opening;
     }
     return this.session.conversation;
   }
 
+  async open(language) {
+    const opened = await post("/v1/conversations", { language }, await this.authorized());
+    this.save({ conversation: opened.id });
+  }
+
   // The same message_id again has no second effect, so a lost answer is no reason not to ask again.
-  async send(message) {
+  async send(message, language) {
     for (let attempt = 0; ; attempt++) {
       try {
-        const path = `/v1/conversations/${this.session.conversation}/messages`;
+        const path = `/v1/conversations/${await this.conversation(language)}/messages`;
         return await post(path, message, await this.authorized());
       } catch (error) {
         const again = !(error instanceof Problem) || error.status >= 500 || error.status === 429;
