@@ -13,6 +13,7 @@ from services.dialogue.assistant import load_assistant
 from services.dialogue.outbox import Relay
 from services.dialogue.results import ResultsConsumer
 from services.dialogue.settings import Settings
+from services.dialogue.turn import TurnTaker
 from services.dialogue.turns import Turns
 from services.dialogue.wake import Wakes
 from shared.database import Database
@@ -34,14 +35,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await bring_up("dialogue", settings)
         wakes = Wakes(settings.redis_url)
         relay = Relay(settings, database)
-        turns = Turns(
-            settings=settings,
-            database=database,
-            assistant=assistant,
-            client=context.client,
-            wakes=wakes,
-            on_action=relay.kick,
+        taker = TurnTaker(
+            settings=settings, database=database, assistant=assistant, client=context.client, on_action=relay.kick
         )
+        turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
 
         def beat(loop: str) -> None:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)

@@ -8,73 +8,47 @@ committed since the state was read. A message that was committed and not answere
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue import store
 from services.dialogue.assistant import Assistant
-from services.dialogue.decision import (
-    ActionCall,
-    ActionFinished,
-    Chosen,
-    Decision,
-    LookedUp,
-    LookupCall,
-    LookupFailed,
-    Opened,
-    Origin,
-    Say,
-    UnderstandingUnavailable,
-    Understood,
-)
-from services.dialogue.decision import Event as TurnEvent
-from services.dialogue.decision import Handoff as HandoffCall
-from services.dialogue.flows import decide
-from services.dialogue.records import draft_of, request_of, state_of, trace_of
+from services.dialogue.decision import ActionFinished, Opened, Origin
 from services.dialogue.settings import Settings
-from services.dialogue.store import Appended, Conversation, Entry, Handoff, OutboxRow, StaleTurn
+from services.dialogue.store import Appended, Conversation, Entry, OutboxRow, StaleTurn
+from services.dialogue.turn import Stages, TurnEvent, TurnTaker, timed
 from services.dialogue.wake import Wakes
-from shared import faults
-from shared.client import ServiceClient
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
-from shared.contracts.lookups import LookupAnswer
-from shared.contracts.understanding import Understanding
 from shared.database import ALL_TENANTS, Database, now
-from shared.errors import InvalidInput, Problem, Unavailable
+from shared.errors import InvalidInput, Unavailable
 from shared.tokens import Principal
 
 __all__ = ["Answer", "Turns"]
 
 log = structlog.get_logger(__name__)
 
-MAX_LOOKUPS = 20
 MAX_STALE = 20
 RECOVER_SECONDS = 1.0
 RECOVER_BATCH = 50
-RECOVER_AT_ONCE = 8
-"""What was put off must not take the connections of those who talk now."""
+RECOVER_AT_ONCE = 2
+"""What was put off must not come before those who talk now."""
+TURNS_AT_ONCE = 16
+"""More would only slow one another down, and keep new messages from being stored."""
+KNOWN_SECONDS = 1.0
+"""A turn that begins later than this after its message was stored looks whether it is still to be answered."""
 
-STAGE = Histogram(
-    "zhiyin_turn_stage_seconds",
-    "Time of a turn by stage",
-    ["stage"],
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-)
-TURNS = Counter("zhiyin_turns_total", "Turns committed", ["outcome"])
 STALE = Counter("zhiyin_turns_stale_total", "Turns refused because another one was committed first")
 RECOVERED = Counter("zhiyin_turns_recovered_total", "Conversations whose unanswered message was picked up")
-
 
 Replies = dict[int, list[Event]]
 """What was answered, by the `seq` of the message."""
@@ -95,30 +69,24 @@ class Waiting:
 
     conversation: Conversation
     message: Entry
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=dict)
     """Seconds that this took so far, by stage."""
+    since: float = field(default_factory=time.monotonic)
 
 
 class Turns:
     """Takes messages and answers them."""
 
     def __init__(
-        self,
-        *,
-        settings: Settings,
-        database: Database,
-        assistant: Assistant,
-        client: ServiceClient,
-        wakes: Wakes,
-        on_action: Callable[[], None],
+        self, *, settings: Settings, database: Database, assistant: Assistant, taker: TurnTaker, wakes: Wakes
     ) -> None:
         self._settings = settings
         self._database = database
         self._assistant = assistant
-        self._client = client
+        self._taker = taker
         self._wakes = wakes
-        self._on_action = on_action
-        self._running: set[asyncio.Task[Replies | None]] = set()
+        self._running: dict[asyncio.Task[Replies | None], str] = {}
+        self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
         self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
 
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
@@ -142,7 +110,7 @@ class Turns:
             )
             session.add(conversation)
             await session.flush()
-        await self._decide_and_commit(conversation, Opened(language=conversation.language), stages={})
+        await self._taker.take(conversation, Opened(language=conversation.language), stages={})
         async with self._database.reading(principal.tenant) as session:
             return await store.find_conversation(session, conversation.id)
 
@@ -165,9 +133,9 @@ class Turns:
     ) -> tuple[Entry, Waiting | None]:
         """The message in the transcript, and a turn's begin where it is the next to be answered."""
         for last in (False, True):
-            stages: dict[str, float] = {}
+            stages: Stages = {}
             try:
-                with _stage("accept", stages):
+                with timed("accept", stages):
                     async with self._database.transaction(principal.tenant) as session:
                         conversation = await store.find_conversation(session, conversation_id, owner=principal.subject)
                         accepted = await store.append_message(
@@ -189,11 +157,13 @@ class Turns:
         async with self._wakes.watching(conversation_id) as event:
             while True:
                 event.clear()
-                work = self._spawn(self.drain(tenant, conversation_id, waiting))
+                work = self._spawn(conversation_id, self.drain(tenant, conversation_id, waiting))
                 done, _ = await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
-                if done and (answered := work.result()) and seq in answered:
+                if not done:
+                    return None
+                if (answered := work.result()) and seq in answered:
                     return answered[seq]
-                with _stage("replies"):
+                with timed("replies"):
                     async with self._database.reading(tenant) as session:
                         conversation = await store.find_conversation(session, conversation_id)
                         if conversation.answered_seq >= seq:
@@ -208,7 +178,7 @@ class Turns:
         answered: Replies = {}
         while True:
             more = False
-            async with self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
+            async with self._slots, self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
                 if held and (turn := await self._turn(tenant, conversation_id, waiting)):
                     message, appended = turn
                     answered[message.seq] = [entry.event() for entry in appended.entries]
@@ -228,10 +198,12 @@ class Turns:
                 before = now() - timedelta(seconds=self._settings.recover_after_seconds)
                 async with self._database.reading(ALL_TENANTS) as session:
                     overdue = await store.overdue_conversations(session, before, RECOVER_BATCH)
-                if overdue:
-                    RECOVERED.inc(len(overdue))
-                    log.info("recovering", conversations=len(overdue))
-                    await asyncio.gather(*(self._spawn(self._recover(*each)) for each in overdue))
+                # What stands in line here already gains nothing by standing there twice.
+                in_line = set(self._running.values())
+                if forgotten := [each for each in overdue if each[1] not in in_line]:
+                    RECOVERED.inc(len(forgotten))
+                    log.info("recovering", conversations=len(forgotten))
+                    await asyncio.gather(*(self._spawn(each[1], self._recover(*each)) for each in forgotten))
             except (SQLAlchemyError, Unavailable) as error:
                 log.warning("recovery_failed", error=type(error).__name__)
             await asyncio.sleep(RECOVER_SECONDS)
@@ -245,11 +217,11 @@ class Turns:
         if self._running:
             await asyncio.wait(self._running, timeout=self._settings.answer_seconds)
 
-    def _spawn(self, work: Coroutine[Any, Any, Replies]) -> asyncio.Task[Replies | None]:
+    def _spawn(self, conversation_id: str, work: Coroutine[Any, Any, Replies]) -> asyncio.Task[Replies | None]:
         # A turn goes on when its client hangs up.
         task = asyncio.create_task(self._logged(work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = conversation_id
+        task.add_done_callback(self._running.pop)
         return task
 
     async def _logged(self, work: Coroutine[Any, Any, Replies]) -> Replies | None:
@@ -266,15 +238,18 @@ class Turns:
         """Answers the oldest message that is unanswered, where there is one."""
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
-            waiting = waiting or await self._load(tenant, conversation_id)
+            if waiting is None or time.monotonic() - waiting.since > KNOWN_SECONDS:
+                waiting = await self._load(tenant, conversation_id)
             if waiting is None:
                 return None
             message = waiting.message
             event = understood.get(message.seq)
             if event is None:
-                event = understood[message.seq] = await self._understand(waiting)
+                event = understood[message.seq] = await self._taker.understand(
+                    waiting.conversation, message, waiting.stages
+                )
             try:
-                return message, await self._decide_and_commit(
+                return message, await self._taker.take(
                     waiting.conversation, event, answers=message, stages=waiting.stages
                 )
             except StaleTurn:
@@ -283,119 +258,12 @@ class Turns:
         raise StaleTurn(f"{conversation_id}: {MAX_STALE} times in a row")
 
     async def _load(self, tenant: str, conversation_id: str) -> Waiting | None:
-        stages: dict[str, float] = {}
-        with _stage("load", stages):
+        stages: Stages = {}
+        with timed("load", stages):
             async with self._database.reading(tenant) as session:
                 conversation = await store.find_conversation(session, conversation_id)
                 message = await store.next_unanswered(session, conversation)
         return None if message is None else Waiting(conversation, message, stages)
-
-    async def _understand(self, waiting: Waiting) -> TurnEvent:
-        message = waiting.message
-        if message.choice is not None:
-            return Chosen(choice=message.choice)
-        with _stage("understand", waiting.stages):
-            try:
-                answer = await self._client.post(
-                    "intent",
-                    "/v1/understand",
-                    json={"text": message.text, "assistant": waiting.conversation.assistant},
-                    deadline=self._settings.understand_seconds,
-                    retry=True,
-                )
-                return Understood(understanding=Understanding.model_validate(answer))
-            except (Problem, ValueError) as error:
-                log.warning("understanding_unavailable", error=type(error).__name__)
-                return UnderstandingUnavailable(text=message.text)
-
-    async def _decide_and_commit(
-        self,
-        conversation: Conversation,
-        event: TurnEvent,
-        *,
-        stages: dict[str, float],
-        answers: Entry | None = None,
-        settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
-    ) -> Appended:
-        """Decides, looking up what is asked for, and commits everything or nothing.
-
-        Raises:
-            StaleTurn: another turn was committed since the conversation was read.
-        """
-        decision, steps = await self._decide(conversation, event, stages)
-        state = decision.state
-        await faults.point("dialogue.turn.before_commit")
-        with _stage("commit", stages):
-            async with self._database.transaction(conversation.tenant) as session:
-                appended = await store.append_replies(
-                    session,
-                    conversation,
-                    drafts=[draft_of(self._assistant, say) for say in decision.replies],
-                    state=state.model_dump(mode="json"),
-                    language=state.language or conversation.language,
-                    answers=answers,
-                    status="waiting_for_agent" if decision.handoff else None,
-                )
-                session.add_all(
-                    store.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
-                    for action in decision.actions
-                )
-                if decision.handoff is not None:
-                    session.add(Handoff(conversation_id=conversation.id, reason=decision.handoff.reason))
-                session.add(trace_of(conversation, event, answers, steps, stages))
-                if settle is not None:
-                    await settle(session)
-        TURNS.labels(event.kind).inc()
-        if decision.actions:
-            self._on_action()
-        return appended
-
-    async def _decide(
-        self, conversation: Conversation, event: TurnEvent, stages: dict[str, float]
-    ) -> tuple[Decision, list[str]]:
-        state = state_of(conversation)
-        steps: list[str] = []
-        replies: list[Say] = []
-        actions: list[ActionCall] = []
-        handoff: HandoffCall | None = None
-        lookups = 0
-        while True:
-            with _stage("decide", stages):
-                decision = decide(self._assistant, state, event)
-            state = decision.state
-            steps += decision.steps
-            replies += decision.replies
-            actions += decision.actions
-            handoff = decision.handoff or handoff
-            if decision.lookup is None:
-                break
-            lookups += 1
-            with _stage("lookup", stages):
-                # A flow that never has enough is told that there is no more, so that every turn comes to an end.
-                event = (
-                    await self._look_up(conversation, decision.lookup)
-                    if lookups <= MAX_LOOKUPS
-                    else LookupFailed(name=decision.lookup.name, reason="too-many")
-                )
-        return decision.model_copy(
-            update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
-        ), steps
-
-    async def _look_up(self, conversation: Conversation, call: LookupCall) -> TurnEvent:
-        try:
-            answer = LookupAnswer.model_validate(
-                await self._client.post(
-                    "business",
-                    f"/v1/lookups/{call.name}",
-                    json={"customer": conversation.customer, "arguments": call.arguments},
-                    deadline=self._settings.lookup_seconds,
-                    retry=True,
-                )
-            )
-        except (Problem, ValueError) as error:
-            log.warning("lookup_failed", lookup=call.name, error=type(error).__name__)
-            return LookupFailed(name=call.name, reason=getattr(error, "kind", "invalid"))
-        return LookedUp(name=call.name, found=answer.found, data=answer.data)
 
     async def finish_action(self, result: ActionResult) -> None:
         """Tells the conversation what became of an action, once for each version of the result."""
@@ -410,7 +278,7 @@ class Turns:
                 return
             event = ActionFinished(result=result, origin=Origin.model_validate(row.context))
             try:
-                await self._decide_and_commit(conversation, event, stages={}, settle=partial(self._settle, result))
+                await self._taker.take(conversation, event, stages={}, settle=partial(self._settle, result))
             except StaleTurn:
                 STALE.inc()
                 continue
@@ -433,15 +301,3 @@ class Turns:
         )
         if taken is None:
             raise StaleTurn(result.action_id)
-
-
-@contextmanager
-def _stage(name: str, stages: dict[str, float] | None = None) -> Iterator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        spent = time.perf_counter() - started
-        if stages is not None:
-            stages[name] = round(stages.get(name, 0.0) + spent, 6)
-        STAGE.labels(name).observe(spent)
