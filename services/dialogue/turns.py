@@ -203,7 +203,8 @@ class Turns:
                 if forgotten := [each for each in overdue if each[1] not in in_line]:
                     RECOVERED.inc(len(forgotten))
                     log.info("recovering", conversations=len(forgotten))
-                    await asyncio.gather(*(self._spawn(each[1], self._recover(*each)) for each in forgotten))
+                for tenant, conversation_id in forgotten:
+                    self._spawn(conversation_id, self._recover(tenant, conversation_id))
             except (SQLAlchemyError, Unavailable) as error:
                 log.warning("recovery_failed", error=type(error).__name__)
             await asyncio.sleep(RECOVER_SECONDS)
