@@ -34,7 +34,7 @@ from shared.contracts.understanding import Understanding
 from shared.database import Database
 from shared.errors import Problem
 
-__all__ = ["Stages", "TurnEvent", "TurnTaker", "timed"]
+__all__ = ["Stages", "TurnTaker", "timed"]
 
 log = structlog.get_logger(__name__)
 

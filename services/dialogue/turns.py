@@ -8,7 +8,7 @@ committed since the state was read. A message that was committed and not answere
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter
+from pydantic import BaseModel
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,9 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dialogue import store
 from services.dialogue.assistant import Assistant
 from services.dialogue.decision import ActionFinished, Opened, Origin
+from services.dialogue.decision import Event as TurnEvent
 from services.dialogue.settings import Settings
 from services.dialogue.store import Appended, Conversation, Entry, OutboxRow, StaleTurn
-from services.dialogue.turn import Stages, TurnEvent, TurnTaker, timed
+from services.dialogue.turn import Stages, TurnTaker, timed
 from services.dialogue.wake import Wakes
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
@@ -54,12 +56,11 @@ Replies = dict[int, list[Event]]
 """What was answered, by the `seq` of the message."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A message as it was stored, and the replies; `complete` is false when they are still to come."""
+class Answer(BaseModel):
+    """The message as it was stored, and the replies; `complete` is false when they are still to come."""
 
     message: Event
-    replies: list[Event]
+    replies: Sequence[Event]
     complete: bool
 
 
@@ -122,11 +123,11 @@ class Turns:
         Raises:
             NotFound: no such conversation of this customer.
             Conflict: the id was used before for another text.
-            Unavailable: the message could not be stored; from then on it is durable.
+            Unavailable: the database does not answer. The message may be stored: send it again with the same id.
         """
         message, waiting = await self._accept(principal, conversation_id, message_id, text, choice)
         replies = await self._replies(principal.tenant, message, waiting)
-        return Answer(message.event(), replies or [], complete=replies is not None)
+        return Answer(message=message.event(), replies=replies or [], complete=replies is not None)
 
     async def _accept(
         self, principal: Principal, conversation_id: str, message_id: str, text: str, choice: str | None

@@ -128,6 +128,30 @@ async def test_what_is_said_before_the_conversation_is_open_is_said_in_it(page: 
     await expect(page.locator(".message.unsent")).to_have_count(0)
 
 
+async def test_what_is_sent_again_goes_to_the_conversation_in_which_it_was_said(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    tried: asyncio.Queue[str] = asyncio.Queue()
+
+    async def cut(route: Route) -> None:
+        tried.put_nowait(route.request.url)
+        if tried.qsize() == 1:
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/messages", cut)
+    async with (
+        page.expect_response("**/messages") as answered,
+        page.expect_response(lambda each: each.request.method == "POST" and each.url.endswith("/v1/conversations")),
+    ):
+        await page.locator("#text").fill("你好")
+        await page.locator("#text").press("Enter")
+        await expect(page.locator(".message.unsent")).to_have_count(1)
+        await page.locator("#fresh").click()
+    assert (await answered.value).url == tried.get_nowait()
+    await expect(page.locator(".message.customer")).to_have_count(0)
+
+
 async def test_a_customer_logs_in_and_out(page: Page, stack: RunningStack) -> None:
     await expect(page.locator("#status")).to_have_text("在线")
     await page.locator("#who").click()

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.dialogue import store
 from services.dialogue.store import Conversation, Handoff, Trace
 from services.dialogue.stream import server_sent_events, wait_for_events
-from services.dialogue.turns import Turns
+from services.dialogue.turns import Answer, Turns
 from services.dialogue.wake import Wakes
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
@@ -74,14 +74,6 @@ class ConversationView(BaseModel):
     last_seq: int
     created_at: datetime
     updated_at: datetime
-
-
-class AnswerView(BaseModel):
-    """The message as it was stored, and the replies; `complete` is false when they are still to come."""
-
-    message: Event
-    replies: Sequence[Event]
-    complete: bool
 
 
 class Events(BaseModel):
@@ -174,7 +166,7 @@ async def one_conversation(
 @router.post(
     "/{conversation_id}/messages",
     responses={
-        202: {"model": AnswerView, "description": "Stored; the replies will come by stream or by reading on"},
+        202: {"model": Answer, "description": "Stored; the replies will come by stream or by reading on"},
         **responses(404, 409),
     },
 )
@@ -184,12 +176,12 @@ async def say(
     principal: CurrentPrincipal,
     turns: InTurns,
     response: Response,
-) -> AnswerView:
+) -> Answer:
     """Says something and waits for the replies."""
     answer = await turns.say(principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice)
     if not answer.complete:
         response.status_code = 202
-    return AnswerView.model_validate(answer, from_attributes=True)
+    return answer
 
 
 @router.get("/{conversation_id}/events", responses=responses(404))

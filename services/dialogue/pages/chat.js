@@ -88,7 +88,8 @@ function showEvent(event) {
   node.querySelector(".meta").textContent = `${author}${time(event.created_at)}${source}`;
   removeOptions();
   if (event.options.length) showOptions(node, event.options);
-  if (typing && event.in_reply_to === null) showTyping(true);
+  // A greeting or an action's result is no reply; and where a person writes, the assistant may give none.
+  if (typing && event.sender !== "agent" && event.in_reply_to === null) showTyping(true);
   scrollToEnd();
 }
 

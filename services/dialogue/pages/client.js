@@ -111,10 +111,12 @@ export class Client {
 
   // The same message_id again has no second effect, so a lost answer is no reason not to ask again.
   async send(message, language) {
+    let conversation = null;
     for (let attempt = 0; ; attempt++) {
       try {
-        const path = `/v1/conversations/${await this.conversation(language)}/messages`;
-        return await post(path, message, await this.authorized());
+        // Tried again it goes where it was said, whoever has begun another conversation meanwhile.
+        conversation ??= await this.conversation(language);
+        return await post(`/v1/conversations/${conversation}/messages`, message, await this.authorized());
       } catch (error) {
         const again = !(error instanceof Problem) || error.status >= 500 || error.status === 429;
         if (!again || attempt >= RETRY_MS.length) throw error;
