@@ -20,8 +20,8 @@ from services.business.lookups import look_up
 from services.business.rules import RuleBook
 from services.business.seed import seed
 from services.business.settings import Settings
-from services.dialogue.assistant import load_assistant
-from services.dialogue.conversation_tests import ConversationResult, load_conversations, run_conversation
+from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.testing import ConversationResult, load_conversations, run_conversation
 from services.intent.model import Model
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.lookups import LookupAnswer, LookupRequest

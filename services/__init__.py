@@ -1,0 +1,1 @@
+"""The services; each imports `shared` and itself, never another."""

@@ -1,0 +1,1 @@
+"""What services are made of and through which they meet."""

@@ -1,0 +1,1 @@
+"""The conversation: messages in, decisions, replies out; the pages and the desk."""

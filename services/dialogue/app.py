@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from services.dialogue.api import auth, conversations, desk, pages
-from services.dialogue.assistant import load_assistant
-from services.dialogue.outbox import Relay
-from services.dialogue.results import ResultsConsumer
+from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.outbox import Relay
+from services.dialogue.conversation.processor import Turns
+from services.dialogue.conversation.results import ResultsConsumer
+from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
-from services.dialogue.turn import TurnTaker
-from services.dialogue.turns import Turns
-from services.dialogue.wake import Wakes
 from shared.database import Database
 from shared.migrations import bring_up
 from shared.service import ServiceContext, create_service

@@ -1,0 +1,1 @@
+"""Who is talking: accounts, sessions, tokens, keys."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.dialogue.stream import MAX_LIFE_SECONDS
+from services.dialogue.conversation.stream import MAX_LIFE_SECONDS
 from tests.chart.chart import Rendered, render
 from tests.chart.variants import rendered
 

@@ -9,11 +9,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import select
 
-from services.dialogue import store
-from services.dialogue.store import Conversation, Handoff, Trace
-from services.dialogue.stream import server_sent_events, wait_for_events
-from services.dialogue.turns import Answer, Turns
-from services.dialogue.wake import Wakes
+from services.dialogue.conversation import repository
+from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.processor import Answer, Turns
+from services.dialogue.conversation.repository import Conversation, Handoff, Trace
+from services.dialogue.conversation.stream import server_sent_events, wait_for_events
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
 from shared.database import Database
@@ -120,7 +120,7 @@ async def readable(database: Database, principal: Principal, conversation_id: st
         NotFound: anything else.
     """
     async with database.reading(principal.tenant) as session:
-        conversation = await store.find_conversation(session, conversation_id)
+        conversation = await repository.find_conversation(session, conversation_id)
         if conversation.owner == principal.subject:
             return conversation
         if principal.roles.intersection(DESK) and await session.scalar(

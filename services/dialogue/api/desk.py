@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from sqlalchemy import select, update
 
-from services.dialogue import store
 from services.dialogue.api.conversations import (
     DESK,
     Body,
@@ -18,7 +17,8 @@ from services.dialogue.api.conversations import (
     MessageText,
     readable,
 )
-from services.dialogue.store import Draft, Handoff, StaleTurn
+from services.dialogue.conversation import repository
+from services.dialogue.conversation.repository import Draft, Handoff, StaleTurn
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.tokens import CurrentPrincipal, require
@@ -81,7 +81,7 @@ async def reply(
         conversation = await readable(database, principal, conversation_id)
         try:
             async with database.transaction(principal.tenant) as session:
-                appended = await store.append_replies(
+                appended = await repository.append_replies(
                     session,
                     conversation,
                     drafts=[Draft(text=body.text, sender="agent")],

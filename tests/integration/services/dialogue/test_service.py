@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from services.business.app import create_app as create_business
 from services.business.settings import Settings as BusinessSettings
 from services.dialogue.app import create_app
+from services.dialogue.conversation.processor import TURNS_AT_ONCE
 from services.dialogue.settings import Settings
-from services.dialogue.turns import TURNS_AT_ONCE
 from services.intent.app import create_app as create_intent
 from services.intent.settings import Settings as IntentSettings
 from services.login.app import create_app as create_login

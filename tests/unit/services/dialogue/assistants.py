@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.dialogue.assistant import Assistant, load_assistant
-from services.dialogue.references import BUILT_IN
+from services.dialogue.assistant.assistant import Assistant, load_assistant
+from services.dialogue.assistant.validation import BUILT_IN
 
 __all__ = ["FLOWS", "REPLIES", "load", "write_assistant"]
 

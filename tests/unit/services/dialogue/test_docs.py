@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from cli.conversation_tests import DemoShops
-from services.dialogue.assistant import load_assistant
-from services.dialogue.conversation_tests import load_conversations, run_conversation
+from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.testing import load_conversations, run_conversation
 from tests.unit.services.dialogue.understandings import understanding
 
 ROOT = Path(__file__).parents[4]

@@ -1,0 +1,1 @@
+"""An assistant as files, read and checked into objects: flows, replies, documents."""

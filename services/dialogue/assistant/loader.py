@@ -1,0 +1,100 @@
+"""The files below an assistant's folder that dialogue reads, each part with the place where it stands."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from services.dialogue.assistant.faq import FaqDocument, read_faq
+from services.dialogue.assistant.responses import RepliesFile, ReplyText
+from services.dialogue.assistant.schema import BusinessFile, Flow, SharedSlots, Slot
+from services.dialogue.assistant.yaml_source import Document, Mistakes, read_documents
+
+__all__ = ["AssistantFiles"]
+
+
+@dataclass
+class AssistantFiles:
+    """What was read, with where it stands, until it is known to be right."""
+
+    folder: Path
+    mistakes: Mistakes = field(default_factory=Mistakes)
+    flows: dict[str, Flow] = field(default_factory=dict)
+    flow_documents: dict[str, Document] = field(default_factory=dict)
+    shared_slots: dict[str, Slot] = field(default_factory=dict)
+    slot_documents: dict[str, Document] = field(default_factory=dict)
+    business: BusinessFile = field(default_factory=lambda: BusinessFile(lookups={}, actions={}))
+    replies: dict[str, dict[str, ReplyText]] = field(default_factory=dict)
+    reply_documents: dict[str, Document] = field(default_factory=dict)
+    faq: dict[str, FaqDocument] = field(default_factory=dict)
+
+    def name_of(self, path: Path) -> str:
+        """What mistakes call a file."""
+        return str(self.folder / path.relative_to(self.folder))
+
+    def read(self, languages: tuple[str, ...]) -> None:
+        """Read everything below the folder."""
+        for language in languages:
+            self.read_replies(language)
+        for path in sorted((self.folder / "faq").glob("*.md")):
+            faq = read_faq(path, self.name_of(path), languages, self.mistakes)
+            if faq is not None:
+                self.faq[faq.intent] = faq
+        found = [
+            document
+            for path in sorted((self.folder / "flows").glob("*.yml"))
+            for document in read_documents(path, self.name_of(path), self.mistakes)
+        ]
+        if not found:
+            self.mistakes.add(self.name_of(self.folder / "flows"), "there are no flows here")
+        own = [document for document in found if not self.read_shared(document)]
+        self.mistakes.raise_if_any()  # a mistake in a shared slot would be told again for each flow that has it
+        for document in own:
+            self.read_flow(document)
+        self.mistakes.raise_if_any()
+
+    def read_replies(self, language: str) -> None:
+        """`replies/<language>.yml`."""
+        path = self.folder / "replies" / f"{language}.yml"
+        for document in read_documents(path, self.name_of(path), self.mistakes)[:1]:
+            replies = document.parse(RepliesFile, self.mistakes)
+            if replies is not None:
+                self.replies[language] = replies.root
+                self.reply_documents[language] = document
+
+    def read_shared(self, document: Document) -> bool:
+        """Slots that flows share, or what business offers; whether the document was one of these."""
+        keys = set(document.value) if isinstance(document.value, dict) else set()
+        if keys & {"lookups", "actions"}:
+            self.business = document.parse(BusinessFile, self.mistakes) or self.business
+            return True
+        if keys == {"slots"}:
+            shared = document.parse(SharedSlots, self.mistakes)
+            for name, slot in shared.slots.items() if shared else ():
+                self.shared_slots[name] = slot
+                self.slot_documents[name] = document
+            return True
+        return False
+
+    def read_flow(self, document: Document) -> None:
+        """One flow; a slot that it shares begins with what the shared one says."""
+        value = document.value
+        if isinstance(value, dict) and isinstance(slots := value.get("slots"), dict):
+            for name, own in slots.items():
+                if isinstance(own, dict):
+                    slots[name] = {**self.shared_source(name), **own}
+        flow = document.parse(Flow, self.mistakes)
+        if flow is None:
+            return
+        if flow.flow in self.flows:
+            other = self.flow_documents[flow.flow].where("flow")
+            self.mistakes.add(document.where("flow"), f"there is already a flow '{flow.flow}' at {other}")
+        self.flows[flow.flow] = flow
+        self.flow_documents[flow.flow] = document
+
+    def shared_source(self, name: str) -> dict[str, JsonValue]:
+        """A shared slot as it was written; nothing when there is none of that name."""
+        value: JsonValue = self.slot_documents[name].value if name in self.slot_documents else None
+        for key in ("slots", name):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}

@@ -1,0 +1,135 @@
+"""Reply texts: every reply in every language, in one or more wordings, with the quick replies that it offers."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from zlib import crc32
+
+from pydantic import BeforeValidator, Field, RootModel, model_validator
+
+from services.dialogue.assistant.templates import Template, TemplateField, looked_up
+from services.dialogue.assistant.yaml_source import Part
+from services.dialogue.policy.decision import Say
+from services.dialogue.policy.state import MAX_OPTIONS, Option
+from shared.contracts.base import Contract
+from shared.contracts.events import Option as OfferedOption
+
+__all__ = ["OptionText", "Rendered", "Replies", "RepliesFile", "ReplyText"]
+
+MAX_LINES = 10
+
+Languages = Mapping[str, Mapping[str, "ReplyText"]]
+
+
+class OptionText(Part):
+    """A quick reply: its title, and the intent that it stands for or the answer that it gives."""
+
+    title: Annotated[str, Field(min_length=1, max_length=40)]
+    intent: str | None = None
+    choice: Literal["yes", "no", "skip", "retry"] | None = None
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> "OptionText":
+        if (self.intent is None) == (self.choice is None):
+            raise ValueError("a quick reply has either an intent or a choice")
+        return self
+
+    @property
+    def id(self) -> str:
+        """What a client sends back when it is chosen."""
+        return self.choice or f"intent:{self.intent}"
+
+
+class LinesText(Part):
+    """One more line for each item of a list."""
+
+    of: str
+    line: TemplateField
+
+
+def wordings(value: object) -> object:
+    """A reply may be written as a text or as a list of wordings, for short."""
+    return {"text": value} if isinstance(value, str | list) else value
+
+
+def listed(value: object) -> object:
+    """One wording is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+class ReplyText(Part):
+    """A reply in one language."""
+
+    text: Annotated[list[TemplateField], BeforeValidator(listed), Field(min_length=1, max_length=20)]
+    lines: LinesText | None = None
+    options: Annotated[list[OptionText], Field(max_length=MAX_OPTIONS)] = Field(default_factory=list)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The values that the reply needs, whichever wording is chosen."""
+        own = frozenset[str]().union(*(template.names for template in self.text))
+        return own | {self.lines.of} if self.lines else own
+
+
+class RepliesFile(RootModel[dict[str, Annotated[ReplyText, BeforeValidator(wordings)]]]):
+    """`replies/<language>.yml`."""
+
+
+class Rendered(Contract):
+    """A reply as the customer reads it."""
+
+    text: str
+    options: tuple[OfferedOption, ...] = ()
+    source: str | None = None
+
+
+class Replies:
+    """The replies of an assistant in all its languages."""
+
+    def __init__(self, languages: Languages, default_language: str) -> None:
+        self.languages = languages
+        self.default_language = default_language
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in texts for texts in self.languages.values())
+
+    def names(self, reply: str) -> frozenset[str]:
+        """The values that a reply needs in any language."""
+        return frozenset[str]().union(*(texts[reply].names for texts in self.languages.values() if reply in texts))
+
+    def options(self, reply: str) -> tuple[Option, ...]:
+        """The quick replies of a reply with their titles in every language."""
+        offered: dict[str, Option] = {}
+        for language, texts in self.languages.items():
+            for option in texts[reply].options if reply in texts else ():
+                titles = offered[option.id].titles if option.id in offered else {}
+                offered[option.id] = Option(
+                    id=option.id, titles={**titles, language: option.title}, intent=option.intent
+                )
+        return tuple(offered.values())
+
+    def titles(self, reply: str, variables: Mapping[str, Any]) -> dict[str, str]:
+        """A reply's first wording in every language, for use as a title."""
+        return {language: texts[reply].text[0].fill(variables, language) for language, texts in self.languages.items()}
+
+    def render(self, say: Say) -> Rendered:
+        """Write a reply; the same `say` gives the same text, another turn may give another wording."""
+        language = say.language if say.language in self.languages else self.default_language
+        reply = self.languages[language][say.name]
+        template = chosen(reply.text, say)
+        lines = [template.fill(say.variables, language)]
+        if reply.lines is not None:
+            items = looked_up(say.variables, reply.lines.of)
+            for item in items[:MAX_LINES] if isinstance(items, list) else []:
+                lines.append(reply.lines.line.fill(item if isinstance(item, dict) else {"item": item}, language))
+        return Rendered(
+            text="\n".join(lines),
+            options=tuple(
+                OfferedOption(id=option.id, title=option.titles.get(language) or option.id) for option in say.options
+            ),
+            source=say.source,
+        )
+
+
+def chosen(wordings: list[Template], say: Say) -> Template:
+    """One of the wordings, the same one for the same turn of the conversation."""
+    return wordings[(crc32(say.name.encode()) + say.variant) % len(wordings)]

@@ -1,0 +1,1 @@
+"""The durable mailbox: messages, turns, outbox and results, the transcript and its readers."""

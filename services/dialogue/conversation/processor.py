@@ -1,0 +1,307 @@
+"""Turns: a customer's message goes in, replies come out, once, in order, whatever happens to the process meanwhile.
+
+A message is committed before anything else happens. Then whichever replica holds the conversation's lease understands
+it, decides, and commits replies, state, actions and trace in one transaction that only succeeds if no other turn was
+committed since the state was read. A message that was committed and not answered is found by `Turns.recover`.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from pydantic import BaseModel
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.conversation import repository
+from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.repository import Appended, Conversation, Entry, OutboxRow, StaleTurn
+from services.dialogue.conversation.turn import Stages, TurnTaker, timed
+from services.dialogue.policy.decision import ActionFinished, Opened, Origin
+from services.dialogue.policy.decision import Event as TurnEvent
+from services.dialogue.settings import Settings
+from shared.contracts.actions import ActionResult
+from shared.contracts.events import Event
+from shared.database import ALL_TENANTS, Database, now
+from shared.errors import InvalidInput, Unavailable
+from shared.tokens import Principal
+
+__all__ = ["Answer", "Turns"]
+
+log = structlog.get_logger(__name__)
+
+MAX_STALE = 20
+RECOVER_SECONDS = 1.0
+RECOVER_BATCH = 50
+RECOVER_AT_ONCE = 2
+"""What was put off must not come before those who talk now."""
+TURNS_AT_ONCE = 16
+"""More would only slow one another down, and keep new messages from being stored."""
+KNOWN_SECONDS = 1.0
+"""A turn that begins later than this after its message was stored looks whether it is still to be answered."""
+
+STALE = Counter("zhiyin_turns_stale_total", "Turns refused because another one was committed first")
+RECOVERED = Counter("zhiyin_turns_recovered_total", "Conversations whose unanswered message was picked up")
+
+Replies = dict[int, list[Event]]
+"""What was answered, by the `seq` of the message."""
+
+
+class Answer(BaseModel):
+    """The message as it was stored, and the replies; `complete` is false when they are still to come."""
+
+    message: Event
+    replies: Sequence[Event]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The message that is to be answered next, and the conversation as it was read for it."""
+
+    conversation: Conversation
+    message: Entry
+    stages: Stages = field(default_factory=dict)
+    """Seconds that this took so far, by stage."""
+    since: float = field(default_factory=time.monotonic)
+
+
+class Turns:
+    """Takes messages and answers them."""
+
+    def __init__(
+        self, *, settings: Settings, database: Database, assistant: Assistant, taker: TurnTaker, wakes: Wakes
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._assistant = assistant
+        self._taker = taker
+        self._wakes = wakes
+        self._running: dict[asyncio.Task[Replies | None], str] = {}
+        self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
+        self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
+
+    async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
+        """A new conversation of this customer.
+
+        Raises:
+            InvalidInput: there is no such assistant, or it does not speak the language.
+        """
+        mine = self._assistant
+        if assistant not in (None, mine.name):
+            raise InvalidInput(f"there is no assistant {assistant!r}, only {mine.name!r}", field="assistant")
+        if language is not None and language not in mine.languages:
+            raise InvalidInput(f"{mine.name} speaks {', '.join(mine.languages)}", field="language")
+        async with self._database.transaction(principal.tenant) as session:
+            conversation = Conversation(
+                id=uuid.uuid4().hex,
+                owner=principal.subject,
+                customer=principal.customer,
+                assistant=mine.name,
+                language=language or mine.default_language,
+            )
+            session.add(conversation)
+            await session.flush()
+        await self._taker.take(conversation, Opened(language=conversation.language), stages={})
+        async with self._database.reading(principal.tenant) as session:
+            return await repository.find_conversation(session, conversation.id)
+
+    async def say(
+        self, principal: Principal, conversation_id: str, *, message_id: str, text: str, choice: str | None
+    ) -> Answer:
+        """Takes a message and waits for the replies, as long as settings allow. The same id again changes nothing.
+
+        Raises:
+            NotFound: no such conversation of this customer.
+            Conflict: the id was used before for another text.
+            Unavailable: the database does not answer. The message may be stored: send it again with the same id.
+        """
+        message, waiting = await self._accept(principal, conversation_id, message_id, text, choice)
+        replies = await self._replies(principal.tenant, message, waiting)
+        return Answer(message=message.event(), replies=replies or [], complete=replies is not None)
+
+    async def _accept(
+        self, principal: Principal, conversation_id: str, message_id: str, text: str, choice: str | None
+    ) -> tuple[Entry, Waiting | None]:
+        """The message in the transcript, and a turn's begin where it is the next to be answered."""
+        for last in (False, True):
+            stages: Stages = {}
+            try:
+                with timed("accept", stages):
+                    async with self._database.transaction(principal.tenant) as session:
+                        conversation = await repository.find_conversation(
+                            session, conversation_id, owner=principal.subject
+                        )
+                        accepted = await repository.append_message(
+                            session, conversation, message_id=message_id, text=text, choice=choice
+                        )
+                break
+            except IntegrityError:
+                # The same id came in twice at once and the other one won: now it is there to be found.
+                if last:
+                    raise
+        if accepted.new:
+            await self._wakes.wake(conversation_id)
+        return accepted.entry, Waiting(conversation, accepted.entry, stages) if accepted.next else None
+
+    async def _replies(self, tenant: str, message: Entry, waiting: Waiting | None) -> list[Event] | None:
+        """What is answered to the message, by this process or another one; None when it takes too long."""
+        conversation_id, seq = message.conversation_id, message.seq
+        until = time.monotonic() + self._settings.answer_seconds
+        async with self._wakes.watching(conversation_id) as event:
+            while True:
+                event.clear()
+                work = self._spawn(conversation_id, self.drain(tenant, conversation_id, waiting))
+                done, _ = await asyncio.wait([work], timeout=max(0.0, until - time.monotonic()))
+                if not done:
+                    return None
+                if (answered := work.result()) and seq in answered:
+                    return answered[seq]
+                with timed("replies"):
+                    async with self._database.reading(tenant) as session:
+                        conversation = await repository.find_conversation(session, conversation_id)
+                        if conversation.answered_seq >= seq:
+                            return await repository.replies_to(session, conversation_id, seq)
+                if time.monotonic() >= until:
+                    return None
+                await self._wakes.wait(event, until - time.monotonic())
+                waiting = None
+
+    async def drain(self, tenant: str, conversation_id: str, waiting: Waiting | None = None) -> Replies:
+        """Answers what is unanswered, unless another replica is at it; `waiting` saves reading what is known."""
+        answered: Replies = {}
+        while True:
+            more = False
+            async with self._slots, self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
+                if held and (turn := await self._turn(tenant, conversation_id, waiting)):
+                    message, appended = turn
+                    answered[message.seq] = [entry.event() for entry in appended.entries]
+                    more = appended.more
+            if held:
+                # Told after the lease is given back, so that whoever was refused it can have it.
+                await self._wakes.wake(conversation_id)
+            if not more:
+                return answered
+            waiting = None
+
+    async def recover(self, beat: Callable[[], None]) -> None:
+        """Forever finds messages that somebody accepted and nobody answered, and answers them."""
+        while True:
+            beat()
+            try:
+                before = now() - timedelta(seconds=self._settings.recover_after_seconds)
+                async with self._database.reading(ALL_TENANTS) as session:
+                    overdue = await repository.overdue_conversations(session, before, RECOVER_BATCH)
+                # What stands in line here already gains nothing by standing there twice.
+                in_line = set(self._running.values())
+                if forgotten := [each for each in overdue if each[1] not in in_line]:
+                    RECOVERED.inc(len(forgotten))
+                    log.info("recovering", conversations=len(forgotten))
+                for tenant, conversation_id in forgotten:
+                    self._spawn(conversation_id, self._recover(tenant, conversation_id))
+            except (SQLAlchemyError, Unavailable) as error:
+                log.warning("recovery_failed", error=type(error).__name__)
+            await asyncio.sleep(RECOVER_SECONDS)
+
+    async def _recover(self, tenant: str, conversation_id: str) -> Replies:
+        async with self._recovering:
+            return await self.drain(tenant, conversation_id)
+
+    async def close(self) -> None:
+        """Lets the turns that run come to their end."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._settings.answer_seconds)
+
+    def _spawn(self, conversation_id: str, work: Coroutine[Any, Any, Replies]) -> asyncio.Task[Replies | None]:
+        # A turn goes on when its client hangs up.
+        task = asyncio.create_task(self._logged(work))
+        self._running[task] = conversation_id
+        task.add_done_callback(self._running.pop)
+        return task
+
+    async def _logged(self, work: Coroutine[Any, Any, Replies]) -> Replies | None:
+        try:
+            return await work
+        except Unavailable as error:
+            # The message stays unanswered in the store, where `recover` finds it.
+            log.warning("turn_put_off", error=error.detail)
+        except Exception as error:
+            log.error("turn_failed", error=type(error).__name__, exc_info=error)
+        return None
+
+    async def _turn(self, tenant: str, conversation_id: str, waiting: Waiting | None) -> tuple[Entry, Appended] | None:
+        """Answers the oldest message that is unanswered, where there is one."""
+        understood: dict[int, TurnEvent] = {}
+        for _ in range(MAX_STALE):
+            if waiting is None or time.monotonic() - waiting.since > KNOWN_SECONDS:
+                waiting = await self._load(tenant, conversation_id)
+            if waiting is None:
+                return None
+            message = waiting.message
+            event = understood.get(message.seq)
+            if event is None:
+                event = understood[message.seq] = await self._taker.understand(
+                    waiting.conversation, message, waiting.stages
+                )
+            try:
+                return message, await self._taker.take(
+                    waiting.conversation, event, answers=message, stages=waiting.stages
+                )
+            except StaleTurn:
+                STALE.inc()
+                waiting = None
+        raise StaleTurn(f"{conversation_id}: {MAX_STALE} times in a row")
+
+    async def _load(self, tenant: str, conversation_id: str) -> Waiting | None:
+        stages: Stages = {}
+        with timed("load", stages):
+            async with self._database.reading(tenant) as session:
+                conversation = await repository.find_conversation(session, conversation_id)
+                message = await repository.next_unanswered(session, conversation)
+        return None if message is None else Waiting(conversation, message, stages)
+
+    async def finish_action(self, result: ActionResult) -> None:
+        """Tells the conversation what became of an action, once for each version of the result."""
+        for _ in range(MAX_STALE):
+            async with self._database.reading(result.tenant) as session:
+                row = await session.get(OutboxRow, result.action_id)
+                if row is None or row.conversation_id != result.conversation_id:
+                    log.warning("result_of_unknown_action", action=result.action_id)
+                    return
+                conversation = await repository.find_conversation(session, row.conversation_id)
+            if result.version <= row.result_version:
+                return
+            event = ActionFinished(result=result, origin=Origin.model_validate(row.context))
+            try:
+                await self._taker.take(conversation, event, stages={}, settle=partial(self._settle, result))
+            except StaleTurn:
+                STALE.inc()
+                continue
+            await self._wakes.wake(conversation.id)
+            return
+        raise StaleTurn(f"{result.conversation_id}: {MAX_STALE} times in a row")
+
+    async def _settle(self, result: ActionResult, session: AsyncSession) -> None:
+        taken = await session.scalar(
+            update(OutboxRow)
+            .where(OutboxRow.action_id == result.action_id, OutboxRow.result_version < result.version)
+            .values(
+                result_version=result.version,
+                status=result.status,
+                done=result.final,
+                next_attempt_at=now() + timedelta(seconds=self._settings.resend_most_seconds),
+            )
+            .returning(OutboxRow.action_id)
+            .execution_options(synchronize_session=False)
+        )
+        if taken is None:
+            raise StaleTurn(result.action_id)

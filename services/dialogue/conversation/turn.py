@@ -1,0 +1,189 @@
+"""One turn on a conversation as it was read: understands, decides, looks up what is asked for, and commits."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from prometheus_client import Counter, Histogram
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.conversation import repository
+from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
+from services.dialogue.conversation.repository import Appended, Conversation, Entry, Handoff
+from services.dialogue.policy.decide import decide
+from services.dialogue.policy.decision import (
+    ActionCall,
+    Chosen,
+    Decision,
+    LookedUp,
+    LookupCall,
+    LookupFailed,
+    Say,
+    UnderstandingUnavailable,
+    Understood,
+)
+from services.dialogue.policy.decision import Event as TurnEvent
+from services.dialogue.policy.decision import Handoff as HandoffCall
+from services.dialogue.settings import Settings
+from shared import faults
+from shared.client import ServiceClient
+from shared.contracts.lookups import LookupAnswer
+from shared.contracts.understanding import Understanding
+from shared.database import Database
+from shared.errors import Problem
+
+__all__ = ["Stages", "TurnTaker", "timed"]
+
+log = structlog.get_logger(__name__)
+
+MAX_LOOKUPS = 20
+
+Stages = dict[str, float]
+"""Seconds that a turn took so far, by stage."""
+
+STAGE = Histogram(
+    "zhiyin_turn_stage_seconds",
+    "Time of a turn by stage",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+TURNS = Counter("zhiyin_turns_total", "Turns committed", ["outcome"])
+
+
+class TurnTaker:
+    """Takes the assistant's turns."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        assistant: Assistant,
+        client: ServiceClient,
+        on_action: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._assistant = assistant
+        self._client = client
+        self._on_action = on_action
+
+    async def understand(self, conversation: Conversation, message: Entry, stages: Stages) -> TurnEvent:
+        """What the customer's message means, or that nobody could say."""
+        if message.choice is not None:
+            return Chosen(choice=message.choice)
+        with timed("understand", stages):
+            try:
+                answer = await self._client.post(
+                    "intent",
+                    "/v1/understand",
+                    json={"text": message.text, "assistant": conversation.assistant},
+                    deadline=self._settings.understand_seconds,
+                    retry=True,
+                )
+                return Understood(understanding=Understanding.model_validate(answer))
+            except (Problem, ValueError) as error:
+                log.warning("understanding_unavailable", error=type(error).__name__)
+                return UnderstandingUnavailable(text=message.text)
+
+    async def take(
+        self,
+        conversation: Conversation,
+        event: TurnEvent,
+        *,
+        stages: Stages,
+        answers: Entry | None = None,
+        settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    ) -> Appended:
+        """Decides, looking up what is asked for, and commits everything or nothing.
+
+        Raises:
+            StaleTurn: another turn was committed since the conversation was read.
+        """
+        decision, steps = await self._decide(conversation, event, stages)
+        state = decision.state
+        await faults.point("dialogue.turn.before_commit")
+        with timed("commit", stages):
+            async with self._database.transaction(conversation.tenant) as session:
+                appended = await repository.append_replies(
+                    session,
+                    conversation,
+                    drafts=[draft_of(self._assistant, say) for say in decision.replies],
+                    state=state.model_dump(mode="json"),
+                    language=state.language or conversation.language,
+                    answers=answers,
+                    status="waiting_for_agent" if decision.handoff else None,
+                )
+                session.add_all(
+                    repository.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
+                    for action in decision.actions
+                )
+                if decision.handoff is not None:
+                    session.add(Handoff(conversation_id=conversation.id, reason=decision.handoff.reason))
+                session.add(trace_of(conversation, event, answers, steps, stages))
+                if settle is not None:
+                    await settle(session)
+        TURNS.labels(event.kind).inc()
+        if decision.actions:
+            self._on_action()
+        return appended
+
+    async def _decide(self, conversation: Conversation, event: TurnEvent, stages: Stages) -> tuple[Decision, list[str]]:
+        state = state_of(conversation)
+        steps: list[str] = []
+        replies: list[Say] = []
+        actions: list[ActionCall] = []
+        handoff: HandoffCall | None = None
+        lookups = 0
+        while True:
+            with timed("decide", stages):
+                decision = decide(self._assistant, state, event)
+            state = decision.state
+            steps += decision.steps
+            replies += decision.replies
+            actions += decision.actions
+            handoff = decision.handoff or handoff
+            if decision.lookup is None:
+                break
+            lookups += 1
+            with timed("lookup", stages):
+                # A flow that never has enough is told that there is no more, so that every turn comes to an end.
+                event = (
+                    await self._look_up(conversation, decision.lookup)
+                    if lookups <= MAX_LOOKUPS
+                    else LookupFailed(name=decision.lookup.name, reason="too-many")
+                )
+        return decision.model_copy(
+            update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
+        ), steps
+
+    async def _look_up(self, conversation: Conversation, call: LookupCall) -> TurnEvent:
+        try:
+            answer = LookupAnswer.model_validate(
+                await self._client.post(
+                    "business",
+                    f"/v1/lookups/{call.name}",
+                    json={"customer": conversation.customer, "arguments": call.arguments},
+                    deadline=self._settings.lookup_seconds,
+                    retry=True,
+                )
+            )
+        except (Problem, ValueError) as error:
+            log.warning("lookup_failed", lookup=call.name, error=type(error).__name__)
+            return LookupFailed(name=call.name, reason=getattr(error, "kind", "invalid"))
+        return LookedUp(name=call.name, found=answer.found, data=answer.data)
+
+
+@contextmanager
+def timed(name: str, stages: Stages | None = None) -> Iterator[None]:
+    """Adds the time spent within to the stage's metric, and to the turn's own account."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = time.perf_counter() - started
+        if stages is not None:
+            stages[name] = round(stages.get(name, 0.0) + spent, 6)
+        STAGE.labels(name).observe(spent)

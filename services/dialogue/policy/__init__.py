@@ -1,0 +1,1 @@
+"""The pure core: what a turn decides, from assistant, state and event alone."""

@@ -1,0 +1,156 @@
+"""The conversation while one event is being decided: the state as it becomes, and what has been decided so far."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import JsonValue
+
+from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.schema import Flow, Slot
+from services.dialogue.assistant.templates import looked_up
+from services.dialogue.policy.decision import ActionCall, Decision, Handoff, LookupCall, Say
+from services.dialogue.policy.state import (
+    MAX_FRAMES,
+    MAX_OPTIONS,
+    Finished,
+    Frame,
+    Mention,
+    Option,
+    Pending,
+    State,
+)
+
+__all__ = ["Talk"]
+
+MAX_MENTIONS = 8
+
+
+class Talk:
+    """Lives for one call of `decide`; begins as a copy of the state and ends as a decision."""
+
+    def __init__(self, assistant: Assistant, state: State) -> None:
+        self.assistant = assistant
+        self.language = state.language if state.language in assistant.languages else None
+        self.turn = state.turn
+        self.frames = [frame for frame in state.frames if frame.flow in assistant.flows][-MAX_FRAMES:]
+        self.pending: Pending | None = state.pending if len(self.frames) == len(state.frames) else None
+        self.options = state.options[:MAX_OPTIONS]
+        self.misses = state.misses
+        self.action_count = state.actions
+        self.mentions: dict[str, Mention] = dict(state.mentions)
+        self.finished: Finished | None = state.finished
+        self.handed_off = state.handed_off
+        self.replies: list[Say] = []
+        self.lookup: LookupCall | None = None
+        self.actions: list[ActionCall] = []
+        self.handoff: Handoff | None = None
+        self.steps: list[str] = []
+        self.retrying = False
+        self.abandoned: Frame | None = None
+        self.mood = "neutral"
+
+    def decision(self) -> Decision:
+        """What was decided."""
+        state = State(
+            language=self.language,
+            turn=self.turn,
+            frames=tuple(self.frames),
+            pending=self.pending,
+            options=self.options,
+            misses=self.misses,
+            actions=self.action_count,
+            mentions=self.mentions,
+            finished=self.finished,
+            handed_off=self.handed_off,
+        )
+        return Decision(
+            state=state,
+            replies=tuple(self.replies),
+            lookup=self.lookup,
+            actions=tuple(self.actions),
+            handoff=self.handoff,
+            steps=tuple(self.steps),
+        )
+
+    # Replies
+
+    def note(self, step: str) -> None:
+        """Leave a trace."""
+        self.steps.append(step)
+
+    def say(
+        self,
+        name: str,
+        values: Mapping[str, JsonValue] | None = None,
+        *,
+        options: Sequence[Option] = (),
+        source: str | None = None,
+        offering: bool = True,
+    ) -> None:
+        """Reply with what `values` have for it; not `offering`, its quick replies leave those offered before."""
+        values = values or {}
+        offered = (*options, *self.assistant.replies.options(name))[:MAX_OPTIONS]
+        if offering and offered:
+            self.options = offered
+        self.replies.append(
+            Say(
+                name=name,
+                language=self.language or self.assistant.default_language,
+                variant=self.turn,
+                variables={key: looked_up(values, key) for key in sorted(self.assistant.replies.names(name))},
+                options=offered,
+                source=source,
+            )
+        )
+
+    # Frames
+
+    @property
+    def frame(self) -> Frame:
+        """The flow that is being talked about."""
+        return self.frames[-1]
+
+    @property
+    def flow(self) -> Flow:
+        """Its file."""
+        return self.assistant.flows[self.frame.flow]
+
+    @property
+    def slots(self) -> Mapping[str, Slot]:
+        """Its slots."""
+        return self.assistant.slots[self.frame.flow]
+
+    def update(self, **changes: Any) -> None:
+        """Change the frame that is being talked about."""
+        self.frames[-1] = self.frame.model_copy(update=changes)
+
+    def push(self, frame: Frame) -> None:
+        """Begin a flow on top of what is under way; the oldest gives way when there are too many."""
+        self.note(f"{frame.flow}: begins")
+        self.frames = [*self.frames, frame][-MAX_FRAMES:]
+        self.pending = None
+        self.finished = None
+
+    def pop(self, how: str) -> None:
+        """End the flow that is being talked about."""
+        frame = self.frames.pop()
+        self.note(f"{frame.flow}: {how}")
+        self.pending = None
+        if frame.slots:
+            self.finished = Finished(flow=frame.flow, slots=frame.slots, committed=frame.committed, turn=self.turn)
+
+    def mention(self, entity: str | None, value: str | None) -> None:
+        """Remember a value that was named, for a sentence that points back at it."""
+        if entity is not None and value is not None:
+            others = {name: mention for name, mention in self.mentions.items() if name != entity}
+            kept = dict(list(others.items())[1 - MAX_MENTIONS :])
+            self.mentions = {**kept, entity: Mention(value=value, turn=self.turn)}
+
+    def title(self, flow: str) -> JsonValue:
+        """What a flow is called, in each language."""
+        return dict(self.assistant.flows[flow].title or {})
+
+    def offer_person(self, name: str = "offer_person", slot: str = "") -> None:
+        """Ask whether a person should take over; an answer to the `slot`'s question is still taken."""
+        self.say(name)
+        self.pending = Pending(kind="person", name=slot)

@@ -1,0 +1,299 @@
+"""Running flows: from the top over everything that is already known, up to what somebody must answer first."""
+
+from enum import Enum, auto
+
+from pydantic import JsonValue
+
+from services.dialogue.assistant.expressions import Condition, resolve
+from services.dialogue.assistant.schema import (
+    ActionStep,
+    CallStep,
+    Check,
+    CollectStep,
+    ConfirmStep,
+    EndStep,
+    HandoffStep,
+    IfStep,
+    LookupStep,
+    ReplyStep,
+    SetStep,
+    Slot,
+    SlotList,
+    SlotOption,
+    Step,
+    picked,
+)
+from services.dialogue.policy.bounds import bounded, digest
+from services.dialogue.policy.context import Talk
+from services.dialogue.policy.cues import best_match
+from services.dialogue.policy.decision import ActionCall, Handoff, LookupCall, Origin
+from services.dialogue.policy.state import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, Found, Option, Pending, value_id
+
+__all__ = ["run"]
+
+
+class Signal(Enum):
+    """How to go on after a step."""
+
+    NEXT = auto()
+    WAIT = auto()
+    END = auto()
+    AGAIN = auto()
+    """A slot was emptied; steps before this one may depend on it."""
+
+
+def run(talk: Talk) -> None:
+    """Carry the flows on until somebody has to answer or all of them have ended."""
+    while talk.frames:
+        match Run(talk).steps(talk.flow.steps, ""):
+            case Signal.WAIT:
+                return
+            case Signal.NEXT | Signal.END:
+                talk.pop("ends")
+                if talk.frames:
+                    talk.say("resume", {"flow": talk.title(talk.frame.flow)})
+
+
+class Run:
+    """One pass over the flow that is being talked about."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+        self.asked: dict[str, Found] = {}
+        self.collected: dict[str, JsonValue] = {}
+        self.scope: dict[str, JsonValue] = {
+            "language": talk.language or talk.assistant.default_language,
+            "sentiment": talk.frame.mood,
+            **talk.frame.slots,
+        }
+
+    def steps(self, steps: list[Step], prefix: str) -> Signal:
+        """A list of steps, one after the other."""
+        for index, step in enumerate(steps):
+            signal = self.step(step, f"{prefix}{index}")
+            if signal is not Signal.NEXT:
+                return signal
+        return Signal.NEXT
+
+    def step(self, step: Step, here: str) -> Signal:
+        """One step."""
+        match step:
+            case CollectStep():
+                return self.collect(step.collect)
+            case LookupStep():
+                return self.look_up(step, here)
+            case IfStep():
+                branch = "then" if step.condition.holds(self.scope) else "else"
+                return self.steps(step.branches()[branch], f"{here}.{branch}.")
+            case ConfirmStep():
+                return self.confirm(step, here)
+            case ActionStep():
+                return self.act(step, here)
+            case HandoffStep():
+                return self.hand_off(step, here)
+            case SetStep():
+                self.scope |= {name: condition.value(self.scope) for name, condition in step.set.items()}
+            case CallStep():
+                return self.steps(self.talk.assistant.flows[step.call].steps, f"{here}.call.")
+            case EndStep():
+                return Signal.END
+            case ReplyStep():
+                self.reply(step.reply, here)
+        return Signal.NEXT
+
+    def reply(self, name: str, here: str) -> None:
+        """Say something that was not said before, or not with these values."""
+        mark = digest({key: resolve(self.scope, key) for key in self.talk.assistant.replies.names(name)})
+        if self.talk.frame.memo.get(here) != mark:
+            self.talk.say(name, self.scope)
+            self.remember(here, mark)
+
+    def remember(self, here: str, mark: str) -> None:
+        """Note in the frame's memo that a step is done."""
+        self.talk.update(memo={**self.talk.frame.memo, here: mark})
+
+    # Look-ups
+
+    def arguments(self, conditions: dict[str, Condition]) -> dict[str, JsonValue]:
+        """Values for a call; what is not there is not sent."""
+        values = {name: bounded(condition.value(self.scope)) for name, condition in conditions.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def ask_business(self, name: str, conditions: dict[str, Condition]) -> Found | None:
+        """What business answered; `None` when it has yet to be asked."""
+        arguments = self.arguments(conditions)
+        key = f"{name}:{digest(arguments)}"
+        found = self.talk.frame.lookups.get(key)
+        if found is None:
+            self.talk.lookup = LookupCall(name=name, arguments=arguments)
+            self.talk.pending = Pending(kind="lookup", name=name, mark=key)
+            self.talk.note(f"{self.talk.frame.flow}: looks up {name}")
+            return None
+        self.asked[key] = found
+        others = {other: kept for other, kept in self.talk.frame.lookups.items() if other not in self.asked}
+        room = MAX_LOOKUPS - len(self.asked)
+        self.talk.update(lookups=dict(list(others.items())[-room:] if room > 0 else []) | self.asked)
+        return found
+
+    def look_up(self, step: LookupStep, here: str) -> Signal:
+        """Give a name to what business knows."""
+        found = self.ask_business(step.lookup, step.arguments)
+        if found is None:
+            return Signal.WAIT
+        self.scope[step.save] = dict(found.data) if found.found else None
+        return Signal.NEXT if found.found else self.steps(step.missing, f"{here}.missing.")
+
+    # Slots
+
+    def collect(self, name: str) -> Signal:
+        """Have a slot filled with a value that will do."""
+        slot, frame = self.talk.slots[name], self.talk.frame
+        if name not in frame.slots:
+            return self.ask(name, slot)
+        value = frame.slots[name]
+        if value is not None and slot.check is not None:
+            signal = self.check(name, value, slot, slot.check)
+            if signal is not Signal.NEXT:
+                return signal
+        self.collected[name] = value
+        self.talk.update(attempts={other: tries for other, tries in self.talk.frame.attempts.items() if other != name})
+        return Signal.NEXT
+
+    def check(self, name: str, value: str, slot: Slot, check: Check) -> Signal:
+        """Whether business takes the value; if not, say why and ask for another."""
+        found = self.ask_business(check.lookup, check.arguments)
+        if found is None:
+            return Signal.WAIT
+        self.scope[check.save] = dict(found.data) if found.found else None
+        if found.found and (check.valid is None or check.valid.holds(self.scope)):
+            return Signal.NEXT
+        self.talk.note(f"{self.talk.frame.flow}: refuses {name}")
+        reply = picked(check.reject, self.scope)
+        if reply is not None:
+            self.talk.say(reply, self.scope)
+        frame = self.talk.frame
+        tries = frame.attempts.get(name, 0) + 1
+        self.talk.update(
+            heard="",
+            slots={key: value for key, value in frame.slots.items() if key != name},
+            excluded={**frame.excluded, name: value},
+            attempts={**frame.attempts, name: tries},
+        )
+        if tries < slot.attempts:
+            return Signal.AGAIN
+        self.talk.offer_person(slot=name)
+        return Signal.WAIT
+
+    def ask(self, name: str, slot: Slot) -> Signal:
+        """Ask for a slot, unless what the customer said at first already names one of its options."""
+        frame = self.talk.frame
+        options, others = self.options(name, slot)
+        known = (*options, *others)
+        if frame.heard and known and slot.text is None:
+            self.talk.update(heard="")
+            index = best_match(frame.heard, [(*option.titles.values(), *option.words) for option in known])
+            if index is not None:
+                self.talk.update(slots={**frame.slots, name: known[index].value})
+                self.talk.note(f"{frame.flow}: {name} picked from what was said")
+                return Signal.AGAIN
+        reply = slot.retry if self.talk.retrying and slot.retry is not None else slot.ask
+        self.talk.say(reply, self.scope, options=options)
+        self.talk.update(offered={**frame.offered, name: options}, others={**frame.others, name: others})
+        self.talk.pending = Pending(kind="slot", name=name)
+        self.talk.note(f"{frame.flow}: asks for {name}")
+        return Signal.WAIT
+
+    def options(self, name: str, slot: Slot) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+        """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
+        wrong = self.talk.frame.excluded.get(name)
+        found: list[tuple[Option, bool]] = []
+        if isinstance(slot.options, SlotList):
+            items = resolve(self.scope, slot.options.of)
+            for item in items if isinstance(items, list) else []:
+                where = slot.options.where
+                suggested = where is None or where.holds({**self.scope, "item": item})
+                found.append((self.listed(name, item, slot.options), suggested))
+        else:
+            for index, option in enumerate(slot.options or ()):
+                found.append((self.fixed(name, index, option), True))
+        usable = [(option, suggested) for option, suggested in found if option.value and option.value != wrong]
+        return (
+            tuple(option for option, suggested in usable if suggested)[:MAX_OPTIONS],
+            tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
+        )
+
+    def fixed(self, name: str, index: int, option: SlotOption) -> Option:
+        """An answer that the file suggests; its title is its value where it states none."""
+        language = self.talk.language or self.talk.assistant.default_language
+        return Option(
+            id=f"value:{name}:{index}",
+            titles=dict(option.title),
+            value=option.value or option.title.get(language, next(iter(option.title.values()))),
+            words=tuple(option.words),
+        )
+
+    def listed(self, name: str, item: JsonValue, listing: SlotList) -> Option:
+        """One item as an option."""
+        fields = item if isinstance(item, dict) else {}
+        value = fields.get(listing.value)
+        text = value[:MAX_TEXT_KEPT] if isinstance(value, str) else ""
+        return Option(
+            id=value_id(name, text), titles=self.talk.assistant.replies.titles(listing.title, fields), value=text
+        )
+
+    # Effects
+
+    def confirm(self, step: ConfirmStep, here: str) -> Signal:
+        """Ask, and hold the answer for exactly what was asked."""
+        shown = {name: resolve(self.scope, name) for name in self.talk.assistant.replies.names(step.confirm)}
+        mark = digest({"shown": shown, "collected": dict(self.collected)})
+        answer = self.talk.frame.memo.get(here)
+        if answer == f"{mark}:yes":
+            return Signal.NEXT
+        if answer == f"{mark}:no":
+            signal = self.steps(step.no, f"{here}.no.")
+            return Signal.END if signal is Signal.NEXT else signal
+        self.talk.say(step.confirm, self.scope)
+        self.talk.pending = Pending(kind="confirm", name=here, mark=mark)
+        self.talk.note(f"{self.talk.frame.flow}: asks to confirm")
+        return Signal.WAIT
+
+    def act(self, step: ActionStep, here: str) -> Signal:
+        """Decide an effect, once for each time that the flow runs through."""
+        talk = self.talk
+        if here in talk.frame.memo:
+            return Signal.NEXT
+        arguments = self.arguments(step.arguments)
+        needed = {
+            name
+            for choices in step.on_result.values()
+            for case in choices
+            for name in talk.assistant.replies.names(case.reply)
+            if name.split(".")[0] != "result"
+        }
+        origin = Origin(
+            flow=talk.frame.flow, step=here, variables={name: resolve(self.scope, name) for name in sorted(needed)}
+        )
+        talk.actions.append(ActionCall(index=talk.action_count, name=step.action, arguments=arguments, origin=origin))
+        talk.action_count += 1
+        talk.update(committed=True)
+        self.remember(here, digest(arguments))
+        talk.note(f"{talk.frame.flow}: does {step.action}")
+        talk.say(step.reply, self.scope)
+        return Signal.NEXT
+
+    def hand_off(self, step: HandoffStep, here: str) -> Signal:
+        """Ask for a person, once."""
+        talk = self.talk
+        if here in talk.frame.memo:
+            return Signal.NEXT
+        self.remember(here, step.handoff)
+        if talk.handed_off:
+            talk.say("handoff_waiting")
+            return Signal.NEXT
+        before = talk.abandoned or talk.frame
+        talk.handoff = Handoff(reason=step.handoff, flow=before.flow, slots=dict(before.slots))
+        talk.handed_off = True
+        talk.note(f"{talk.frame.flow}: hands over to a person")
+        talk.say(step.reply, self.scope)
+        return Signal.NEXT

@@ -1,0 +1,91 @@
+"""What a message says to a conversation: an understanding or a click, weighed by the assistant's thresholds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.policy.cues import normal, ordinal
+from services.dialogue.policy.state import MAX_TEXT_KEPT, Option
+from shared.assistants import OUT_OF_SCOPE
+from shared.contracts.understanding import Understanding
+
+__all__ = ["SURE", "Heard", "hear", "typed_option"]
+
+SURE = 0.8
+"""From this probability on, an intent interrupts a question, and a yes is a yes."""
+
+CANDIDATE = 0.05
+"""Below this, an intent is not worth asking about."""
+
+MAX_CANDIDATES = 2
+MAX_VALUES = 5
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message. `intent` is there only when it is trusted; `candidates` are what else it may have meant.
+
+    `chances` are the probabilities of the likeliest intents, trusted or not. What is out of scope is `vague` when
+    nothing in scope is likely and `out_of_scope` not the likeliest either.
+    """
+
+    text: str
+    intent: str | None = None
+    confidence: float = 0.0
+    out_of_scope: bool = False
+    vague: bool = False
+    candidates: tuple[str, ...] = ()
+    chances: Mapping[str, float] = field(default_factory=dict)
+    entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mood: str = "neutral"
+    option: Option | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether the intent is clear enough to interrupt."""
+        return self.intent is not None and self.confidence >= SURE
+
+    def surely_one_of(self, *intents: str) -> bool:
+        """Whether one of the intents is clearly meant, no matter which: where they come to the same, chances add up."""
+        return sum(self.chances.get(intent, 0.0) for intent in set(intents)) >= SURE
+
+
+def hear(assistant: Assistant, understanding: Understanding, option: Option | None) -> Heard:
+    """A sentence, as far as its understanding is to be trusted; `option` is the quick reply that it names, if any."""
+    text = understanding.text.strip()
+    intent, threshold = understanding.intent, assistant.thresholds.out_of_scope
+    outside = understanding.out_of_scope
+    out_of_scope = intent.name == OUT_OF_SCOPE or (
+        outside.detected if threshold is None else outside.score >= threshold
+    )
+    trusted = not out_of_scope and intent.confidence >= assistant.thresholds.clarify
+    ranking = [score for score in understanding.ranking if score.confidence >= CANDIDATE]
+    offered = [score.name for score in ranking if assistant.title_of(score.name) is not None]
+    entities: dict[str, tuple[str, ...]] = {}
+    for entity in understanding.entities:
+        known = entities.get(entity.name, ())
+        value = entity.value.strip()
+        if value and len(value) <= MAX_TEXT_KEPT and value not in known and len(known) < MAX_VALUES:
+            entities[entity.name] = (*known, value)
+    return Heard(
+        text=text,
+        intent=intent.name if trusted else None,
+        confidence=intent.confidence if trusted else 0.0,
+        out_of_scope=out_of_scope,
+        vague=out_of_scope and intent.name != OUT_OF_SCOPE,
+        candidates=tuple(dict.fromkeys(offered))[:MAX_CANDIDATES],
+        chances={score.name: score.confidence for score in understanding.ranking},
+        entities=entities,
+        mood=understanding.sentiment.label,
+        option=option,
+    )
+
+
+def typed_option(text: str, options: Sequence[Option], *, numbers: bool) -> Option | None:
+    """The quick reply whose title was typed out, or, with `numbers`, that was named by its place."""
+    wanted = normal(text)
+    for option in options:
+        if wanted and any(normal(title) == wanted for title in option.titles.values()):
+            return option
+    place = ordinal(text, len(options)) if numbers else None
+    return options[place] if place is not None else None

@@ -1,0 +1,154 @@
+"""The transcript's promises at the store: gapless, once, and a late writer is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from services.dialogue.conversation import repository
+from services.dialogue.conversation.repository import Accepted, Appended, Conversation, Draft, Entry, StaleTurn
+from shared.contracts.events import Option
+from shared.database import ALL_TENANTS, Database, now
+from shared.errors import Conflict, NotFound
+from shared.migrations import migrate
+from tests.postgres import Postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres) -> AsyncIterator[Database]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'dialogue.sqlite'}"
+    if request.param == "postgresql":
+        url = await postgres.new_database()
+    await asyncio.to_thread(migrate, "dialogue", url)
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+async def opened(database: Database, tenant: str = "default", name: str = "c1") -> str:
+    async with database.transaction(tenant) as session:
+        session.add(Conversation(id=name, owner="me", customer="C1001", assistant="shop", language="zh"))
+    return name
+
+
+async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> Accepted:
+    async with database.transaction("default") as session:
+        conversation = await repository.find_conversation(session, name)
+        return await repository.append_message(session, conversation, message_id=message_id, text=text, choice=None)
+
+
+async def answered(database: Database, conversation: Conversation, message: Entry, *texts: str) -> Appended:
+    async with database.transaction("default") as session:
+        return await repository.append_replies(
+            session,
+            conversation,
+            drafts=[Draft(text=text, options=(Option(id="yes", title="Yes"),)) for text in texts],
+            state={"turn": 1},
+            language="en",
+            answers=message,
+        )
+
+
+async def read(database: Database, name: str = "c1") -> Conversation:
+    async with database.reading("default") as session:
+        return await repository.find_conversation(session, name)
+
+
+async def test_every_event_has_the_next_number(database: Database) -> None:
+    await opened(database)
+    first = (await said(database, "one", "m1")).entry
+    await said(database, "two", "m2")
+    replies = await answered(database, await read(database), first, "a", "b")
+    await said(database, "three", "m3")
+    assert [reply.seq for reply in replies.entries] == [3, 4]
+    async with database.reading("default") as session:
+        events = await repository.events_after(session, "c1", 0, 100)
+        assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+        assert [event.seq for event in await repository.events_after(session, "c1", 2, 2)] == [3, 4]
+        assert [event.text for event in await repository.replies_to(session, "c1", 1)] == ["a", "b"]
+    assert events[2].options[0].title == "Yes"
+
+
+async def test_the_same_id_again_changes_nothing(database: Database) -> None:
+    await opened(database)
+    first = await said(database, "one", "m1")
+    again = await said(database, "one", "m1")
+    assert (first.new, again.new) == (True, False)
+    assert again.entry.seq == first.entry.seq
+    assert not again.next
+    with pytest.raises(Conflict):
+        await said(database, "another text", "m1")
+    assert (await read(database)).last_seq == 1
+
+
+async def test_many_at_once_leave_no_gap(database: Database) -> None:
+    await opened(database)
+    accepted = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(30)))
+    assert sorted(each.entry.seq for each in accepted) == list(range(1, 31))
+
+
+async def test_a_message_is_next_when_nothing_waits_before_it(database: Database) -> None:
+    await opened(database)
+    first = await said(database, "one", "m1")
+    second = await said(database, "two", "m2")
+    assert (first.next, second.next) == (True, False)
+    await answered(database, await read(database), first.entry, "a")
+    third = await said(database, "three", "m3")
+    assert not third.next, "two still waits"
+    await answered(database, await read(database), second.entry, "b")
+    await answered(database, await read(database), third.entry, "c")
+    assert (await said(database, "four", "m4")).next
+
+
+async def test_of_many_at_once_one_is_next(database: Database) -> None:
+    """Each read the conversation while nothing waited; a turn that began with any other would pass over the first."""
+    await opened(database)
+    accepted = await asyncio.gather(*(said(database, f"text {number}", f"m{number}") for number in range(10)))
+    assert [each.entry.seq for each in accepted if each.next] == [1]
+
+
+async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -> None:
+    await opened(database)
+    message = (await said(database, "one", "m1")).entry
+    seen = await read(database)
+    await answered(database, seen, message, "first")
+    with pytest.raises(StaleTurn):
+        await answered(database, seen, message, "second")
+    async with database.reading("default") as session:
+        assert [event.text for event in await repository.replies_to(session, "c1", 1)] == ["first"]
+
+
+async def test_a_conversation_is_overdue_until_its_last_message_is_answered(database: Database) -> None:
+    await opened(database)
+    first = (await said(database, "one", "m1")).entry
+    second = (await said(database, "two", "m2")).entry
+
+    async def overdue() -> list[tuple[str, str]]:
+        async with database.reading(ALL_TENANTS) as session:
+            return await repository.overdue_conversations(session, now() + timedelta(seconds=1), 10)
+
+    assert await overdue() == [("default", "c1")]
+    assert (await answered(database, await read(database), first, "a")).more
+    assert await overdue() == [("default", "c1")]
+    conversation = await read(database)
+    async with database.reading("default") as session:
+        message = await repository.next_unanswered(session, conversation)
+    assert message is not None
+    assert message.seq == second.seq
+    assert not (await answered(database, conversation, second, "b")).more
+    assert await overdue() == []
+
+
+async def test_a_conversation_is_its_owners_and_its_tenants(database: Database) -> None:
+    await opened(database)
+    async with database.reading("default") as session:
+        assert (await repository.find_conversation(session, "c1", owner="me")).id == "c1"
+        with pytest.raises(NotFound):
+            await repository.find_conversation(session, "c1", owner="you")
+    async with database.reading("another") as session:
+        with pytest.raises(NotFound):
+            await repository.find_conversation(session, "c1")
+        assert (await session.scalars(select(Entry))).all() == []
