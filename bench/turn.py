@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from services.learning.runs import train
+from services.learning.runs.runs import train
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
 CLIENTS = (1, 8, 32)

@@ -226,7 +226,7 @@ def quantise(
 @app.command("test")
 def hold_tests(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
     """Hold the conversations in the assistant's tests/ with its real model and the real business look-ups."""
-    from cli.conversation_tests import hold_tests as run
+    from cli.assistant_tests import hold_tests as run
     from cli.settings import assistant_folder
 
     _, home = opened()
@@ -258,8 +258,8 @@ def migrate(service: Annotated[str, typer.Argument(help="login, dialogue, busine
     import asyncio
 
     from cli.console import err
-    from shared.migrations import bring_up, services_with_tables
     from shared.settings import ServiceSettings
+    from shared.storage.migrations import bring_up, services_with_tables
 
     _, home = opened()
     known = services_with_tables()

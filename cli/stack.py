@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from cli.bootstrap import Bootstrap
 from cli.home import Home
 from cli.process import Condition, Program
-from shared.assistants import load_manifest
+from shared.nlu.training_data import load_manifest
 
 __all__ = ["SERVICES", "Ports", "Stack"]
 
@@ -153,7 +153,7 @@ class Stack:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return Program(
             name=name or service,
-            command=(sys.executable, "-m", "shared.server", service),
+            command=(sys.executable, "-m", "shared.http", service),
             environment={**self.service_environment(service), "ZHIYIN_PORT": str(port), **(extra or {})},
             ready=http_answers(f"http://{host}:{port}/health/ready"),
             ready_seconds=self.ready_seconds,

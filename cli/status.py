@@ -5,9 +5,9 @@ from typing import Any
 import aiohttp
 from rich.table import Table
 
+from cli.consul_process import Registered, registered
 from cli.errors import NotReachable
 from cli.home import Home
-from cli.registry import Registered, registered
 from cli.settings import CommandSettings
 from cli.stack import SERVICES, http_answers
 

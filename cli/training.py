@@ -13,11 +13,11 @@ from cli.console import err, out, write_json
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from services.learning import progress as learning
-from services.learning.robustness import Robustness, check_robustness
-from services.learning.runs import TrainedModel
-from services.learning.runs import evaluate as evaluate_model
-from services.learning.runs import promote as promote_version
-from services.learning.runs import train as train_model
+from services.learning.evaluation.robustness import Robustness, check_robustness
+from services.learning.runs.runs import TrainedModel
+from services.learning.runs.runs import evaluate as evaluate_model
+from services.learning.runs.runs import promote as promote_version
+from services.learning.runs.runs import train as train_model
 
 __all__ = ["ensure_model", "evaluate", "list_models", "production_model", "promote", "train", "withdraw"]
 
@@ -105,8 +105,8 @@ def promote(assistant: Path, home: Home, version: str, *, alias: str, force: boo
 
 def withdraw(assistant: Path, home: Home, alias: str, *, mlflow_uri: str) -> None:
     """Takes an alias away."""
-    from services.learning.tracking import Tracker
-    from shared.assistants import load_manifest
+    from services.learning.runs.tracking import Tracker
+    from shared.nlu.training_data import load_manifest
 
     name = load_manifest(assistant).name
     Tracker(home.root, mlflow_uri).clear(name, alias)
@@ -115,8 +115,8 @@ def withdraw(assistant: Path, home: Home, alias: str, *, mlflow_uri: str) -> Non
 
 def list_models(assistant: Path, home: Home, *, mlflow_uri: str, as_json: bool = False) -> None:
     """Shows the registered versions, newest first, with their aliases and main figures."""
-    from services.learning.tracking import Tracker
-    from shared.assistants import load_manifest
+    from services.learning.runs.tracking import Tracker
+    from shared.nlu.training_data import load_manifest
 
     found = Tracker(home.root, mlflow_uri).versions(load_manifest(assistant).name)
     if as_json:
@@ -159,9 +159,9 @@ def production_model(assistant: Path, home: Home) -> Path:
     Raises:
         EnvironmentUnfit: there is none.
     """
-    from services.intent.manifest import ModelRejected
-    from services.intent.rollout.loading import production_folder
-    from shared.assistants import load_manifest
+    from services.intent.versions.loading import production_folder
+    from shared.nlu.manifest import ModelRejected
+    from shared.nlu.training_data import load_manifest
 
     try:
         return production_folder(home.root, load_manifest(assistant).name)

@@ -15,11 +15,11 @@ from rich.text import Text
 from cli import tools
 from cli.bootstrap import Bootstrap, load_bootstrap
 from cli.console import err, out
+from cli.consul_process import passing
 from cli.errors import CommandError
 from cli.home import Home
 from cli.ports import require_free
 from cli.process import NeverReady, die_with_parent, wait_until
-from cli.registry import passing
 from cli.settings import CommandSettings
 from cli.stack import SERVICES, Ports, Stack
 from cli.supervisor import Happening, Supervisor

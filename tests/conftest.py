@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.learning.runs import train
+from services.learning.runs.runs import train
 from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack

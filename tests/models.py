@@ -16,13 +16,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from services.intent.answers import Answer, Task
-from services.intent.manifest import read_source
-from services.intent.model import Model
-from services.intent.tokenizer import Encoded
+from shared.nlu.answers import Answer, Task
+from shared.nlu.manifest import read_source
+from shared.nlu.model import Model
+from shared.nlu.tokenizer import Encoded
 
 if TYPE_CHECKING:
-    from shared.understander import Understander
+    from shared.nlu.network import Understander
 
 __all__ = [
     "INTENTS",
@@ -105,7 +105,7 @@ def write_model(
 
 def write_exported_model(folder: Path) -> Path:
     """Writes the random network as training exports a model; what it says means nothing."""
-    from services.learning.export import export_model
+    from services.learning.training.export import export_model
 
     folder.mkdir(parents=True)
     export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
@@ -118,7 +118,7 @@ def random_network() -> "Understander":
     import torch
     from transformers import BertConfig, BertModel
 
-    from shared.understander import Understander
+    from shared.nlu.network import Understander
 
     torch.manual_seed(5)
     config = BertConfig(

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from cli.bootstrap import load_bootstrap
+from cli.consul_process import passing
 from cli.home import Home
 from cli.ports import free_ports
 from cli.process import NeverReady, Process, Program, wait_until
-from cli.registry import passing
 from cli.stack import SERVICES, Ports, Stack
 from cli.tools import find_consul, find_redis
 

@@ -8,7 +8,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
-from shared.tokens import ALGORITHM, SIGNATURES
+from shared.http.auth import ALGORITHM, SIGNATURES
 
 __all__ = ["TokenFactory"]
 

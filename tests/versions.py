@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from services.learning.manifest import read_manifest
-from services.learning.record import TrainingRecord
-from services.learning.tracking import Tracker
-from shared.model_checks import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
-from shared.training_settings import TrainingSettings
+from services.learning.artifacts.manifest import read_manifest
+from services.learning.artifacts.record import TrainingRecord
+from services.learning.runs.tracking import Tracker
+from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
+from shared.nlu.training_settings import TrainingSettings
 from tests.models import INTENTS, describe, write_model
 
 __all__ = ["GOLDEN_TEXTS", "Versions", "copied", "damage"]

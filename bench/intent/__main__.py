@@ -27,7 +27,7 @@ from bench.intent.load import closed_loop, require_wrk
 from bench.intent.login import login
 from bench.intent.report import CLIENTS, Findings, plot, show, write
 from bench.intent.servers import PROJECT, Bench, Started, started
-from services.learning.runs import train
+from services.learning.runs.runs import train
 from shared.settings import ServiceSettings
 
 SEED = 4

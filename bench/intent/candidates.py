@@ -24,7 +24,7 @@ def zhiyin() -> Server:
     return Server(
         ZHIYIN,
         ZHIYIN,
-        (sys.executable, "-m", "shared.server", "intent"),
+        (sys.executable, "-m", "shared.http", "intent"),
         environment={"ZHIYIN_CACHE_TEXTS": "0", "ZHIYIN_LOG_LEVEL": "warning"},
         path="/v1/understand",
         extra={"assistant": "shop"},

@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.intent.engines.choice import open_runtime
-from services.intent.engines.runtime import Runtime, available_cores
-from services.intent.manifest import read_source
-from services.intent.model import PROBES
-from services.intent.tokenizer import load_tokenizer
+from shared.nlu.engines.choice import open_runtime
+from shared.nlu.engines.runtime import Runtime, available_cores
+from shared.nlu.manifest import read_source
+from shared.nlu.model import PROBES
+from shared.nlu.tokenizer import load_tokenizer
 
 __all__ = ["main"]
 

@@ -17,9 +17,9 @@ from bench.quality.data import Parts
 from bench.quality.measures import Measured
 from bench.quality.report import Outcome, draw, read_outcomes, show, write_outcome
 from bench.quality.tasks import TASKS, Task, labels_of
-from services.learning.encoders import find_encoder
-from services.learning.fitting import fit_network
 from services.learning.progress import Progress
+from services.learning.training.encoders import find_encoder
+from services.learning.training.pipeline import fit_network
 
 STATE = Path(os.environ.get("ZHIYIN_HOME", ".zhiyin"))
 FIRST_SEED = 1

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.quality.data import Act, Parts, stratified
-from shared.assistants import Span, Utterance
+from shared.nlu.training_data import Span, Utterance
 
 __all__ = ["acts_of", "read_crosswoz", "utterance_of"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.assistants import OUT_OF_SCOPE, Language, Span, Utterance
+from shared.nlu.training_data import OUT_OF_SCOPE, Language, Span, Utterance
 
 __all__ = [
     "Act",

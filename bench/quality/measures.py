@@ -9,15 +9,15 @@ from sklearn.metrics import f1_score, roc_auc_score  # type: ignore[import-untyp
 
 from bench.quality.crosswoz import acts_of
 from bench.quality.data import Parts
-from services.learning.calibration import calibrate, find_centroids
-from services.learning.examples import Labels
-from services.learning.fitting import answers_of
-from services.learning.prediction import Logits, OnnxModel, entities_of
-from shared.assistants import Utterance
-from shared.intents import best_threshold, expressed_intents, intent_probabilities
-from shared.scope import Measures
-from shared.tags import TagDecoder
-from shared.training_settings import TrainingSettings
+from services.learning.datasets.examples import Labels
+from services.learning.evaluation.calibration import calibrate, find_centroids
+from services.learning.evaluation.prediction import Logits, OnnxModel, entities_of
+from services.learning.training.pipeline import answers_of
+from shared.nlu.bio_tags import TagDecoder
+from shared.nlu.intents import best_threshold, expressed_intents, intent_probabilities
+from shared.nlu.out_of_scope import Measures
+from shared.nlu.training_data import Utterance
+from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["Measured", "intents_and_slots", "intents_only", "multi_intent_acts", "rejection", "sentiment"]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.quality.tasks import TASKS, Task
-from shared.training_settings import TrainingSettings
+from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["Outcome", "draw", "read_outcomes", "show", "write_outcome"]
 

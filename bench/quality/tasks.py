@@ -8,10 +8,10 @@ from bench.quality import data, measures
 from bench.quality.crosswoz import read_crosswoz
 from bench.quality.data import Parts
 from bench.quality.measures import Measured
-from services.learning.examples import Labels, neighbours_of
-from shared.assistants import OUT_OF_SCOPE
-from shared.tags import bio_tags
-from shared.training_settings import OutOfScopeSettings, TrainingSettings
+from services.learning.datasets.examples import Labels, neighbours_of
+from shared.nlu.bio_tags import bio_tags
+from shared.nlu.training_data import OUT_OF_SCOPE
+from shared.nlu.training_settings import OutOfScopeSettings, TrainingSettings
 
 __all__ = ["TASKS", "Reference", "Task", "labels_of"]
 

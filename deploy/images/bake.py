@@ -36,7 +36,7 @@ def main() -> None:
 def train(assistant: Path, home: Path) -> None:
     """Trains the assistant's model and says how far it is."""
     from services.learning.progress import Progress
-    from services.learning.runs import train as train_model
+    from services.learning.runs.runs import train as train_model
 
     told: set[str] = set()
 

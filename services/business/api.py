@@ -8,17 +8,18 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 
-from services.business import desk, store
-from services.business.arguments import OptionalNote
-from services.business.lookups import LOOKUPS, look_up
+from services.business import repository
+from services.business.actions import approvals
+from services.business.actions.relay import Relay
 from services.business.models import ActionRecord, DeadLetter
-from services.business.relay import Relay
-from services.business.rules import RuleBook
+from services.business.rules.rule_book import RuleBook
+from services.business.shop.arguments import OptionalNote
+from services.business.shop.lookups import LOOKUPS, look_up
 from shared.contracts.actions import Identifier
 from shared.contracts.lookups import LookupAnswer, LookupRequest
-from shared.database import ALL_TENANTS, Database
 from shared.errors import Forbidden, NotFound, responses
-from shared.tokens import Principal, require
+from shared.http.auth import Principal, require
+from shared.storage.database import ALL_TENANTS, Database
 
 __all__ = ["Business", "router"]
 
@@ -127,7 +128,7 @@ class DecisionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    decision: desk.Decision
+    decision: approvals.Decision
     note: OptionalNote = None
 
 
@@ -179,7 +180,7 @@ async def answer_lookup(
 async def read_action(action_id: ActionId, business: TheBusiness, principal: Reader) -> ActionView:
     """How far an action has come."""
     async with business.database.reading(principal.tenant) as session:
-        record = await store.find_action(session, action_id)
+        record = await repository.find_action(session, action_id)
     if record is None:
         raise NotFound("there is no such action")
     return _action_view(record)
@@ -189,7 +190,7 @@ async def read_action(action_id: ActionId, business: TheBusiness, principal: Rea
 async def list_approvals(business: TheBusiness, principal: Agent, after: After = 0, limit: Limit = 50) -> ApprovalList:
     """Actions that wait for a person's decision."""
     async with business.database.reading(principal.tenant) as session:
-        records = await store.records_after(session, "awaiting_approval", after, limit + 1)
+        records = await repository.records_after(session, "awaiting_approval", after, limit + 1)
     page = records[:limit]
     return ApprovalList(
         approvals=[_action_view(record) for record in page],
@@ -202,7 +203,7 @@ async def decide_approval(
     action_id: ActionId, body: DecisionRequest, business: TheBusiness, principal: Agent
 ) -> ActionView:
     """Approves or rejects a refund; the conversation is told. The same decision again changes nothing."""
-    record = await desk.decide(
+    record = await approvals.decide(
         business.database, principal.tenant, action_id, body.decision, by=principal.subject, note=body.note
     )
     business.relay.kick()
@@ -216,7 +217,7 @@ async def list_dead_letters(
 ) -> DeadLetterList:
     """Messages that were given up."""
     async with business.database.reading(principal.tenant) as session:
-        letters = await store.dead_letters_after(session, after, limit + 1)
+        letters = await repository.dead_letters_after(session, after, limit + 1)
     page = letters[:limit]
     return DeadLetterList(
         dead_letters=[_letter_view(letter) for letter in page],
@@ -229,7 +230,7 @@ async def list_dead_letters(
 )
 async def retry_dead_letter(letter_id: LetterId, business: TheBusiness, principal: Operator) -> DeadLetterView:
     """Has an action that was given up tried again; its new result follows."""
-    letter = await desk.try_again(business.database, principal.tenant, letter_id, by=principal.subject)
+    letter = await approvals.try_again(business.database, principal.tenant, letter_id, by=principal.subject)
     business.relay.kick()
     log.info("dead_letter_retried", letter=letter_id, by=principal.subject)
     return _letter_view(letter)

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI
 
+from services.business.actions.relay import Relay
 from services.business.api import Business, router
-from services.business.relay import Relay
-from services.business.rules import RuleBook
-from services.business.seed import seed
+from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
-from shared.database import Database
-from shared.migrations import bring_up
-from shared.service import JwksFetch, ServiceContext, create_service
+from services.business.shop.seed import seed
+from shared.http.service import JwksFetch, ServiceContext, create_service
+from shared.storage.database import Database
+from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from shared.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
 __all__ = [
     "ActionRecord",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.queue import HARD_LIMIT_SECONDS
+from shared.queue.celery import HARD_LIMIT_SECONDS
 from shared.settings import ServiceSettings
 
 __all__ = ["Settings"]

@@ -16,9 +16,9 @@ from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
-from shared.database import Database
-from shared.migrations import bring_up
-from shared.service import ServiceContext, create_service
+from shared.http.service import ServiceContext, create_service
+from shared.storage.database import Database
+from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
 

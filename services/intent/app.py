@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from services.intent.api import DIRECT, router
 from services.intent.api.protocol_errors import ProtocolErrors
 from services.intent.explanation.explainer import Explainer
-from services.intent.registry import ModelRegistry
-from services.intent.rollout.catalogue import open_catalogue
-from services.intent.rollout.following import Rollout
+from services.intent.rollout.controller import Rollout
+from services.intent.rollout.loaded_models import ModelRegistry
 from services.intent.settings import Settings
-from shared.service import ServiceContext, create_service
+from services.intent.versions.model_registry import open_catalogue
+from shared.http.service import ServiceContext, create_service
 
 __all__ = ["create_app"]
 

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from services.intent.engines.backends import Backend
-from services.intent.engines.runtime import Precision
-from services.intent.model import BATCH_TOKENS
-from services.intent.queue import CACHE_TEXTS, QUEUE_TEXTS
-from services.intent.rollout.catalogue import open_catalogue
+from services.intent.batching.queue import CACHE_TEXTS, QUEUE_TEXTS
+from services.intent.versions.model_registry import open_catalogue
 from shared.contracts.understanding import MAX_TEXTS
+from shared.nlu.engines.backends import Backend
+from shared.nlu.engines.runtime import Precision
+from shared.nlu.model import BATCH_TOKENS
 from shared.settings import ServiceSettings
 
 __all__ = ["Settings"]

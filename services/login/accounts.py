@@ -12,10 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from services.login.audit import Origin, record
 from services.login.limits import Attempt, Limits, Locked
 from services.login.passwords import Passwords, check_password, normalise_password
-from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
-from services.login.sessions import Sessions
-from services.login.settings import Settings
-from services.login.store import (
+from services.login.repository import (
     Account,
     account_by_id,
     account_for_update,
@@ -23,8 +20,11 @@ from services.login.store import (
     accounts_after,
     revoke_families,
 )
-from shared.database import Database
+from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
+from services.login.sessions import Sessions
+from services.login.settings import Settings
 from shared.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+from shared.storage.database import Database
 
 __all__ = ["Accounts", "normalise_display_name", "normalise_username"]
 

@@ -10,6 +10,7 @@ from services.login.addresses import client_address
 from services.login.audit import Origin
 from services.login.clients import SERVICE_PREFIX, Clients
 from services.login.keys import Keys
+from services.login.repository import events_before
 from services.login.schemas import (
     AccountChange,
     AccountDetails,
@@ -30,10 +31,9 @@ from services.login.schemas import (
 )
 from services.login.sessions import GUEST_PREFIX, Sessions
 from services.login.settings import Settings
-from services.login.store import events_before
-from shared.database import Database
 from shared.errors import Forbidden, Unauthenticated, responses
-from shared.tokens import CurrentPrincipal, Principal, require
+from shared.http.auth import CurrentPrincipal, Principal, require
+from shared.storage.database import Database
 
 __all__ = ["Login", "router"]
 

@@ -23,9 +23,9 @@ from services.login.sessions import Sessions
 from services.login.settings import Settings
 from services.login.tokens import TokenIssuer
 from services.login.upkeep import Upkeep
-from shared.database import Database, now
-from shared.migrations import bring_up
-from shared.service import ServiceContext, create_service
+from shared.http.service import ServiceContext, create_service
+from shared.storage.database import Database, now
+from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.login.store import AuditEvent
+from services.login.repository import AuditEvent
 
 __all__ = ["Event", "Origin", "record"]
 

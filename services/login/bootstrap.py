@@ -18,11 +18,11 @@ from services.login.accounts import normalise_display_name, normalise_username
 from services.login.audit import Event, Origin, record
 from services.login.clients import digest_secret
 from services.login.passwords import Passwords, check_password, normalise_password
+from services.login.repository import Account, Client, account_named, client_named, revoke_families
 from services.login.schemas import Customer, Role
 from services.login.settings import MIN_SECRET, Settings
-from services.login.store import Account, Client, account_named, client_named, revoke_families
-from shared.database import Database, now
 from shared.errors import ConfigurationError, InvalidInput, ZhiyinError
+from shared.storage.database import Database, now
 
 __all__ = ["apply_bootstrap"]
 

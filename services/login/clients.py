@@ -7,13 +7,13 @@ from datetime import datetime
 
 from services.login.audit import Origin, record
 from services.login.limits import Limits
+from services.login.repository import client_named
 from services.login.schemas import ClientCredentials, ServiceToken
 from services.login.settings import Settings
-from services.login.store import client_named
 from services.login.tokens import TokenIssuer
-from shared.database import Database
 from shared.errors import Unauthenticated
-from shared.tokens import Principal
+from shared.http.auth import Principal
+from shared.storage.database import Database
 
 __all__ = ["SERVICE_PREFIX", "Clients", "digest_secret"]
 

@@ -22,8 +22,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.login.repository import Account, Family, account_by_id, family_for_update
 from services.login.settings import Settings
-from services.login.store import Account, Family, account_by_id, family_for_update
 
 __all__ = ["Families", "Renewed", "Reused"]
 

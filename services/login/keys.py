@@ -21,11 +21,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
 from sqlalchemy.exc import IntegrityError
 
+from services.login.repository import SigningKey, delete_keys, signing_keys
 from services.login.settings import Settings
-from services.login.store import SigningKey, delete_keys, signing_keys
-from shared.database import ALL_TENANTS, Database
 from shared.errors import ConfigurationError, Unavailable
-from shared.tokens import ALGORITHM, LEEWAY_SECONDS
+from shared.http.auth import ALGORITHM, LEEWAY_SECONDS
+from shared.storage.database import ALL_TENANTS, Database
 
 __all__ = ["DatabaseKeys", "FileKeys", "KeyPlan", "Keys", "make_keys", "plan"]
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from services.login.addresses import neighbourhood
 from services.login.settings import HOUR, MINUTE, Settings
-from shared.breaker import Breaker, BreakerPolicy
+from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 from shared.errors import TooManyRequests, Unavailable
 
 __all__ = ["Attempt", "Limit", "Limits", "Locked", "connect"]

@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.login.audit import Origin, record
 from services.login.families import Families, Reused
 from services.login.limits import Limits
+from services.login.repository import Account
 from services.login.schemas import TokenPair
 from services.login.settings import Settings
-from services.login.store import Account
 from services.login.tokens import TokenIssuer
-from shared.database import Database
 from shared.errors import Unauthenticated
-from shared.tokens import Principal
+from shared.http.auth import Principal
+from shared.storage.database import Database
 
 __all__ = ["GUEST_PREFIX", "Sessions"]
 

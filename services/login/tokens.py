@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from services.login.keys import Keys
 from services.login.settings import Settings
-from shared.tokens import ALGORITHM, SIGNATURES, Principal
+from shared.http.auth import ALGORITHM, SIGNATURES, Principal
 
 __all__ = ["TokenIssuer"]
 

@@ -8,11 +8,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.login.keys import Keys
+from services.login.repository import delete_audit_before, delete_families_before
 from services.login.settings import Settings
-from services.login.store import delete_audit_before, delete_families_before
-from shared.database import ALL_TENANTS, Database
 from shared.errors import ZhiyinError
-from shared.health import Health
+from shared.http.health import Health
+from shared.storage.database import ALL_TENANTS, Database
 
 __all__ = ["Upkeep"]
 

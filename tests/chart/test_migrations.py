@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.migrations import services_with_tables
+from shared.storage.migrations import services_with_tables
 from tests.chart.api_server import render_for
 from tests.chart.chart import Object, environment, render
 from tests.chart.variants import EXTERNAL, rendered
@@ -66,7 +66,7 @@ def test_every_database_is_migrated(variant: str) -> None:
     (found,) = rendered(variant).of("Job")
     spec = found["spec"]["template"]["spec"]
     commands = {each["name"]: each["command"] for each in spec["containers"]}
-    assert commands == {name: ["python", "-m", "shared.migrations", name] for name in services_with_tables()}
+    assert commands == {name: ["python", "-m", "shared.storage.migrations", name] for name in services_with_tables()}
     assert spec["restartPolicy"] == "Never"
     assert found["spec"]["backoffLimit"] >= 1
     assert found["spec"]["ttlSecondsAfterFinished"] > 0

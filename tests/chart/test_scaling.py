@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.queue import ACTIONS
+from shared.queue.celery import ACTIONS
 from tests.chart.chart import Object, Rendered, render
 from tests.chart.variants import COMPONENTS, VARIANTS, rendered
 from tests.kubernetes import CommandFailed

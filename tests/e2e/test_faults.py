@@ -6,7 +6,7 @@ import uuid
 
 import redis.asyncio
 
-from cli.registry import passing
+from cli.consul_process import passing
 from cli.stack import SERVICES
 from tests.customers import Customer, customer, texts
 from tests.stack import RunningStack, eventually

@@ -52,7 +52,7 @@ def test_contracts_know_only_contracts() -> None:
 
 
 def test_only_units_of_work_commit() -> None:
-    """`commit()` belongs to `shared.database`; elsewhere it would end somebody else's unit of work."""
+    """`commit()` belongs to `shared.storage.database`; elsewhere it would end somebody else's unit of work."""
     for folder in ("services", "cli"):
         for file in files_below(folder):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import numpy as np
 
-from services.intent.answers import Answer
-from services.intent.engines.runtime import Outputs
-from services.intent.interpretation import Interpreter
-from services.intent.manifest import WEIGHTS, ModelSource, read_source
-from services.intent.model import Model
-from services.intent.tokenizer import Encoded, load_tokenizer
+from shared.nlu.answers import Answer
+from shared.nlu.engines.runtime import Outputs
+from shared.nlu.interpretation import Interpreter
+from shared.nlu.manifest import WEIGHTS, ModelSource, read_source
+from shared.nlu.model import Model
+from shared.nlu.tokenizer import Encoded, load_tokenizer
 
 __all__ = ["Assistant"]
 
@@ -50,7 +50,7 @@ class TorchEngine:
     def __init__(self, source: ModelSource, precision: str, threads: int) -> None:
         import torch
 
-        from shared.understander import read_weights
+        from shared.nlu.network import read_weights
 
         manifest = source.manifest
         torch.set_num_threads(threads)

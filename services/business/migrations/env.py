@@ -1,6 +1,6 @@
 """Alembic's entry for the business service."""
 
 from services.business.models import Base
-from shared.migrations import run
+from shared.storage.migrations import run
 
 run(Base.metadata)

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import responses
-from shared.service import ServiceContext
+from shared.http.service import ServiceContext
 
 __all__ = ["router"]
 

@@ -16,9 +16,9 @@ from services.dialogue.conversation.repository import Conversation, Handoff, Tra
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
-from shared.database import Database
 from shared.errors import NotFound, responses
-from shared.tokens import CurrentPrincipal, Principal, require
+from shared.http.auth import CurrentPrincipal, Principal, require
+from shared.storage.database import Database
 
 __all__ = ["MessageText", "router"]
 

@@ -21,7 +21,7 @@ from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Draft, Handoff, StaleTurn
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
-from shared.tokens import CurrentPrincipal, require
+from shared.http.auth import CurrentPrincipal, require
 
 __all__ = ["router"]
 

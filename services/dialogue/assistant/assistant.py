@@ -10,7 +10,7 @@ from services.dialogue.assistant.responses import Rendered, Replies
 from services.dialogue.assistant.schema import Flow, Slot, StepPart, all_slots, walk
 from services.dialogue.assistant.validation import check_references
 from services.dialogue.policy.decision import Say
-from shared.assistants import OUT_OF_SCOPE, Language, Thresholds, load_manifest
+from shared.nlu.training_data import OUT_OF_SCOPE, Language, Thresholds, load_manifest
 
 __all__ = ["Assistant", "load_assistant"]
 

@@ -26,7 +26,7 @@ from services.dialogue.assistant.schema import (
 )
 from services.dialogue.assistant.yaml_source import Document, did_you_mean
 from services.dialogue.policy.state import MAX_LOOKUPS
-from shared.assistants import OUT_OF_SCOPE, AssistantManifest
+from shared.nlu.training_data import OUT_OF_SCOPE, AssistantManifest
 
 __all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "check_references"]
 

@@ -7,7 +7,7 @@ from services.dialogue.conversation.repository import Conversation, Draft, Entry
 from services.dialogue.policy.decision import ActionCall, ActionFinished, Event, Say, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
-from shared.database import now
+from shared.storage.database import now
 
 __all__ = ["draft_of", "request_of", "state_of", "trace_of"]
 

@@ -17,7 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.breaker import Breaker, BreakerPolicy
+from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 
 __all__ = ["Wakes"]
 

@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.dialogue.conversation import repository
 from services.dialogue.settings import Settings
 from shared.contracts.actions import PERFORM_TASK
-from shared.database import ALL_TENANTS, Database, now
 from shared.errors import Unavailable
-from shared.queue import ACTIONS, celery_app
+from shared.queue.celery import ACTIONS, celery_app
+from shared.storage.database import ALL_TENANTS, Database, now
 
 __all__ = ["Relay"]
 

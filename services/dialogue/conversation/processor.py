@@ -31,9 +31,9 @@ from services.dialogue.policy.decision import Event as TurnEvent
 from services.dialogue.settings import Settings
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
-from shared.database import ALL_TENANTS, Database, now
 from shared.errors import InvalidInput, Unavailable
-from shared.tokens import Principal
+from shared.http.auth import Principal
+from shared.storage.database import ALL_TENANTS, Database, now
 
 __all__ = ["Answer", "Turns"]
 

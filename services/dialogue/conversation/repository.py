@@ -13,8 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.contracts.actions import ActionRequest
 from shared.contracts.events import Event, Option
-from shared.database import TableBase, TenantMixin, new_metadata, now
 from shared.errors import Conflict, NotFound, ZhiyinError
+from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
 __all__ = [
     "Accepted",

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shared.contracts.actions import ActionResult
 from shared.errors import Unavailable
-from shared.queue import RESULTS, TRANSPORT_OPTIONS
+from shared.queue.celery import RESULTS, TRANSPORT_OPTIONS
 
 __all__ = ["ResultsConsumer"]
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from shared.contracts.events import Event
-from shared.database import Database
 from shared.errors import Unavailable
-from shared.health import Health
+from shared.http.health import Health
+from shared.storage.database import Database
 
 __all__ = ["server_sent_events", "wait_for_events"]
 

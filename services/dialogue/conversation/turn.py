@@ -28,11 +28,11 @@ from services.dialogue.policy.decision import Event as TurnEvent
 from services.dialogue.policy.decision import Handoff as HandoffCall
 from services.dialogue.settings import Settings
 from shared import faults
-from shared.client import ServiceClient
+from shared.calls.client import ServiceClient
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
-from shared.database import Database
 from shared.errors import Problem
+from shared.storage.database import Database
 
 __all__ = ["Stages", "TurnTaker", "timed"]
 

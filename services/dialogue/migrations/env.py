@@ -1,6 +1,6 @@
 """Alembic's entry for the dialogue service."""
 
 from services.dialogue.conversation.repository import Base
-from shared.migrations import run
+from shared.storage.migrations import run
 
 run(Base.metadata)

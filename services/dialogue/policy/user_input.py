@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.policy.cues import normal, ordinal
 from services.dialogue.policy.state import MAX_TEXT_KEPT, Option
-from shared.assistants import OUT_OF_SCOPE
 from shared.contracts.understanding import Understanding
+from shared.nlu.training_data import OUT_OF_SCOPE
 
 __all__ = ["SURE", "Heard", "hear", "typed_option"]
 

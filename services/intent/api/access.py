@@ -8,10 +8,10 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from pydantic import StringConstraints
 
-from services.intent.registry import ModelRegistry
-from services.intent.rollout.deployment import Deployment, Lease
-from shared.requests import CancelledWhenGone, deadline_of
-from shared.tokens import CurrentPrincipal, require
+from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.versions.deployment import Deployment, Lease
+from shared.http.auth import CurrentPrincipal, require
+from shared.http.middleware import CancelledWhenGone, deadline_of
 
 __all__ = [
     "AUTHORISED",

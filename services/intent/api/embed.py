@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
-from services.intent.embeddings import normalised
+from services.intent.api.embeddings import normalised
 from shared.contracts.understanding import MAX_TEXTS, Text
 from shared.errors import responses
 

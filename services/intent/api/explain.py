@@ -9,7 +9,7 @@ from services.intent.api.access import AUTHORISED, ModelName, Models, unless_gon
 from services.intent.explanation.explainer import Explainer
 from shared.contracts.understanding import Text
 from shared.errors import responses
-from shared.requests import deadline_of
+from shared.http.middleware import deadline_of
 
 __all__ = ["router"]
 

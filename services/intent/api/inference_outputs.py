@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.intent.answers import Answer, Task
-from services.intent.embeddings import normalised
-from services.intent.model import Model
-from services.intent.tensors import Datatype, Tensor
+from services.intent.api.embeddings import normalised
+from services.intent.api.tensors import Datatype, Tensor
 from shared.contracts.understanding import Understanding
+from shared.nlu.answers import Answer, Task
+from shared.nlu.model import Model
 
 __all__ = ["OUTPUTS", "Output"]
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from services.intent.answers import Answer, Task
 from services.intent.api.access import AUTHORISED, Deadline, Models, unless_gone
 from services.intent.api.inference_messages import (
     INFERENCE_REQUEST,
@@ -28,11 +27,12 @@ from services.intent.api.inference_messages import (
     TensorMetadata,
 )
 from services.intent.api.inference_outputs import OUTPUTS
-from services.intent.model import Model
-from services.intent.tensors import TensorError, bytes_elements, row_major
+from services.intent.api.tensors import TensorError, bytes_elements, row_major
 from shared.contracts.understanding import MAX_TEXTS, Text
 from shared.errors import InvalidInput, Malformed, Unavailable, UnsupportedMedia, responses
-from shared.service import VERSION, ServiceContext
+from shared.http.service import VERSION, ServiceContext
+from shared.nlu.answers import Answer, Task
+from shared.nlu.model import Model
 
 __all__ = ["router"]
 

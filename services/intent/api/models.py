@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.intent.api.access import AUTHORISED, Models
-from services.intent.model import Model
-from services.intent.rollout.catalogue import ALIASES
-from services.intent.rollout.deployment import Deployment
+from services.intent.versions.deployment import Deployment
+from services.intent.versions.model_registry import ALIASES
+from shared.nlu.model import Model
 
 __all__ = ["router"]
 

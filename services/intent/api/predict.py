@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from services.intent.answers import Answer
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
-from services.intent.embeddings import normalised
+from services.intent.api.embeddings import normalised
 from shared.contracts.understanding import (
     MAX_TEXTS,
     Entity,
@@ -19,6 +18,7 @@ from shared.contracts.understanding import (
     Understanding,
 )
 from shared.errors import responses
+from shared.nlu.answers import Answer
 
 __all__ = ["router"]
 

@@ -9,11 +9,11 @@ from starlette.types import Receive
 
 from services.intent.api.access import AUTHORISED, DEFAULT_SECONDS, ROLES, SCOPE, Models, TenantModels
 from shared import faults
-from shared.client import DEADLINE_HEADER
+from shared.calls.client import DEADLINE_HEADER
 from shared.contracts.understanding import UnderstandBatchRequest, Understanding, Understandings, UnderstandRequest
-from shared.direct import DirectRequest, DirectRoute
 from shared.errors import responses
-from shared.requests import CancelledWhenGone, deadline_from
+from shared.http.fast_path import DirectRequest, DirectRoute
+from shared.http.middleware import CancelledWhenGone, deadline_from
 
 __all__ = ["DIRECT", "router"]
 

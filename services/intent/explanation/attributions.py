@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.intent.tokenizer import Encoded
+from shared.nlu.tokenizer import Encoded
 
 __all__ = ["Check", "Explanation", "GradientNetwork", "Path", "TokenAttribution", "explain_text"]
 

@@ -5,10 +5,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from services.intent.explanation.attributions import Explanation, GradientNetwork, explain_text
-from services.intent.manifest import ModelRejected
-from services.intent.model import Model
-from services.intent.tokenizer import Encoded
 from shared.errors import DeadlineExceeded, InvalidInput, TooManyRequests, Unavailable
+from shared.nlu.manifest import ModelRejected
+from shared.nlu.model import Model
+from shared.nlu.tokenizer import Encoded
 
 __all__ = ["MAX_TOKENS", "Explainer"]
 

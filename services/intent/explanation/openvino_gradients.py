@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openvino import opset8 as ops
 
 from services.intent.explanation.attributions import Check, Path
-from services.intent.manifest import MODEL, ModelRejected, ModelSource
+from shared.nlu.manifest import MODEL, ModelRejected, ModelSource
 
 __all__ = ["OpenVinoGradients"]
 

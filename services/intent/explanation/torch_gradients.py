@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.intent.explanation.attributions import Check, Path
-from services.intent.manifest import WEIGHTS, ModelRejected, ModelSource
-from shared.understander import WeightsError, read_weights
+from shared.nlu.manifest import WEIGHTS, ModelRejected, ModelSource
+from shared.nlu.network import WeightsError, read_weights
 
 __all__ = ["TorchGradients"]
 

@@ -1,6 +1,6 @@
 """Alembic's entry for the login service."""
 
-from services.login.store import Base
-from shared.migrations import run
+from services.login.repository import Base
+from shared.storage.migrations import run
 
 run(Base.metadata)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cli import conversation_tests
-from cli.conversation_tests import DemoShops, hold_conversations
+from cli import assistant_tests
+from cli.assistant_tests import DemoShops, hold_conversations
 from cli.errors import CommandError
 from cli.home import Home
 from cli.settings import PROJECT
@@ -130,14 +130,14 @@ class ScriptedModel:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr(conversation_tests, "Model", ScriptedModel)
-    monkeypatch.setattr(conversation_tests, "production_model", lambda *_: tmp_path)
+    monkeypatch.setattr(assistant_tests, "Model", ScriptedModel)
+    monkeypatch.setattr(assistant_tests, "production_model", lambda *_: tmp_path)
     return Home(tmp_path)
 
 
 def test_command_that_passes(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     write(assistant, GOOD)
-    conversation_tests.hold_tests(assistant, home, as_json=False)
+    assistant_tests.hold_tests(assistant, home, as_json=False)
     written = capsys.readouterr()
     assert written.out == ""
     assert "1 conversations went as they should" in written.err
@@ -146,7 +146,7 @@ def test_command_that_passes(assistant: Path, home: Home, capsys: pytest.Capture
 def test_command_that_fails(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     write(assistant, GOOD + BAD)
     with pytest.raises(CommandError, match=r"^1 of 2 conversations went wrong\.$"):
-        conversation_tests.hold_tests(assistant, home, as_json=False)
+        assistant_tests.hold_tests(assistant, home, as_json=False)
     written = capsys.readouterr().out
     assert "a wrong parcel" in written
     assert "a parcel" not in written.replace("a wrong parcel", "")
@@ -154,7 +154,7 @@ def test_command_that_fails(assistant: Path, home: Home, capsys: pytest.CaptureF
 
 def test_json(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     write(assistant, GOOD)
-    conversation_tests.hold_tests(assistant, home, as_json=True)
+    assistant_tests.hold_tests(assistant, home, as_json=True)
     (document,) = json.loads(capsys.readouterr().out)
     assert document["conversation"] == "a parcel"
     assert document["passed"] is True
@@ -163,7 +163,7 @@ def test_json(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -
 
 def test_no_conversations(assistant: Path, home: Home) -> None:
     with pytest.raises(CommandError, match="There are no conversations in"):
-        conversation_tests.hold_tests(assistant, home, as_json=False)
+        assistant_tests.hold_tests(assistant, home, as_json=False)
 
 
 def test_what_business_refuses_is_a_failure_of_the_conversation(
@@ -174,7 +174,7 @@ def test_what_business_refuses_is_a_failure_of_the_conversation(
     def refuse(*_: object) -> None:
         raise NotFound("there is no such look-up")
 
-    monkeypatch.setattr(conversation_tests.DemoShop, "lookup", refuse)
+    monkeypatch.setattr(assistant_tests.DemoShop, "lookup", refuse)
     write(assistant, GOOD)
     (result,) = hold_conversations(assistant, understand)
     assert result.failures[0].endswith("business says: there is no such look-up")

@@ -126,4 +126,4 @@ def test_each_service_has_a_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_commands_start_this_python(tmp_path: Path, service: str) -> None:
     command = make(tmp_path).service_program(service).command
-    assert command == (sys.executable, "-m", "shared.server", service)
+    assert command == (sys.executable, "-m", "shared.http", service)

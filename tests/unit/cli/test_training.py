@@ -10,9 +10,9 @@ from cli import training
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from cli.settings import PROJECT
+from services.learning.evaluation.robustness import Drop, Robustness
 from services.learning.progress import Progress
-from services.learning.robustness import Drop, Robustness
-from services.learning.runs import TrainedModel
+from services.learning.runs.runs import TrainedModel
 from tests.models import write_model
 from tests.versions import Versions
 

@@ -15,7 +15,7 @@ from services.business.settings import Settings as BusinessSettings
 from services.dialogue.settings import Settings as DialogueSettings
 from services.intent.settings import Settings as IntentSettings
 from services.login.settings import Settings as LoginSettings
-from shared.server import SERVICES
+from shared.http.__main__ import SERVICES
 from shared.settings import ServiceSettings
 from tests.unit.deploy.dockerfile import Dockerfile
 
@@ -89,7 +89,7 @@ def test_a_service_is_given_settings_that_it_has(name: str) -> None:
 def test_a_migration_is_for_the_database_of_its_service_and_comes_before_it(name: str) -> None:
     service = name.removeprefix("migrate-")
     program = PROGRAMS[name]
-    assert program["entrypoint"] == ["python", "-m", "shared.migrations", service]
+    assert program["entrypoint"] == ["python", "-m", "shared.storage.migrations", service]
     url = program["environment"]["ZHIYIN_DATABASE_URL"]
     assert url.endswith(f"@postgresql:5432/{service}")
     users = {"business", "worker"} if service == "business" else {service}

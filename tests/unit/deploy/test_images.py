@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from deploy.images import bake, requirements
-from shared.server import SERVICES
+from shared.http.__main__ import SERVICES
 from tests.unit.deploy.dockerfile import Dockerfile
 
 ROOT = Path(__file__).parents[3]
@@ -27,14 +27,20 @@ ENTRY = {
     "login": ("services.login.app",),
     "dialogue": ("services.dialogue.app",),
     "business": ("services.business.app",),
-    "worker": ("services.business.worker", "services.business.consumer"),
+    "worker": ("services.business.worker.service", "services.business.worker.consumer"),
     "intent": (
         "services.intent.app",
-        "services.intent.engines.openvino_engine",
-        "services.intent.engines.onnxruntime_engine",
+        "shared.nlu.engines.openvino_engine",
+        "shared.nlu.engines.onnxruntime_engine",
     ),
-    "intent-gpu": ("services.intent.app", "services.intent.engines.torch_engine", "transformers", "safetensors.torch"),
-    "learning": ("cli.main", "cli.training", "services.learning.fitting", "services.learning.report", "onnxruntime"),
+    "intent-gpu": ("services.intent.app", "shared.nlu.engines.torch_engine", "transformers", "safetensors.torch"),
+    "learning": (
+        "cli.main",
+        "cli.training",
+        "services.learning.training.pipeline",
+        "services.learning.evaluation.report",
+        "onnxruntime",
+    ),
 }
 BOTH = ("model.onnx", "weights.safetensors")
 WITH_TABLES = {"login", "dialogue", "business"}
@@ -146,7 +152,7 @@ def test_an_image_a_service_that_runs_as_nobody_in_particular(image: str) -> Non
     assert "8080 9090" in [ports for stage in stages for ports in stage.all("EXPOSE")]
     [entry] = stages[0].all("ENTRYPOINT")
     service = image.removesuffix("-gpu")
-    started = ["python", "-m", "shared.server", service] if service in SERVICES else ["python", "-m", "cli.main"]
+    started = ["python", "-m", "shared.http", service] if service in SERVICES else ["python", "-m", "cli.main"]
     assert json.loads(entry) == started
     labels = " ".join(stages[0].all("LABEL"))
     assert f'org.opencontainers.image.title="zhiyin-{image}"' in labels
@@ -207,9 +213,13 @@ def test_an_image_has_all_that_its_service_imports(image: str, lists: Path) -> N
     assert "pytest" in refused
     modules = ENTRY[image]
     if image in SERVICES:
-        modules = ("shared.server", *modules)
+        modules = ("shared.http.__main__", *modules)
     if image in WITH_TABLES:
-        modules = ("shared.migrations", f"services.{image}.models" if image == "business" else modules[1], *modules)
+        modules = (
+            "shared.storage.migrations",
+            f"services.{image}.models" if image == "business" else modules[1],
+            *modules,
+        )
     held = [Path(path) for path in gathered(image)]
     for file in loaded(modules, refused):
         assert any(file.is_relative_to(path) for path in held), f"{file} is not in the image {image}"
@@ -233,7 +243,10 @@ def test_an_image_has_nothing_of_other_services(image: str, package: str, lists:
 
 def test_training_in_a_build_has_the_files_that_it_imports() -> None:
     held = [Path(path) for copy in FILE.stages["model"].copies() if copy.source is None for path in copy.paths]
-    modules = tuple(f"services.learning.{name}" for name in ("runs", "fitting", "prediction", "report"))
+    modules = tuple(
+        f"services.learning.{name}"
+        for name in ("runs.runs", "training.pipeline", "evaluation.prediction", "evaluation.report")
+    )
     for file in loaded(modules, []):
         assert any(file.is_relative_to(path) for path in held), f"the stage model lacks {file}"
 

@@ -6,7 +6,7 @@
 
 {{/* Runs a component again whenever it ends, until the pod does; the program's number is in a file, to end it by. */}}
 {{- define "zhiyin.restarting" -}}
-trap 'kill $program; wait $program; exit' TERM; while :; do python -m shared.server {{ . }} & program=$!; echo $program > /tmp/program; wait $program; sleep 1; done
+trap 'kill $program; wait $program; exit' TERM; while :; do python -m shared.http {{ . }} & program=$!; echo $program > /tmp/program; wait $program; sleep 1; done
 {{- end -}}
 
 {{- define "zhiyin.pod" -}}
@@ -84,7 +84,7 @@ spec:
       {{- else if $reload }}
       command: [sh, -c, {{ include "zhiyin.restarting" .component | toJson }}]
       {{- else }}
-      command: [python, -m, shared.server, {{ .component }}]
+      command: [python, -m, shared.http, {{ .component }}]
       {{- end }}
       securityContext:
         {{- include "zhiyin.containerSecurity" . | nindent 8 }}

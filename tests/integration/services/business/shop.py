@@ -20,15 +20,15 @@ from sqlalchemy import func, select
 from cli.ports import free_ports
 from cli.process import Process, Program, wait_until
 from cli.stack import http_answers
-from services.business import store
+from services.business import repository
+from services.business.actions.results import QUEUE_ERRORS
 from services.business.models import ActionRecord, Refund
-from services.business.results import QUEUE_ERRORS
-from services.business.seed import seed
 from services.business.settings import Settings
+from services.business.shop.seed import seed
 from shared.contracts.actions import PERFORM_TASK, ActionRequest, ActionResult
-from shared.database import Database
-from shared.migrations import migrate
-from shared.queue import ACTIONS, RESULTS, celery_app
+from shared.queue.celery import ACTIONS, RESULTS, celery_app
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
 from tests.externals import Redis
 
 __all__ = ["Shop", "children", "is_running"]
@@ -94,7 +94,7 @@ class Shop:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
         program = Program(
             name="worker",
-            command=(sys.executable, "-m", "shared.server", "worker"),
+            command=(sys.executable, "-m", "shared.http", "worker"),
             environment=inherited | variables,
             ready=http_answers(f"{self.url}/health/ready"),
             ready_seconds=READY_SECONDS,
@@ -165,7 +165,7 @@ class Shop:
     async def record(self, request: ActionRequest) -> ActionRecord | None:
         """The action's row in the ledger."""
         async with self.database.reading("default") as session:
-            return await store.find_action(session, request.id)
+            return await repository.find_action(session, request.id)
 
     async def paid(self) -> int:
         """How many refunds were paid."""

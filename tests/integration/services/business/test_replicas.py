@@ -5,9 +5,9 @@ import asyncio
 from sqlalchemy import func, select
 
 from services.business.models import Customer, Order
-from services.business.seed import seed
-from shared.database import Database
-from shared.migrations import migrate
+from services.business.shop.seed import seed
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
 from tests.postgres import Postgres
 
 

@@ -28,7 +28,7 @@ from services.intent.settings import Settings as IntentSettings
 from services.login.app import create_app as create_login
 from services.login.settings import Settings as LoginSettings
 from shared.contracts.actions import ActionRequest, ActionResult
-from shared.queue import ACTIONS, RESULTS, TRANSPORT_OPTIONS
+from shared.queue.celery import ACTIONS, RESULTS, TRANSPORT_OPTIONS
 from tests.calls import Calls, calling
 from tests.customers import Customer, texts
 from tests.externals import Redis

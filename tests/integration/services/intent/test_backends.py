@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from services.intent.model import Model
-from shared.assistants import load_assistant
+from shared.nlu.model import Model
+from shared.nlu.training_data import load_assistant
 from tests.stack import PROJECT
 
 TODAY = date(2026, 11, 22)

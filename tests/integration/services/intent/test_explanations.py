@@ -16,9 +16,9 @@ from services.intent.explanation.attributions import Path as ScorePath
 from services.intent.explanation.attributions import explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from services.intent.manifest import ModelSource, read_source
-from services.intent.tokenizer import Encoded, load_tokenizer
-from shared.assistants import load_assistant
+from shared.nlu.manifest import ModelSource, read_source
+from shared.nlu.tokenizer import Encoded, load_tokenizer
+from shared.nlu.training_data import load_assistant
 from tests.stack import PROJECT
 
 SENTENCES = 12

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
-from shared.client import ServiceClient, ServiceTokens
-from shared.discovery import FixedDiscovery
+from shared.calls.client import ServiceClient, ServiceTokens
+from shared.calls.discovery import FixedDiscovery
 from shared.errors import Unauthenticated
-from shared.tokens import JwksCache, Principal, TokenVerifier
+from shared.http.auth import JwksCache, Principal, TokenVerifier
 from tests.calls import Calls
 from tests.integration.services.login.stage import Stage
 

@@ -20,7 +20,7 @@ from bench.quality.data import (
     spans_of_tags,
     stratified,
 )
-from shared.assistants import Span, Utterance
+from shared.nlu.training_data import Span, Utterance
 
 
 def values(utterance: Utterance) -> list[tuple[str, str]]:

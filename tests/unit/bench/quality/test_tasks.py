@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.quality.data import Parts
 from bench.quality.tasks import TASKS
-from shared.assistants import Utterance
+from shared.nlu.training_data import Utterance
 
 
 def test_a_refitted_task_learns_its_validation_part_too_but_never_its_test_part(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from services.business.actions.ledger import Ledger
 from services.business.app import create_app
-from services.business.ledger import Ledger
-from services.business.rules import RuleBook
-from services.business.seed import seed
+from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
+from services.business.shop.seed import seed
 from shared.contracts.actions import ActionRequest
-from shared.database import Database
-from shared.migrations import migrate
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
 from tests.calls import Calls, calling
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory

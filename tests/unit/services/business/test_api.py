@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.business import store
+from services.business import repository
+from services.business.actions.ledger import GAVE_UP, AttemptFailed, Ledger
 from services.business.app import create_app
-from services.business.ledger import GAVE_UP, AttemptFailed, Ledger
 from services.business.models import Refund
-from services.business.rules import RuleBook, RulesError
+from services.business.rules.rule_book import RuleBook, RulesError
 from services.business.settings import Settings
 from shared.contracts.actions import ActionRequest
-from shared.database import Database
+from shared.storage.database import Database
 from tests.calls import Answer, Calls
 from tests.openapi import explore
 from tests.servers import RunningServer, serve
@@ -63,7 +63,7 @@ async def given_up(database: Database, rules: RuleBook, settings: Settings, ask:
 
 async def refunds_of(database: Database, number: str) -> list[Refund]:
     async with database.reading("default") as session:
-        order = await store.order_of_customer(session, "C1001", number)
+        order = await repository.order_of_customer(session, "C1001", number)
     assert order is not None
     return order.refunds
 
@@ -83,7 +83,7 @@ async def test_an_approved_refund_is_paid_once_and_told_as_the_next_version(
     (refund,) = await refunds_of(database, "20261103004")
     assert (refund.status, refund.decided_by, refund.note) == ("done", "agent-7", "同意")
     async with database.reading("default") as session:
-        record = await store.find_action(session, waiting.id)
+        record = await repository.find_action(session, waiting.id)
     assert record is not None
     assert (record.status, record.result_version) == ("succeeded", 2)
 
@@ -322,7 +322,7 @@ async def test_it_starts_on_nothing_and_seeds_the_demo_shop_in_development_only(
         async with serve(create_app(seeded, jwks=tokens.fetch)):
             database = Database(seeded.business_database)
             async with database.reading("default") as session:
-                _, count = await store.orders_of_customer(session, "C1001", 1)
+                _, count = await repository.orders_of_customer(session, "C1001", 1)
                 assert await session.scalar(select(func.count(Refund.id))) == 0
             await database.close()
             assert count == 6

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from cli.conversation_tests import DemoShops
+from cli.assistant_tests import DemoShops
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.testing import load_conversations, run_conversation
 from tests.unit.services.dialogue.understandings import understanding

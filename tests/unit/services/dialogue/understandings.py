@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from shared.assistants import parse_annotated
 from shared.contracts.understanding import Entity, IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
+from shared.nlu.training_data import parse_annotated
 
 __all__ = ["UNCLEAR", "ranked", "read_table", "understanding"]
 

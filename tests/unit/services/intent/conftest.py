@@ -2,24 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from services.intent.model import Model
-from services.learning.tracking import Tracker
-from tests.models import write_model
+from services.learning.runs.tracking import Tracker
 from tests.versions import Versions, copied
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the tiny model `shop` in production."""
-    home = tmp_path_factory.mktemp("home")
-    write_model(home)
-    return home
-
-
-@pytest.fixture(scope="session")
-def model(home: Path) -> Model:
-    """The tiny model, loaded once."""
-    return Model.load(next((home / "models" / "shop").glob("*/")), streams=2)
 
 
 @pytest.fixture(scope="session")

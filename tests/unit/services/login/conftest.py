@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.database import Database
-from shared.migrations import migrate
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
 from tests.clocks import Clock
 
 

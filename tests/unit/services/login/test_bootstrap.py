@@ -17,10 +17,10 @@ from services.login.bootstrap import apply_bootstrap
 from services.login.clients import digest_secret
 from services.login.families import Families, Renewed
 from services.login.passwords import Passwords
+from services.login.repository import Account, AuditEvent, Client, account_named, client_named, events_before
 from services.login.settings import Settings
-from services.login.store import Account, AuditEvent, Client, account_named, client_named, events_before
-from shared.database import Database
 from shared.errors import ConfigurationError
+from shared.storage.database import Database
 from tests.clocks import Clock
 
 ACCOUNT = {

@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.login.families import Families, Renewed, Reused
+from services.login.repository import Account, Family, account_by_id, delete_families_before, revoke_families
 from services.login.settings import Settings
-from services.login.store import Account, Family, account_by_id, delete_families_before, revoke_families
-from shared.database import Database
+from shared.storage.database import Database
 from tests.clocks import Clock
 
 TENANT = "default"

@@ -13,12 +13,12 @@ from joserfc.jwk import ECKey, KeySet, OKPKey
 from pydantic import SecretStr
 
 from services.login.keys import DatabaseKeys, FileKeys, make_keys, plan
+from services.login.repository import signing_keys
 from services.login.settings import Settings
-from services.login.store import signing_keys
 from services.login.tokens import TokenIssuer
-from shared.database import ALL_TENANTS, Database
 from shared.errors import ConfigurationError, Unavailable
-from shared.tokens import SIGNATURES, Principal
+from shared.http.auth import SIGNATURES, Principal
+from shared.storage.database import ALL_TENANTS, Database
 from tests.clocks import Clock
 
 HOUR, DAY = 3600.0, 86400.0

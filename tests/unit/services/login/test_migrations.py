@@ -7,9 +7,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from services.login.store import Base
-from shared.database import Database
-from shared.migrations import migrate
+from services.login.repository import Base
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
 
 
 async def test_the_schema_is_what_the_code_says(database: Database) -> None:

@@ -7,12 +7,12 @@ import pytest
 from services.login.audit import Origin, record
 from services.login.families import Families
 from services.login.keys import DatabaseKeys
+from services.login.repository import Family, events_before
 from services.login.settings import Settings
-from services.login.store import Family, events_before
 from services.login.upkeep import Upkeep
-from shared.database import Database
 from shared.errors import Unavailable
-from shared.health import Health
+from shared.http.health import Health
+from shared.storage.database import Database
 from tests.clocks import Clock
 
 DAY = 86400.0

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Accepted, Appended, Conversation, Draft, Entry, StaleTurn
 from shared.contracts.events import Option
-from shared.database import ALL_TENANTS, Database, now
 from shared.errors import Conflict, NotFound
-from shared.migrations import migrate
+from shared.storage.database import ALL_TENANTS, Database, now
+from shared.storage.migrations import migrate
 from tests.postgres import Postgres
 
 

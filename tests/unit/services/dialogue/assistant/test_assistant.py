@@ -5,8 +5,8 @@ import pytest
 
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.assistant.validation import BUILT_IN, PATTERN_ENTITIES
-from services.intent.entities.patterns import PATTERN_ENTITIES as intent_entities  # noqa: N811
 from shared.errors import ConfigurationError
+from shared.nlu.entities.patterns import PATTERN_ENTITIES as intent_entities  # noqa: N811
 from tests.unit.services.dialogue.assistants import FAQ, FLOWS, MANIFEST, REPLIES, load, write_assistant
 
 SHOP = Path(__file__).parents[5] / "assistants" / "shop"

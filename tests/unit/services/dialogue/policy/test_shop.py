@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conversation_tests import DemoShops
+from cli.assistant_tests import DemoShops
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.testing import TestCase, load_conversations, run_conversation
 from tests.unit.services.dialogue.understandings import read_table

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from services.intent.explanation.attributions import Check, Explanation, Path, explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from services.intent.manifest import ModelSource, read_source
-from services.intent.tokenizer import Encoded, TextTokenizer, load_tokenizer
+from shared.nlu.manifest import ModelSource, read_source
+from shared.nlu.tokenizer import Encoded, TextTokenizer, load_tokenizer
 from tests.models import INTENTS, write_exported_model
 
 Floats = NDArray[np.float32]

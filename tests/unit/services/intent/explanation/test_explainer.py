@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.intent.explanation.explainer import MAX_TOKENS, Explainer
-from services.intent.model import Model
 from shared.errors import DeadlineExceeded, InvalidInput, TooManyRequests, Unavailable
+from shared.nlu.model import Model
 from tests.models import write_model
 
 TEXT = "the money 退款 weather"

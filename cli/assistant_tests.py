@@ -1,0 +1,183 @@
+"""`zhiyin test`: an assistant's conversations, held with its real model and a real shop that begins anew for each."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+from rich.table import Table
+from rich.text import Text
+
+from cli.console import err, out, write_json
+from cli.errors import CommandError
+from cli.home import Home
+from cli.training import production_model
+from services.business.actions import approvals
+from services.business.actions.ledger import Ledger, stored_result
+from services.business.rules.rule_book import RuleBook
+from services.business.settings import Settings
+from services.business.shop.lookups import look_up
+from services.business.shop.seed import seed
+from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.testing import ConversationResult, load_conversations, run_conversation
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.lookups import LookupAnswer, LookupRequest
+from shared.contracts.understanding import Understanding
+from shared.errors import Problem
+from shared.nlu.model import Model
+from shared.storage.database import Database
+from shared.storage.migrations import migrate
+
+__all__ = ["DemoShops", "hold_conversations", "hold_tests"]
+
+TENANT = "default"
+
+
+def hold_tests(folder: Path, home: Home, *, as_json: bool) -> None:
+    """Holds every conversation below `tests/` and shows those that went wrong.
+
+    Raises:
+        CommandError: at least one did, or there are none.
+    """
+    model = Model.load(production_model(folder, home))
+    results = hold_conversations(folder, lambda text: model.understand([text])[0])
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        write_json([document(result) for result in results])
+    elif failed:
+        show(failed)
+    if not results:
+        raise CommandError(f"There are no conversations in {folder / 'tests'}.")
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(results)} conversations went wrong.")
+    err.print(f"[green]✓[/] {len(results)} conversations went as they should.")
+
+
+def hold_conversations(folder: Path, understand: Callable[[str], Understanding]) -> list[ConversationResult]:
+    """Every conversation of the assistant, each with a shop of its own."""
+    assistant = load_assistant(folder)
+    cases = load_conversations(folder, assistant)
+    results: list[ConversationResult] = []
+    with DemoShops(folder) as shops:
+        for case in cases:
+            try:
+                results.append(run_conversation(assistant, case, understand, shops.open(case.conversation.customer)))
+            except Problem as error:
+                name, where = case.conversation.conversation, case.places[0]
+                results.append(
+                    ConversationResult(name=name, where=where, failures=[f"{where}: business says: {error}"])
+                )
+    return results
+
+
+class DemoShops:
+    """Shops with the demo's customers and orders, each in a copy of one seeded database."""
+
+    def __init__(self, assistant: Path) -> None:
+        self._assistant = assistant.absolute()
+
+    def __enter__(self) -> Self:
+        self._folder = TemporaryDirectory(prefix="zhiyin-test-")
+        root = Path(self._folder.name)
+        self._settings = Settings(home=root, assistant=str(self._assistant), tenant=TENANT)
+        self._rules = RuleBook(self._settings.rules_dir)
+        self._runner = asyncio.Runner()
+        self._template = root / "template.sqlite"
+        self._shop: DemoShop | None = None
+        url = f"sqlite+aiosqlite:///{self._template}"
+        migrate("business", url)
+        self._runner.run(self._seed(url))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_shop()
+        self._runner.close()
+        self._folder.cleanup()
+
+    def open(self, customer: str) -> "DemoShop":
+        """A shop in which nothing has happened yet; the one before is closed."""
+        self._close_shop()
+        file = self._template.with_name("shop.sqlite")
+        for left in self._template.parent.glob("shop.sqlite*"):
+            left.unlink()
+        shutil.copyfile(self._template, file)
+        self._shop = DemoShop(
+            self._runner, Database(f"sqlite+aiosqlite:///{file}"), self._rules, self._settings, customer
+        )
+        return self._shop
+
+    def _close_shop(self) -> None:
+        if self._shop is not None:
+            self._shop.close()
+            self._shop = None
+
+    async def _seed(self, url: str) -> None:
+        database = Database(url)
+        await seed(database, TENANT)
+        await database.close()
+
+
+class DemoShop:
+    """The business service's own look-ups, ledger and desk, without the queue between."""
+
+    def __init__(
+        self, runner: asyncio.Runner, database: Database, rules: RuleBook, settings: Settings, customer: str
+    ) -> None:
+        self._runner = runner
+        self._database = database
+        self._rules = rules
+        self._ledger = Ledger(database, rules, settings)
+        self._customer = customer
+
+    def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
+        """Answers a look-up of the conversation's customer."""
+
+        async def ask() -> LookupAnswer:
+            async with self._database.reading(TENANT) as session:
+                return await look_up(
+                    session, self._rules, name, LookupRequest(customer=self._customer, arguments=arguments)
+                )
+
+        return self._runner.run(ask())
+
+    def perform(self, request: ActionRequest) -> ActionResult:
+        """Performs an action as the worker does."""
+        result = self._runner.run(self._ledger.perform(request))
+        assert result is not None, "nobody else performs anything here"
+        return result
+
+    def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
+        """Decides on an action as a person at the desk does."""
+        decision: approvals.Decision = "approve" if approved else "reject"
+        record = self._runner.run(approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None))
+        result = stored_result(record)
+        assert result is not None, "what was decided has a result"
+        return result
+
+    def close(self) -> None:
+        """Gives the database back."""
+        self._runner.run(self._database.close())
+
+
+def document(result: ConversationResult) -> dict[str, Any]:
+    """A conversation for a script."""
+    return {
+        "conversation": result.name,
+        "where": result.where,
+        "passed": result.passed,
+        "failures": result.failures,
+        "transcript": result.transcript,
+    }
+
+
+def show(failed: list[ConversationResult]) -> None:
+    """What went wrong, and how the conversation went until then."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("conversation")
+    table.add_column("what went wrong", overflow="fold")
+    for result in failed:
+        table.add_row(Text(result.name), Text("\n".join(result.failures), style="red"))
+        table.add_row("", Text("\n".join(result.transcript), style="dim"))
+    out.print(table)

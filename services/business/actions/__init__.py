@@ -1,0 +1,1 @@
+"""Actions once accepted: ledger, results, relay to the queue, approvals."""

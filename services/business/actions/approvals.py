@@ -1,0 +1,75 @@
+"""What people decide: refunds that wait for a yes or a no, and actions that were given up and may be tried again."""
+
+from typing import Literal
+
+from services.business import repository
+from services.business.actions.ledger import GAVE_UP, close
+from services.business.models import ActionRecord, DeadLetter
+from services.business.shop.actions import Outcome, pay_refund, reject_refund
+from services.business.shop.orders import money_of
+from shared.errors import Conflict, NotFound
+from shared.storage.database import Database, now
+
+__all__ = ["Decision", "decide", "try_again"]
+
+Decision = Literal["approve", "reject"]
+
+REJECTED = "approval_rejected"
+DECIDED: dict[str, Decision] = {"done": "approve", "rejected": "reject"}
+
+
+async def decide(
+    database: Database, tenant: str, action_id: str, decision: Decision, *, by: str, note: str | None
+) -> ActionRecord:
+    """Pays a waiting refund or turns it down; the same decision again changes nothing.
+
+    Raises:
+        NotFound: no such action ever waited for a decision.
+        Conflict: somebody decided otherwise.
+    """
+    moment = now()
+    async with database.transaction(tenant) as session:
+        record = await repository.find_action(session, action_id, lock=True)
+        found = await repository.refund_of_action(session, action_id)
+        if record is None or found is None or record.result_version == 0:
+            raise NotFound("no action with this id waits for approval")
+        refund, order = found
+        if record.status != "awaiting_approval":
+            if refund.decided_by is None:
+                raise NotFound("no action with this id waits for approval")
+            if DECIDED.get(refund.status) != decision:
+                raise Conflict(f"the refund was decided otherwise by {refund.decided_by}")
+            return record
+        about = money_of(order)
+        if decision == "reject":
+            reject_refund(refund, moment, by=by, note=note)
+            close(record, Outcome(status="rejected", error_code=REJECTED, data=about | {"note": note}), moment)
+        else:
+            pay_refund(order, refund, moment, by=by, note=note)
+            close(record, Outcome(status="succeeded", data=about | {"reason_code": refund.reason_code}), moment)
+        return record
+
+
+async def try_again(database: Database, tenant: str, letter_id: int, *, by: str) -> DeadLetter:
+    """Gives an action that was given up a new set of attempts; the relay puts it on the queue.
+
+    Raises:
+        NotFound: there is no such dead letter.
+        Conflict: it was tried again already, or it is not about an action that was given up.
+    """
+    moment = now()
+    async with database.transaction(tenant) as session:
+        letter = await repository.dead_letter_by_id(session, letter_id)
+        if letter is None:
+            raise NotFound("there is no such dead letter")
+        if letter.retried_at is not None:
+            raise Conflict("this dead letter was tried again already")
+        record = (
+            None if letter.action_id is None else await repository.find_action(session, letter.action_id, lock=True)
+        )
+        if record is None or record.status != "failed" or (record.result or {}).get("error_code") != GAVE_UP:
+            raise Conflict("this dead letter is not about an action that was given up")
+        letter.retried_at, letter.retried_by = moment, by
+        record.status, record.attempts, record.running_until = "started", 0, None
+        record.resend_at = record.updated_at = moment
+        return letter

@@ -1,0 +1,1 @@
+"""Company rules as decision tables."""

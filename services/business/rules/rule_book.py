@@ -1,0 +1,105 @@
+"""The shop's rules: decision tables in the JDM format that a person edits, evaluated by the rules engine.
+
+A table is checked as a whole before it is used: every cell must be readable, and every order that there can be must
+get an answer. The engine itself takes a cell that it cannot read for one that does not match, which would turn a typing
+mistake into another decision. A file that changes while the service runs is taken over at the next question; a broken
+one is refused and the last good one stays.
+"""
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client import Gauge
+from pydantic import BaseModel, ValidationError
+
+from services.business.rules.decision_table import Decision, RulesError
+from services.business.shop.facts import OrderFacts, Permission, RefundDecision
+
+__all__ = ["RuleBook", "RulesError", "Table"]
+
+log = structlog.get_logger(__name__)
+
+MAX_BYTES = 256_000
+
+OUTDATED = Gauge("zhiyin_business_rules_outdated", "1 while a file is broken and an older table is in use", ["table"])
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Table(Generic[Answer]):
+    """One file with one question to it."""
+
+    def __init__(self, path: Path, undecided: Answer) -> None:
+        """Reads and checks the file; `undecided` is answered where the table, against all checks, says nothing.
+
+        Raises:
+            RulesError: the file cannot be used.
+        """
+        self.path = path
+        self._undecided = undecided
+        self._source = _read(path)
+        self._decision = Decision(path, self._source, type(undecided))
+        self._refused: bytes | None = None
+        OUTDATED.labels(path.stem).set(0)
+
+    def decide(self, facts: OrderFacts) -> Answer:
+        """The answer for an order, by the file as it is now."""
+        self._refresh()
+        try:
+            return self._decision.answer(facts)
+        except (RulesError, ValidationError):
+            log.error("rules_undecided", table=self.path.stem, facts=facts.context())
+            return self._undecided
+
+    def _refresh(self) -> None:
+        # The bytes are compared, not the time of change: an edit within the clock's grain must not be missed.
+        source = b""
+        try:
+            source = _read(self.path)
+            if source in (self._source, self._refused):
+                if source == self._source and self._refused is not None:
+                    self._accept(source, self._decision)
+                return
+            decision = Decision(self.path, source, type(self._undecided))
+        except RulesError as error:
+            if source != self._refused:
+                self._refused = source
+                OUTDATED.labels(self.path.stem).set(1)
+                log.error("rules_refused", table=self.path.stem, reason=str(error))
+            return
+        self._accept(source, decision)
+
+    def _accept(self, source: bytes, decision: Decision[Answer]) -> None:
+        self._source, self._decision, self._refused = source, decision, None
+        OUTDATED.labels(self.path.stem).set(0)
+        log.info("rules_loaded", table=self.path.stem)
+
+
+class RuleBook:
+    """Every table of an assistant's `rules` folder.
+
+    Raises:
+        RulesError: a file is missing or cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise RulesError(f"there is no folder of rules at {folder}")
+        # What no table decides is never paid out and never done: a person looks at it, or it is declined.
+        nobody = Permission(allowed=False, reason_code="undecided")
+        self.refund = Table(folder / "refund.json", RefundDecision(outcome="approval", reason_code="undecided"))
+        self.cancel_order = Table(folder / "cancel_order.json", nobody)
+        self.change_address = Table(folder / "change_address.json", nobody)
+        self.request_invoice = Table(folder / "request_invoice.json", nobody)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            source = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RulesError(f"the rules in {path} cannot be read: {error.strerror}") from error
+    if len(source) > MAX_BYTES:
+        raise RulesError(f"the rules in {path} have more than {MAX_BYTES} bytes")
+    return source

@@ -1,0 +1,1 @@
+"""The demo shop: its tables, look-ups and actions."""

@@ -1,0 +1,1 @@
+"""From many callers to batches: the queue, its order, the cache of answers."""

@@ -1,0 +1,198 @@
+"""Follows the aliases of the model registry: what they name is fetched, verified, proven, swapped in and watched.
+
+A version that fails anywhere is refused, and what serves goes on. It is tried again when the alias, or what was
+registered, changes.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal
+
+import structlog
+from prometheus_client import Counter
+
+from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.settings import Settings
+from services.intent.versions.deployment import Deployment, Refusal
+from services.intent.versions.fetching import obtain
+from services.intent.versions.golden_check import Proven, prove
+from services.intent.versions.live import LiveModel
+from services.intent.versions.model_registry import ALIASES, PRODUCTION, Catalogue, CatalogueUnavailable, Registered
+from shared.errors import ZhiyinError
+
+__all__ = ["Rollout"]
+
+log = structlog.get_logger(__name__)
+
+REVIEW_SECONDS = 0.25
+
+Outcome = Literal["swapped", "refused", "rolled_back", "withdrawn", "confirmed"]
+
+ROLLED_OUT = Counter(
+    "zhiyin_intent_rollouts_total", "What became of versions that an alias named", ["model", "alias", "outcome"]
+)
+ASKED = Counter("zhiyin_intent_registry_reads_total", "How asking the model registry for aliases ended", ["outcome"])
+
+
+class Rollout:
+    """Keeps the deployments at what the aliases name."""
+
+    def __init__(self, models: ModelRegistry, catalogue: Catalogue, settings: Settings) -> None:
+        self._models = models
+        self._catalogue = catalogue
+        self._settings = settings
+        self._reachable = True
+
+    async def run(self) -> None:
+        """Follows and reviews until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_always(self.follow, self._settings.model_poll_seconds))
+            tasks.create_task(_always(self.review, REVIEW_SECONDS))
+            tasks.create_task(self._models.mirror.run())
+
+    async def follow(self) -> None:
+        """Brings every loaded model to what its aliases name."""
+        for deployment in self._models.deployments:
+            try:
+                named = await self._catalogue.aliases(deployment.name)
+                ASKED.labels("ok").inc()
+                self._reachable = True
+            except CatalogueUnavailable as error:
+                ASKED.labels("failed").inc()
+                if self._reachable:
+                    log.warning("model_registry_unavailable", reason=str(error))
+                self._reachable = False
+                continue
+            for alias in ALIASES:
+                await self._follow(deployment, alias, named.get(alias))
+            self._models.measure(deployment.name)
+
+    async def review(self) -> None:
+        """Takes back what does badly, and ends the watch over what did well."""
+        for deployment in self._models.deployments:
+            breach = deployment.breach()
+            if breach is not None:
+                self._take_back(deployment, breach.alias, breach.reason)
+            elif deployment.watch_is_over:
+                deployment.settle()
+                self._remember(deployment)
+                self._tell(deployment, PRODUCTION, "confirmed", deployment.production)
+
+    async def _follow(self, deployment: Deployment, alias: str, registered: Registered | None) -> None:
+        production = deployment.production
+        live = deployment.at(alias)
+        if production is None:
+            # It was unloaded meanwhile; it is brought up to date when it is asked for again.
+            return
+        if registered is None or (alias != PRODUCTION and registered.digest == production.digest):
+            deployment.refusals.pop(alias, None)
+            if alias != PRODUCTION and live is not None:
+                deployment.place(alias, None)
+            return
+        if live is not None and live.digest == registered.digest:
+            deployment.refusals.pop(alias, None)
+            if alias == PRODUCTION and deployment.previous is None:
+                self._remember(deployment)
+            return
+        refusal = deployment.refusals.get(alias)
+        if refusal is not None and refusal.registered == registered:
+            return
+        deployment.registered[alias] = registered
+        try:
+            fresh = await self._bring(deployment, alias, registered, production)
+        except CatalogueUnavailable as error:
+            log.warning("model_registry_unavailable", reason=str(error))
+            return
+        except ZhiyinError as error:
+            self._refuse(deployment, alias, registered, str(error))
+            return
+        except Exception as error:
+            log.exception("version_failed", model=deployment.name, alias=alias, version=registered.version)
+            self._refuse(deployment, alias, registered, f"it cannot be loaded: {type(error).__name__}")
+            return
+        if deployment not in self._models.deployments:
+            # It was unloaded meanwhile, to make room for others.
+            self._models.retire(fresh)
+            return
+        deployment.refusals.pop(alias, None)
+        if alias == PRODUCTION:
+            deployment.put_in_production(fresh, watch=True)
+            if not deployment.previous:
+                self._remember(deployment)
+        else:
+            deployment.place(alias, fresh)
+        self._tell(deployment, alias, "swapped", fresh)
+
+    async def _bring(
+        self, deployment: Deployment, alias: str, registered: Registered, production: LiveModel
+    ) -> LiveModel:
+        """The registered version, warm and proven."""
+        canary = deployment.canary
+        if alias == PRODUCTION and canary is not None and canary.digest == registered.digest:
+            deployment.canary = None
+            return canary
+        folder = self._settings.home / "models" / deployment.name
+        source = await obtain(registered, self._catalogue, folder)
+        fresh = await self._models.make_live(deployment.name, source)
+        with production:
+            try:
+                await asyncio.to_thread(
+                    prove,
+                    Proven(fresh.model, fresh.golden),
+                    Proven(production.model, production.golden),
+                    self._settings,
+                    forced=registered.forced,
+                )
+            except BaseException:
+                self._models.retire(fresh)
+                raise
+        return fresh
+
+    def _take_back(self, deployment: Deployment, alias: str, reason: str) -> None:
+        live = deployment.at(alias)
+        if alias == PRODUCTION:
+            deployment.roll_back()
+            self._remember(deployment)
+        else:
+            deployment.place(alias, None)
+        if (registered := deployment.registered.get(alias)) is not None:
+            deployment.refusals[alias] = Refusal(alias, registered, reason)
+        self._tell(deployment, alias, "rolled_back" if alias == PRODUCTION else "withdrawn", live, reason)
+
+    def _refuse(self, deployment: Deployment, alias: str, registered: Registered, reason: str) -> None:
+        deployment.refusals[alias] = Refusal(alias, registered, reason)
+        ROLLED_OUT.labels(deployment.name, alias, "refused").inc()
+        log.error("version_refused", model=deployment.name, alias=alias, version=registered.version, reason=reason)
+        if alias == PRODUCTION:
+            self._remember(deployment)
+
+    def _tell(
+        self, deployment: Deployment, alias: str, outcome: Outcome, live: LiveModel | None, reason: str = ""
+    ) -> None:
+        ROLLED_OUT.labels(deployment.name, alias, outcome).inc()
+        say = log.error if reason else log.info
+        say(f"version_{outcome}", model=deployment.name, alias=alias, version=live and live.version, reason=reason)
+
+    def _remember(self, deployment: Deployment) -> None:
+        """Writes down what is good, for the next start; where the home is read-only, that one begins with the old."""
+        models = self._settings.home / "models" / deployment.name
+        live = deployment.production
+        if live is None or not (models / live.version).is_dir():
+            return
+        pointer, fresh = models / PRODUCTION, models / f".{PRODUCTION}.{os.getpid()}"
+        with suppress(OSError):
+            if not pointer.exists() or pointer.read_text(encoding="utf-8").strip() != live.version:
+                fresh.write_text(f"{live.version}\n", encoding="utf-8")
+                os.replace(fresh, pointer)
+
+
+async def _always(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Does the work again and again; what goes wrong once must not end it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("rollout_failed")
+        await asyncio.sleep(seconds)

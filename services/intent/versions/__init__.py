@@ -1,0 +1,1 @@
+"""Versions of a model: fetched, verified, loaded, compared, in production or beside it."""

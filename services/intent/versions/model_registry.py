@@ -1,0 +1,189 @@
+"""What MLflow's model registry says: which version of a model each alias names, and where its files are.
+
+The service needs two questions answered every few seconds, so it asks MLflow's REST API, or reads the tables of the
+SQLite file, itself: the library would more than double what the process keeps in memory.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+from yarl import URL
+
+from shared.errors import ZhiyinError
+from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG
+
+__all__ = [
+    "ALIASES",
+    "CANARY",
+    "PRODUCTION",
+    "SHADOW",
+    "Catalogue",
+    "CatalogueUnavailable",
+    "HttpCatalogue",
+    "Registered",
+    "SqliteCatalogue",
+    "open_catalogue",
+]
+
+PRODUCTION, CANARY, SHADOW = "production", "canary", "shadow"
+ALIASES = (PRODUCTION, CANARY, SHADOW)
+SQLITE = "sqlite:///"
+SECONDS = aiohttp.ClientTimeout(total=10)
+SELECT_ALIASES = """
+SELECT a.alias, v.version, v.source
+FROM registered_model_aliases AS a JOIN model_versions AS v ON v.name = a.name AND v.version = a.version
+WHERE a.name = ?
+"""
+SELECT_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+
+
+class CatalogueUnavailable(ZhiyinError):
+    """The model registry cannot be asked now."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered version: its number in MLflow, where its files are, and its tags."""
+
+    name: str
+    number: int
+    source: str
+    tags: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """The name of the version's folder; empty where nobody said it."""
+        return self.tags.get(VERSION_TAG, "")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest that was registered; empty where nobody said it."""
+        return self.tags.get(DIGEST_TAG, "")
+
+    @property
+    def forced(self) -> bool:
+        """Whether a person put it in production although it is worse."""
+        return self.tags.get(FORCED_TAG) == "true"
+
+
+class Catalogue(Protocol):
+    """A model registry."""
+
+    async def aliases(self, name: str) -> Mapping[str, Registered]:
+        """The versions that the aliases of a registered model name; none where there is no such model.
+
+        Raises:
+            CatalogueUnavailable: the registry cannot be asked.
+        """
+
+    async def location(self, registered: Registered) -> str:
+        """Where the version's files are, as a path or a URL."""
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+
+
+def open_catalogue(uri: str, home: Path) -> Catalogue:
+    """The registry at a tracking server's URL or in a SQLite file, which is `mlflow.db` in the home by default.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if uri.startswith(("http://", "https://")):
+        return HttpCatalogue(uri)
+    if uri and not uri.startswith(SQLITE):
+        raise ValueError("give the URL of a tracking server, or sqlite:/// and a path")
+    return SqliteCatalogue(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
+
+
+class SqliteCatalogue:
+    """MLflow's tables in a SQLite file, which is only read; an absent file is an empty registry."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def aliases(self, name: str) -> Mapping[str, Registered]:
+        return await asyncio.to_thread(self._aliases, name)
+
+    async def location(self, registered: Registered) -> str:
+        return registered.source
+
+    async def close(self) -> None:
+        pass
+
+    def _aliases(self, name: str) -> Mapping[str, Registered]:
+        if not self._path.exists():
+            return {}
+        try:
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as tables:
+                rows = tables.execute(SELECT_ALIASES, (name,)).fetchall()
+                return {
+                    alias: Registered(name, number, source, dict(tables.execute(SELECT_TAGS, (name, number))))
+                    for alias, number, source in rows
+                    if alias in ALIASES
+                }
+        except sqlite3.Error as error:
+            raise CatalogueUnavailable(f"{self._path} cannot be read: {error}") from error
+
+
+class HttpCatalogue:
+    """A tracking server's REST API."""
+
+    def __init__(self, url: str) -> None:
+        self._api = URL(url.rstrip("/")) / "api/2.0"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def aliases(self, name: str) -> Mapping[str, Registered]:
+        try:
+            model = (await self._get("mlflow/registered-models/get", name=name))["registered_model"]
+            numbers = {each["alias"]: each["version"] for each in model.get("aliases", ())}
+            return {alias: await self._registered(name, numbers[alias]) for alias in ALIASES if numbers.get(alias)}
+        except _NotThere:
+            return {}
+        except (KeyError, TypeError, ValueError) as error:
+            raise CatalogueUnavailable("the tracking server's answer cannot be read") from error
+
+    async def location(self, registered: Registered) -> str:
+        try:
+            found = await self._get(
+                "mlflow/model-versions/get-download-uri", name=registered.name, version=registered.number
+            )
+            uri = str(found["artifact_uri"])
+        except (_NotThere, KeyError, TypeError) as error:
+            raise CatalogueUnavailable("the tracking server does not say where the version's files are") from error
+        scheme, _, path = uri.partition(":")
+        if scheme != "mlflow-artifacts":
+            return uri
+        return str(self._api / "mlflow-artifacts/artifacts" / URL(path).path.lstrip("/"))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _registered(self, name: str, number: str) -> Registered:
+        found = (await self._get("mlflow/model-versions/get", name=name, version=number))["model_version"]
+        tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
+        return Registered(name, int(found["version"]), found.get("source", ""), tags)
+
+    async def _get(self, path: str, **query: str | int) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=SECONDS)
+        try:
+            async with self._session.get(self._api / path, params=query) as answer:
+                if answer.status == 404:
+                    raise _NotThere
+                answer.raise_for_status()
+                return await answer.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            # The address may hold a password, and so may the error's words.
+            raise CatalogueUnavailable(f"the tracking server cannot be asked: {type(error).__name__}") from error
+
+
+class _NotThere(Exception):
+    """The tracking server knows no such thing."""

@@ -1,0 +1,1 @@
+"""Utterances as examples to learn from: split, varied, batched."""

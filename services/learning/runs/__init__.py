@@ -1,0 +1,1 @@
+"""A run from an assistant's files to a registered version, tracked in MLflow."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: encoder, heads, objective, export; from utterances to a model folder."""

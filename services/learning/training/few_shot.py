@@ -1,0 +1,146 @@
+"""Teaches a trained model intents that it lacks from a few examples each, without training the encoder.
+
+The encoder, the entities and the sentiment stay as they are; the intent head is fitted anew on embeddings.
+"""
+
+import random
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from services.learning.artifacts.manifest import ModelError, ModelManifest, read_manifest
+from services.learning.artifacts.record import TrainingRecord
+from services.learning.datasets.examples import Labels, split
+from services.learning.datasets.variation import Variation
+from services.learning.evaluation.calibration import Answers, calibrate, find_centroids
+from services.learning.evaluation.prediction import OnnxModel
+from services.learning.progress import Progress, Report
+from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
+from services.learning.training.pipeline import MadeModel, answers_of
+from shared.nlu.out_of_scope import CENTROIDS
+from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
+
+__all__ = ["MOST_LOST", "extend_model"]
+
+SAMPLE = 40
+"""Utterances of each intent and language that the model knows; more of them move the head no more."""
+OUTSIDE = 3
+"""What is out of scope is as varied, and as frequent in training, as this many intents."""
+VARIANTS = 4
+"""Of each example of a new intent, varied as training varies utterances."""
+COUNTS = 5.0
+"""How much a new intent counts beside one that the model knows; with as much as that it is found too rarely."""
+MOST_LOST = 0.01
+"""By how much the accuracy on validation utterances of the intents that were there may fall."""
+HELD_BACK = np.linspace(0, 2, 21, dtype=np.float32)
+"""By how much the logit of a new intent may be lowered so that it takes less from those that were there."""
+KEPT = (1.0, 0.5, 0.0)
+"""How much of what the rows of those learned is kept; tried before a new intent is held back further."""
+
+
+def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Report) -> MadeModel:
+    """Adds the assistant's new intents to the model in `base` and writes the files of the extended one into `folder`.
+
+    Where a new intent takes too much from those that were there, it is held back until it does no more.
+
+    Raises:
+        ModelError: there is no new intent, the model cannot be extended, or the intents that were there got worse.
+    """
+    manifest, settings = read_manifest(base), TrainingRecord.read(base).settings
+    labels = Labels.of(assistant)
+    new = _new_intents(labels, manifest)
+    progress(Progress(stage="training", done=0, total=1, detail=", ".join(sorted(new))))
+    known = [u for u in assistant.utterances if u.intent is None or u.intent in manifest.intents]
+    added = [u for u in assistant.utterances if u.intent in new]
+    training, validation = split(known, settings.validation, settings.seed)
+    model = OnnxModel(base, prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+    sample = _sample(training, random.Random(settings.seed))
+    variants = _variants(added, Variation.of(assistant.utterances), random.Random(settings.seed))
+    learned = answers_of(model, labels, [*sample, *added, *variants])
+    validated = answers_of(model, labels, validation)
+    start = read_head(base).extended(
+        [manifest.intents.index(name) if name in manifest.intents else None for name in labels.intents],
+        learned.embeddings,
+        learned.intents,
+    )
+    fresh = [number for number, name in enumerate(labels.intents) if name in new]
+    counts = np.ones(len(labels.intents), np.float32)
+    counts[fresh], counts[labels.out_of_scope] = COUNTS, OUTSIDE
+    weights = (counts / np.bincount(learned.intents)).astype(np.float32)[learned.intents]
+    head = fit_head(start, learned.embeddings, learned.intents, weights, smoothing=settings.label_smoothing)
+    head = _held_back(head, start, fresh, validated, _right(manifest.intents, labels, validated))
+    progress(Progress(stage="training", done=1, total=1))
+    replace_head(base, head, folder)
+    shutil.copyfile(base / "tokenizer.json", folder / "tokenizer.json")
+    centroids = find_centroids(learned, labels.out_of_scope)
+    centroids.write(folder / CENTROIDS)
+    validated = Answers(head.logits(validated.embeddings), validated.embeddings, validated.intents)
+    return MadeModel(
+        labels=labels,
+        layers=manifest.encoder.layers,
+        vocabulary=manifest.encoder.vocabulary,
+        calibration=calibrate(validated, labels.out_of_scope, settings.out_of_scope, centroids),
+        multi_intent_threshold=None,
+        history=(),
+        training_utterances=len(sample) + len(added),
+        validation_utterances=len(validation),
+    )
+
+
+def _new_intents(labels: Labels, manifest: ModelManifest) -> set[str]:
+    if not (new := set(labels.intents) - set(manifest.intents)):
+        raise ModelError(f"version {manifest.version} knows every intent of {manifest.name}: there is none to add")
+    if manifest.multi_intent_threshold is not None:
+        raise ModelError("a model of several intents a text cannot be extended; train it again")
+    if labels.tags != manifest.tags:
+        raise ModelError(f"{manifest.name} has other entities than version {manifest.version}; train it again")
+    return new
+
+
+def _sample(training: Sequence[Utterance], draw: random.Random) -> list[Utterance]:
+    groups: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
+    for utterance in training:
+        if utterance.intent is not None:
+            groups[utterance.language, utterance.intent].append(utterance)
+    return [
+        utterance
+        for (_language, intent), group in sorted(groups.items())
+        for utterance in draw.sample(group, min(len(group), SAMPLE * (OUTSIDE if intent == OUT_OF_SCOPE else 1)))
+    ]
+
+
+def _variants(added: Sequence[Utterance], variation: Variation, draw: random.Random) -> list[Utterance]:
+    return [variant for _ in range(VARIANTS) for variant in variation.vary(added, draw)]
+
+
+def _held_back(head: Head, start: Head, fresh: Sequence[int], validated: Answers, before: float) -> Head:
+    """The head with old rows drawn back to `start` and `fresh` ones lowered as far as the intents that were there need.
+
+    Raises:
+        ModelError: all the same more than MOST_LOST of `before`, the share that was right, is lost.
+    """
+    now = 0.0
+    for lowered, kept in product(HELD_BACK, KEPT):
+        share = np.full(len(head.bias), kept, np.float32)
+        share[fresh] = 1.0
+        changed = Head(
+            start.weights + share[:, None] * (head.weights - start.weights),
+            start.bias + share * (head.bias - start.bias),
+        )
+        changed.bias[fresh] -= lowered
+        now = float((changed.logits(validated.embeddings).argmax(1) == validated.intents).mean())
+        if now >= before - MOST_LOST:
+            return changed
+    raise ModelError(
+        f"the intents that were there would get worse, from {before:.3f} to {now:.3f} of the validation utterances; "
+        "train the model again instead"
+    )
+
+
+def _right(intents: Sequence[str], labels: Labels, validated: Answers) -> float:
+    """The share of utterances whose best of `intents`, those of their logits, is the right one of `labels`."""
+    return float((np.array(intents)[validated.logits.argmax(1)] == np.array(labels.intents)[validated.intents]).mean())

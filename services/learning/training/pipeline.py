@@ -1,0 +1,185 @@
+"""Makes a model of an assistant's utterances: encoder, vocabulary, training, export, calibration."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from services.learning.datasets.examples import Encoder, Labels, split
+from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
+from services.learning.evaluation.prediction import OnnxModel
+from services.learning.progress import Epoch, Progress, Report
+from services.learning.training.distillation import Teacher, teacher_settings
+from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
+from services.learning.training.encoders import EncoderFiles
+from services.learning.training.export import export_model
+from services.learning.training.hint_regression import Hints, pretrained_embeddings
+from services.learning.training.linear_probe import probe
+from services.learning.training.normalisation import read_any_chinese
+from services.learning.training.objective import Objective
+from services.learning.training.trainer import Fitted, fit
+from services.learning.training.vocabulary import Vocabulary, part_characters, prune
+from shared.nlu.intents import best_threshold, intent_probabilities
+from shared.nlu.network import Understander
+from shared.nlu.out_of_scope import CENTROIDS
+from shared.nlu.training_data import Assistant, Utterance
+from shared.nlu.training_settings import TrainingSettings
+
+__all__ = ["MadeModel", "Network", "answers_of", "fit_model", "fit_network"]
+
+DROPOUT = 0.1
+WHOLE = 48  # layers at most, so all of an encoder's
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was trained and exported, and how that went."""
+
+    exported: OnnxModel
+    layers: int
+    vocabulary: int
+    history: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class MadeModel:
+    """What there is to say about a model whose files were written.
+
+    From `multi_intent_threshold` on a text expresses an intent; None where it expresses only the best.
+    """
+
+    labels: Labels
+    layers: int
+    vocabulary: int
+    calibration: Calibration
+    multi_intent_threshold: float | None
+    history: tuple[Epoch, ...]
+    training_utterances: int
+    validation_utterances: int
+
+
+def fit_network(
+    files: EncoderFiles,
+    labels: Labels,
+    training: Sequence[Utterance],
+    validation: Sequence[Utterance],
+    settings: TrainingSettings,
+    *,
+    checkpoint: Path,
+    folder: Path,
+    progress: Report,
+) -> Network:
+    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`."""
+    # Another number of threads adds up in another order, and a training ends in another model.
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    full = read_any_chinese(Tokenizer.from_file(str(files.folder / "tokenizer.json")))
+    full.no_padding()
+    full.no_truncation()
+    if settings.characters:
+        full = part_characters(full)
+    vocabulary = prune(full, [settings.prefix + utterance.text for utterance in (*training, *validation)])
+    encoder = Encoder(vocabulary.tokenizer, labels, settings.prefix, settings.max_tokens)
+
+    def learned(by: TrainingSettings, checkpoint: Path, teacher: Teacher | None = None) -> Fitted:
+        model = _network(files, vocabulary, labels, by)
+        if by.multi_intent:
+            _begin_as_rare(model, labels, training)
+        if by.probe:
+            examples = encoder.encode(training)
+            probe(model, Objective(by, labels, examples), examples)
+        hints = None
+        if by.hint_weight:
+            whole = load_encoder(files.folder, vocabulary, by.model_copy(update={"layers": WHOLE}))
+            hints = Hints(pretrained_embeddings(whole, encoder.encode(training)), by.hint_weight)
+        fitted = fit(
+            model, encoder, training, validation, by,
+            checkpoint=checkpoint, progress=progress, teacher=teacher, hints=hints,
+        )  # fmt: skip
+        if by.method == "lora":
+            fitted.model.encoder = merge_adapters(fitted.model.encoder)
+        return fitted
+
+    teacher = None
+    if (distillation := settings.distillation) is not None:
+        elder = learned(teacher_settings(settings, distillation), checkpoint.with_name(f"teacher-{checkpoint.name}"))
+        teacher = Teacher(elder.model, distillation, several=settings.multi_intent)
+    fitted = learned(settings, checkpoint, teacher)
+    progress(Progress(stage="export", done=0, total=1))
+    export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
+    return Network(
+        exported=OnnxModel(folder, prefix=settings.prefix, max_tokens=settings.max_tokens),
+        layers=fitted.model.layers,
+        vocabulary=len(vocabulary.rows),
+        history=fitted.history,
+    )
+
+
+def _network(files: EncoderFiles, vocabulary: Vocabulary, labels: Labels, settings: TrainingSettings) -> Understander:
+    """The pretrained encoder with new heads, ready to learn."""
+    model = Understander(
+        load_encoder(files.folder, vocabulary, settings),
+        intents=len(labels.intents),
+        tags=len(labels.tags),
+        sentiments=len(labels.sentiments),
+        dropout=DROPOUT,
+        mixed_tags=settings.tag_layers == "mixed",
+    )
+    if settings.method == "lora":
+        model.encoder = add_adapters(model.encoder, settings)
+    return model
+
+
+def _begin_as_rare(model: Understander, labels: Labels, training: Sequence[Utterance]) -> None:
+    """Each of several intents begins as likely as it is in training (Lin et al. 2017), where one half is the rule.
+
+    To get from there to one in a thousand takes the bias of an intent some thousand steps.
+    """
+    taught = [utterance for utterance in training if utterance.intent is not None]
+    counts = Counter(intent for utterance in taught for intent in utterance.intents)
+    shares = torch.tensor([(counts[name] + 1) / (len(taught) + 2) for name in labels.intents])
+    with torch.no_grad():
+        model.intent_head.bias.copy_(shares.logit())
+
+
+def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
+    """Trains from `checkpoint` or from the beginning, calibrates, and writes the model's files into `folder`."""
+    settings = assistant.manifest.training
+    labels = Labels.of(assistant)
+    training, validation = split(assistant.utterances, settings.validation, settings.seed)
+    network = fit_network(
+        files, labels, training, validation, settings, checkpoint=checkpoint, folder=folder, progress=progress
+    )
+    centroids = find_centroids(answers_of(network.exported, labels, training), labels.out_of_scope)
+    centroids.write(folder / CENTROIDS)
+    validated = answers_of(network.exported, labels, validation)
+    calibration = calibrate(
+        validated, labels.out_of_scope, settings.out_of_scope, centroids, several=settings.multi_intent
+    )
+    threshold = None
+    if settings.multi_intent and validated.expressed is not None:
+        probabilities = intent_probabilities(validated.logits, calibration.temperature, several=True)
+        threshold = best_threshold(probabilities, validated.expressed)
+    progress(Progress(stage="export", done=1, total=1))
+    return MadeModel(
+        labels=labels,
+        layers=network.layers,
+        vocabulary=network.vocabulary,
+        calibration=calibration,
+        multi_intent_threshold=threshold,
+        history=network.history,
+        training_utterances=len(training),
+        validation_utterances=len(validation),
+    )
+
+
+def answers_of(exported: OnnxModel, labels: Labels, utterances: Sequence[Utterance]) -> Answers:
+    """What the network computes of the utterances that have an intent, and which they have."""
+    known = [(u, labels.intents.index(u.intent)) for u in utterances if u.intent is not None]
+    logits = exported.logits([utterance.text for utterance, _intent in known])
+    expressed = np.array([[name in utterance.intents for name in labels.intents] for utterance, _intent in known])
+    return Answers(logits.intents, logits.embeddings, np.array([intent for _u, intent in known]), expressed)

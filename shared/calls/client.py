@@ -1,0 +1,336 @@
+"""Calls between services, by name: with a deadline, another instance where a retry is safe, and a circuit breaker.
+
+Every failure leaves as one of `shared.errors`: no instance, refused or broken connections and open breakers are
+`Unavailable`, a deadline that ran out is `DeadlineExceeded`, problem documents become the problem that they describe.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
+from structlog.contextvars import get_contextvars
+
+from shared.calls.circuit_breaker import Breaker, BreakerPolicy
+from shared.calls.discovery import Balancer, Discovery
+from shared.calls.registration import Instance
+from shared.errors import (
+    DeadlineExceeded,
+    FieldError,
+    InternalError,
+    Problem,
+    Unavailable,
+    UpstreamError,
+    problem_for_status,
+)
+
+__all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-ID"
+DEADLINE_HEADER = "X-Deadline-Seconds"
+"""Seconds that are left; relative, so that clocks need not agree."""
+
+DEFAULT_DEADLINE_SECONDS = 5.0
+MAX_ATTEMPTS = 3
+MAX_ATTEMPTS_AT_SEVERAL = 8
+"""At an address that stands for several processes each attempt may meet the one that has died."""
+PAUSE_SECONDS = 0.05
+CONNECT_SECONDS = 1.0
+KEEP_SECONDS = 30.0
+"""For so long a connection is kept that nobody uses; servers keep them longer."""
+MAX_ANSWER_BYTES = 8_000_000
+TOKEN_MARGIN_SECONDS = 30.0
+RENEW_AGAIN_SECONDS = 5.0
+
+CALLS = Counter("zhiyin_client_calls_total", "Calls to other services", ["target", "outcome"])
+SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another service took", ["target"])
+
+Tokens = Callable[[], Awaitable[str]]
+
+
+NEVER = BreakerPolicy(failures=sys.maxsize)
+"""For an address that stands for several processes: one that has died must not lock out the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What is asked of whom; `until` is on the monotonic clock, `retry` says that doing it twice does no harm."""
+
+    service: str
+    method: str
+    path: str
+    json: Any
+    until: float
+    retry: bool
+    headers: dict[str, str]
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.until - time.monotonic())
+
+
+class ServiceClient:
+    """Calls services by name over pooled connections."""
+
+    def __init__(
+        self, discovery: Discovery, *, tokens: Tokens | None = None, breaker: BreakerPolicy | None = None
+    ) -> None:
+        self._discovery = discovery
+        self._tokens = tokens
+        self._policy = breaker or BreakerPolicy()
+        self._breakers: dict[str, Breaker] = {}
+        self._balancer = Balancer()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        for session in self._sessions.values():
+            await session.close()
+
+    async def get(self, service: str, path: str, *, deadline: float = DEFAULT_DEADLINE_SECONDS) -> Any:
+        """The JSON that the service answers; tried on another instance when one fails."""
+        return await self.call(service, "GET", path, deadline=deadline, retry=True)
+
+    async def post(
+        self,
+        service: str,
+        path: str,
+        *,
+        json: Any,
+        deadline: float = DEFAULT_DEADLINE_SECONDS,
+        retry: bool = False,
+        headers: Mapping[str, str] | None = None,
+        authenticated: bool = True,
+    ) -> Any:
+        """The JSON that the service answers; `retry` says that doing it twice does no harm."""
+        return await self.call(
+            service,
+            "POST",
+            path,
+            json=json,
+            deadline=deadline,
+            retry=retry,
+            headers=headers,
+            authenticated=authenticated,
+        )
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        deadline: float = DEFAULT_DEADLINE_SECONDS,
+        retry: bool,
+        headers: Mapping[str, str] | None = None,
+        authenticated: bool = True,
+    ) -> Any:
+        """One call with all its attempts within `deadline` seconds.
+
+        Raises:
+            Unavailable: no instance took the call.
+            DeadlineExceeded: the time was up before the answer came.
+            UpstreamError: the answer cannot be used.
+            Problem: what the service itself answered.
+        """
+        started = time.monotonic()
+        asked = _Call(
+            service=service,
+            method=method,
+            path=path,
+            json=json,
+            until=started + deadline,
+            retry=retry,
+            headers=dict(headers or {}),
+        )
+        outcome = "ok"
+        try:
+            async with asyncio.timeout(deadline):
+                if self._tokens is not None and authenticated:
+                    asked.headers["Authorization"] = f"Bearer {await self._tokens()}"
+                request_id = get_contextvars().get("request_id")
+                if request_id:
+                    asked.headers.setdefault(REQUEST_ID_HEADER, str(request_id))
+                return await self._attempts(asked)
+        except TimeoutError as error:
+            outcome = "deadline"
+            raise DeadlineExceeded(f"{service} did not answer within {deadline:.1f} s") from error
+        except Exception as error:
+            outcome = getattr(error, "kind", "error")
+            raise
+        finally:
+            CALLS.labels(service, outcome).inc()
+            SECONDS.labels(service).observe(time.monotonic() - started)
+
+    async def _attempts(self, asked: _Call) -> Any:
+        tried: set[str] = set()
+        failure: Problem | None = None
+        broken: Instance | None = None
+        refusals = 0
+        for attempt in range(1, MAX_ATTEMPTS_AT_SEVERAL + 1):
+            instance, others = await self._choose(asked.service, tried)
+            if instance is None:
+                instance, broken = broken, None
+            if instance is None or (attempt > MAX_ATTEMPTS and not instance.several):
+                break
+            if attempt > 1 and instance.several:
+                await asyncio.sleep(PAUSE_SECONDS * attempt)
+            tried.add(instance.id)
+            breaker = self._breaker(instance)
+            breaker.admit()
+            # One that takes a request and is not heard of again must leave time to ask another.
+            patience = asked.left / 2 if asked.retry and others and attempt < MAX_ATTEMPTS else asked.left
+            try:
+                async with asyncio.timeout(patience):
+                    answer = await self._once(instance, asked, patience, anew=attempt > 1)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                # Nothing was sent, so any call may try again.
+                failure = Unavailable(f"{asked.service} cannot be reached", retry_after=2)
+                failure.__cause__ = error
+                sent = False
+            except TimeoutError as error:
+                failure = DeadlineExceeded(f"{asked.service} did not answer in time")
+                failure.__cause__ = error
+                sent = True
+            except (aiohttp.ClientError, OSError) as error:
+                failure = Unavailable(f"the connection to {asked.service} broke", retry_after=2)
+                failure.__cause__ = error
+                sent = True
+                if attempt == 1:
+                    # It may have been a connection that was kept from before a restart: nobody else being there, the
+                    # same instance is asked again by a new one.
+                    broken = instance
+            except Unavailable as error:
+                failure = error
+                sent = True
+                refusals += 1
+            except asyncio.CancelledError:
+                if not asked.left:
+                    breaker.record(success=False)
+                raise
+            except Problem:
+                breaker.record(success=True)
+                raise
+            else:
+                breaker.record(success=True)
+                return answer
+            breaker.record(success=False)
+            if (sent and not asked.retry) or refusals == MAX_ATTEMPTS:
+                break
+        raise failure or Unavailable(f"no instance of {asked.service} is known to work", retry_after=2)
+
+    async def _choose(self, service: str, tried: set[str]) -> tuple[Instance | None, bool]:
+        """An instance to ask, and whether there would be another one after it."""
+        known = await self._discovery.instances(service)
+        fresh = tuple(each for each in known if each.several or each.id not in tried)
+        usable = tuple(each for each in fresh if self._breaker(each).closed)
+        if not usable:
+            return None, False
+        chosen = self._balancer.pick(service, usable)
+        return chosen, chosen.several or len(usable) > 1
+
+    def _breaker(self, instance: Instance) -> Breaker:
+        policy = NEVER if instance.several else self._policy
+        return self._breakers.setdefault(f"{instance.id}@{instance.url}", Breaker(policy))
+
+    async def _once(self, instance: Instance, asked: _Call, patience: float, *, anew: bool) -> Any:
+        """One attempt; `anew` makes a connection, where one that was kept may lead to where nobody is any more."""
+        url = instance.url + asked.path
+        headers = {**asked.headers, DEADLINE_HEADER: f"{patience:.3f}"}
+        async with (
+            self._balancer.using(instance),
+            self._session(anew=anew).request(asked.method, url, json=asked.json, headers=headers) as response,
+        ):
+            return await _read(response, instance.service)
+
+    def _session(self, *, anew: bool) -> aiohttp.ClientSession:
+        if anew not in self._sessions:
+            kept = {"force_close": True} if anew else {"keepalive_timeout": KEEP_SECONDS}
+            self._sessions[anew] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, **kept),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            )
+        return self._sessions[anew]
+
+
+async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
+    if response.content_length is not None and response.content_length > MAX_ANSWER_BYTES:
+        raise UpstreamError(f"the answer of {service} is too large")
+    if response.status == 204:
+        return None
+    try:
+        body = await response.json(content_type=None)
+    except ValueError as error:
+        raise UpstreamError(f"the answer of {service} is not JSON") from error
+    if response.status < 400:
+        return body
+    raise _problem(response, body if isinstance(body, dict) else {}, service)
+
+
+def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service: str) -> Problem:
+    kind = problem_for_status(response.status)
+    if issubclass(kind, InternalError):
+        return UpstreamError(f"{service} failed")
+    try:
+        errors = [FieldError.model_validate(error) for error in body.get("errors") or ()]
+    except ValidationError:
+        errors = []
+    after = response.headers.get("Retry-After", "")
+    return kind(
+        str(body.get("detail") or response.reason),
+        errors=errors,
+        retry_after=float(after) if after.isdigit() else None,
+    )
+
+
+class ServiceTokens:
+    """A service's own access token, asked of login by client credentials and renewed in time.
+
+    While login is away the last token serves until it expires.
+    """
+
+    def __init__(self, client: ServiceClient, client_id: str, client_secret: str) -> None:
+        self._client = client
+        self._body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        self._token = ""
+        self._renew_at = float("-inf")
+        self._expires_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def __call__(self) -> str:
+        """A token that is good now.
+
+        Raises:
+            Unavailable: login is away and no token is left.
+        """
+        if time.monotonic() >= self._renew_at:
+            async with self._lock:
+                if time.monotonic() >= self._renew_at:
+                    await self._renew()
+        return self._token
+
+    async def _renew(self) -> None:
+        try:
+            answer = await self._client.post(
+                "login", "/v1/token", json=self._body, deadline=3.0, retry=True, authenticated=False
+            )
+        except (Unavailable, DeadlineExceeded):
+            if time.monotonic() >= self._expires_at:
+                raise
+            log.warning("service_token_not_renewed")
+            self._renew_at = min(time.monotonic() + RENEW_AGAIN_SECONDS, self._expires_at)
+            return
+        lifetime = float(answer["expires_in"])
+        self._token = str(answer["access_token"])
+        self._expires_at = time.monotonic() + lifetime - TOKEN_MARGIN_SECONDS
+        self._renew_at = min(self._expires_at, time.monotonic() + lifetime / 2)

@@ -1,0 +1,1 @@
+"""What every HTTP service is made of: factory, middleware, problems, health, authentication."""

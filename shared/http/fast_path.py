@@ -1,0 +1,160 @@
+"""Answers what is asked most without the framework's routing, dependencies and copies of the answer.
+
+An endpoint of this kind stands beside an ordinary route of the same path and does the same for a request that is in
+good order: JSON, with an access token that was verified already. Whatever is unusual takes the ordinary route, so
+there is one place that tells people what is wrong, and one that the OpenAPI document comes from.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.calls.client import REQUEST_ID_HEADER
+from shared.http.auth import Principal, TokenVerifier
+from shared.http.middleware import account, begin_request, problem_of
+from shared.http.problems import problem_response
+
+__all__ = ["DirectEndpoint", "DirectRequest", "DirectRoute", "DirectRoutes"]
+
+BEARER = b"Bearer "
+JSON = b"application/json"
+REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRequest:
+    """A request in good order: who is asking, its headers in small letters, and its whole body."""
+
+    state: Any
+    principal: Principal
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    receive: Receive
+
+
+DirectEndpoint = Callable[[DirectRequest], Awaitable[BaseModel | None]]
+"""The answer, or None where the ordinary route has to look at the request."""
+
+
+@dataclass(frozen=True)
+class DirectRoute:
+    """An endpoint for POST requests to a path, for whoever has one of the roles or scopes."""
+
+    path: str
+    endpoint: DirectEndpoint
+    roles: Collection[str] = ()
+    scopes: Collection[str] = ()
+
+
+class DirectRoutes:
+    """Plain ASGI around the whole application; what it answers, it also counts and logs.
+
+    Every layer that a request does not pass is time: to refuse one has to cost next to nothing, because that is what
+    a service does most of when it has too much to do.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        state: Any,
+        routes: Collection[DirectRoute],
+        max_body_bytes: int,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._state = state
+        self._routes = {each.path: each for each in routes}
+        self._max_body_bytes = max_body_bytes
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        principal = self._principal(headers)
+        if (
+            principal is None
+            or not principal.has_any(roles=route.roles, scopes=route.scopes)
+            or not self._plain(headers)
+        ):
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        body, last = await _read(receive)
+        if last is not None:
+            await self._app(scope, _again(body, last, receive), send)
+            return
+        request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
+        content: bytes | memoryview
+        told: list[tuple[bytes, bytes]] | None = None
+        try:
+            answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
+            if answer is not None:
+                status, content = 200, answer.__pydantic_serializer__.to_json(answer)
+                told = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
+        except Exception as error:
+            refused = problem_response(problem_of(error))
+            status, content, told = refused.status_code, refused.body, refused.raw_headers
+        if told is None:
+            await self._app(scope, _again(body, None, receive), send)
+            return
+        told.append((REQUEST_ID, request_id.encode()))
+        if self._stopping.is_set():
+            # Whoever keeps connections goes elsewhere with the next request, before this process is gone.
+            told.append((b"connection", b"close"))
+        # What the metrics and the log call it.
+        scope["route"] = route
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": told})
+            await send({"type": "http.response.body", "body": content})
+        finally:
+            account(self._service, scope, status, time.perf_counter() - started)
+
+    def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
+        given = headers.get(b"authorization", b"")
+        verifier: TokenVerifier = self._state.verifier
+        return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
+
+    def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the body is JSON of a size that is known and small enough, and wanted as it is."""
+        length = headers.get(b"content-length", b"")
+        return (
+            headers.get(b"content-type") == JSON
+            and length.isdigit()
+            and int(length) <= self._max_body_bytes
+            and b"expect" not in headers
+        )
+
+
+async def _read(receive: Receive) -> tuple[bytes, Message | None]:
+    """The body, and what came in the place of its end."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts), message
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts), None
+
+
+def _again(body: bytes, last: Message | None, receive: Receive) -> Receive:
+    """What was read is received once more."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": last is not None}]
+    if last is not None:
+        messages.append(last)
+
+    async def replay() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return replay

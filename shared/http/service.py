@@ -1,0 +1,269 @@
+"""The factory of every HTTP service: what is the same in all of them is made here, once."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import aiohttp
+import structlog
+from fastapi import APIRouter, FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared import faults
+from shared.calls.client import ServiceClient, ServiceTokens
+from shared.calls.discovery import ConsulDiscovery, Discovery, FixedDiscovery
+from shared.calls.registration import Instance, Registrar
+from shared.errors import ConfigurationError
+from shared.http.auth import JwksCache, TokenVerifier
+from shared.http.fast_path import DirectRoute, DirectRoutes
+from shared.http.health import Health, ReadyCheck
+from shared.http.middleware import RequestMiddleware
+from shared.http.problems import install_problems
+from shared.logs import configure_logs
+from shared.settings import ServiceSettings
+
+__all__ = ["VERSION", "ServiceContext", "create_service", "make_discovery", "make_instance"]
+
+log = structlog.get_logger(__name__)
+
+VERSION = "0.1.0"
+SELF_CHECK_SECONDS = 0.1
+
+JwksFetch = Callable[[], Awaitable[Mapping[str, Any]]]
+Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[None]]
+
+
+@dataclass
+class ServiceContext:
+    """What a running service has at hand.
+
+    `meta` gives what is told to Consul, and told again when it changes. `drains` is awaited when a signal asks for the
+    stop, after the service has left the registry and while it still answers.
+    """
+
+    settings: ServiceSettings
+    client: ServiceClient
+    health: Health
+    meta: Callable[[], Mapping[str, str]] = dict
+    drains: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+def create_service(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    description: str,
+    routers: Sequence[APIRouter],
+    direct: Sequence[DirectRoute] = (),
+    lifespan: Lifespan | None = None,
+    ready_checks: Mapping[str, ReadyCheck] | None = None,
+    jwks: JwksFetch | None = None,
+) -> FastAPI:
+    """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
+
+    Args:
+        direct: stand before the routes of the same paths and answer what is in good order faster.
+        lifespan: entered before the service becomes ready, left after it has drained.
+        ready_checks: each must return for `/health/ready` to be 200.
+        jwks: where the keys for access tokens come from; by default the login service.
+    """
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        configure_logs(name, settings.log_level)
+        faults.configure(settings.faults)
+        discovery = make_discovery(settings)
+        plain = ServiceClient(discovery)
+        tokens = ServiceTokens(plain, settings.client_id, settings.client_secret.get_secret_value())
+        client = ServiceClient(discovery, tokens=tokens if settings.client_id else None)
+
+        async def from_login() -> Mapping[str, Any]:
+            keys: Mapping[str, Any] = await plain.get("login", "/.well-known/jwks.json", deadline=3.0)
+            return keys
+
+        app.state.verifier = TokenVerifier(
+            JwksCache(jwks or from_login), issuer=settings.issuer, audience=settings.audience
+        )
+        context = ServiceContext(settings=settings, client=client, health=health)
+        app.state.context = context
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(discovery.close)
+            stack.push_async_callback(plain.close)
+            stack.push_async_callback(client.close)
+            if settings.metrics_port is not None:
+                await stack.enter_async_context(_metrics_server(settings.host, settings.metrics_port))
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app, context))
+            await stack.enter_async_context(_registered(name, settings, context))
+            yield
+
+    health = Health(ready_checks or {})
+    app = _Application(
+        title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
+    )
+    app.state.settings = settings
+    if direct:
+        app.entry = DirectRoutes(
+            app.ordinary,
+            service=name,
+            state=app.state,
+            routes=direct,
+            max_body_bytes=settings.max_body_bytes,
+            stopping=health.stopping,
+        )
+    app.add_middleware(
+        RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
+    )
+    install_problems(app)
+    app.include_router(health.router())
+    for router in routers:
+        app.include_router(router)
+
+    if settings.metrics_port is None:
+
+        @app.get("/metrics", include_in_schema=False)
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class _Application(FastAPI):
+    """An application that something may stand before, outside of what FastAPI itself puts around its routes."""
+
+    entry: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self.entry or self.ordinary)(scope, receive, send)
+
+    async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What answers everything that `entry` leaves to it."""
+        await super().__call__(scope, receive, send)
+
+
+@asynccontextmanager
+async def _metrics_server(host: str, port: int) -> AsyncIterator[None]:
+    try:
+        server, thread = start_http_server(port, addr=host)
+    except OSError as error:
+        raise ConfigurationError(f"ZHIYIN_METRICS_PORT {port} cannot be listened on: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+        thread.join()
+
+
+def make_discovery(settings: ServiceSettings) -> Discovery:
+    """How this process finds the others, as `ZHIYIN_REGISTRY` says."""
+    if settings.registry == "static":
+        return FixedDiscovery(settings.static_services)
+    in_cluster = FixedDiscovery(settings.static_services, settings.kubernetes_service)
+    if settings.registry == "kubernetes":
+        return in_cluster
+    fallback = in_cluster if "KUBERNETES_SERVICE_HOST" in os.environ else FixedDiscovery(settings.static_services)
+    return ConsulDiscovery(settings.consul_url, fallback)
+
+
+def make_instance(name: str, settings: ServiceSettings) -> Instance:
+    """This process as the registry knows it; the id is the pod's uid, or the host and process where there is none."""
+    unique = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
+    told = {"version": VERSION, "zone": settings.zone}
+    return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=told)
+
+
+@asynccontextmanager
+async def _registered(name: str, settings: ServiceSettings, context: ServiceContext) -> AsyncIterator[None]:
+    """Registers once the process answers for itself, and on a signal leaves before it stops serving."""
+    registrar: Registrar | None = None
+    starting: asyncio.Task[None] | None = None
+    if settings.registry == "consul" and settings.port:
+        registrar = Registrar(
+            settings.consul_url,
+            make_instance(name, settings),
+            meta=context.meta,
+            reconcile_seconds=settings.reconcile_seconds,
+        )
+        starting = asyncio.create_task(_register_when_ready(registrar, context.health), name="register")
+
+    async def leave() -> None:
+        if context.health.stopping.is_set():
+            return
+        context.health.stopping.set()
+        if starting is not None and registrar is not None:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await registrar.stop()
+
+    async def drain() -> None:
+        await leave()
+        log.info("draining", seconds=settings.drain_seconds)
+        pauses = (asyncio.sleep(settings.drain_seconds), *(each() for each in context.drains))
+        for outcome in await asyncio.gather(*pauses, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("drain_failed", error=type(outcome).__name__, exc_info=outcome)
+
+    with _before_signals(drain):
+        yield
+    await leave()
+
+
+async def _register_when_ready(registrar: Registrar, health: Health) -> None:
+    url = f"{registrar.instance.url}/health/ready"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        while True:
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        break
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                pass
+            await asyncio.sleep(SELF_CHECK_SECONDS)
+    await registrar.start()
+    health_period = registrar.reconcile_seconds * 3 + 10
+    registrar.on_beat(lambda: health.beat("registrar", max_age=health_period))
+
+
+class _before_signals:  # noqa: N801 - used as a function
+    """Puts `drain` before the server's own handling of SIGTERM and SIGINT; a second signal does not wait for it."""
+
+    def __init__(self, drain: Callable[[], Awaitable[None]]) -> None:
+        self._drain = drain
+        self._previous: dict[int, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                self._previous[number] = signal.signal(number, self._on_signal)
+            except ValueError:
+                # Not the main thread: whoever runs this there handles signals.
+                return
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._start, number, frame)
+
+    def _start(self, number: int, frame: FrameType | None) -> None:
+        task = self._loop.create_task(self._stop(number, frame))
+        self._tasks.add(task)
+
+    async def _stop(self, number: int, frame: FrameType | None) -> None:
+        first = len(self._tasks) == 1
+        if first:
+            await self._drain()
+        previous = self._previous.get(number)
+        if callable(previous):
+            previous(number, frame)

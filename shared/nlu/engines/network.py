@@ -1,0 +1,43 @@
+"""What an ONNX network has to look like to be served: its inputs, its outputs, and as many labels as the manifest."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from shared.nlu.engines.runtime import Precision
+from shared.nlu.manifest import INT8, MODEL, Manifest, ModelRejected, ModelSource
+
+__all__ = ["INPUTS", "OUTPUTS", "check_network", "lower_precisions", "network_file"]
+
+INPUTS = ("input_ids", "attention_mask")
+OUTPUTS = ("intent_logits", "tag_logits", "sentiment_logits", "text_embedding")
+
+
+def network_file(precision: Precision) -> str:
+    """Which file of a folder holds the network that computes in a precision."""
+    return INT8 if precision == "int8" else MODEL
+
+
+def lower_precisions(source: ModelSource, *others: Precision) -> tuple[Precision, ...]:
+    """What a back end may compute faster in than f32: what its device has, and int8 where the folder has it."""
+    # What a copy leaves out, an image for example, is no reason not to serve the rest.
+    return (*others, "int8") if INT8 in source.manifest.files and (source.folder / INT8).is_file() else others
+
+
+def check_network(manifest: Manifest, inputs: Collection[str], outputs: Mapping[str, Sequence[int | None]]) -> None:
+    """Compares the names of the inputs and the shapes of the outputs; a dimension that varies is None.
+
+    Raises:
+        ModelRejected: they are not those of a model with the labels of the manifest.
+    """
+    if not set(INPUTS) <= set(inputs) or not set(OUTPUTS) <= outputs.keys():
+        raise ModelRejected(
+            f"model {manifest.name} {manifest.version} needs the inputs {', '.join(INPUTS)} "
+            f"and the outputs {', '.join(OUTPUTS)}"
+        )
+    labels = (len(manifest.intents), len(manifest.tags), len(manifest.sentiments), None)
+    for name, rank, wanted in zip(OUTPUTS, (2, 3, 2, 2), labels, strict=True):
+        shape = outputs[name]
+        if len(shape) != rank or (wanted is not None and shape[-1] not in (None, wanted)):
+            raise ModelRejected(
+                f"model {manifest.name} {manifest.version}: {name} does not have the "
+                + (f"{wanted} labels of the manifest" if wanted is not None else f"{rank} dimensions it needs")
+            )

@@ -1,0 +1,187 @@
+"""The manifest of a model folder: what the model is, what its outputs mean, and the digests of its files."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from shared.errors import ConfigurationError
+from shared.nlu.bio_tags import OUTSIDE
+from shared.nlu.out_of_scope import CENTROIDS, NEED_CENTROIDS, ScopeRule
+
+__all__ = [
+    "INT8",
+    "MODEL",
+    "OUT_OF_SCOPE",
+    "TOKENIZER",
+    "WEIGHTS",
+    "Manifest",
+    "ModelRejected",
+    "ModelSource",
+    "read_source",
+]
+
+MANIFEST, MODEL, TOKENIZER, WEIGHTS = "manifest.json", "model.onnx", "tokenizer.json", "weights.safetensors"
+INT8 = "model.int8.onnx"
+OUT_OF_SCOPE = "out_of_scope"
+ROUNDING = 1e-9
+
+T = TypeVar("T")
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class ModelRejected(ConfigurationError):
+    """A model folder that is not served; the message says which and why."""
+
+
+class Part(BaseModel):
+    """A frozen part of the manifest; what a later writer adds is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Encoder(Part):
+    """The encoder below the heads."""
+
+    name: Label
+    layers: Annotated[int, Field(ge=1)]
+    vocabulary: Annotated[int, Field(ge=1)]
+
+
+class Quantised(Part):
+    """The gate that the 8-bit form of a model passed: accuracy on validation utterances, of it and of the model."""
+
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    reference: Annotated[float, Field(ge=0, le=1)]
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    utterances: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _passed(self) -> Self:
+        if self.reference - self.accuracy > self.max_drop + ROUNDING:
+            raise ValueError("the accuracy of int8 is further below the model's than its gate allows")
+        return self
+
+
+class Manifest(Part):
+    """`manifest.json`, checked: a model whose labels contradict each other is not loaded.
+
+    `neighbours` are the kinds of entity of which two may stand side by side; None: all may.
+    With a `multi_intent_threshold` each intent has a probability of its own, and a text expresses all from there on.
+    """
+
+    format: Literal[2]
+    name: Name
+    version: Name
+    created_at: datetime
+    languages: tuple[Label, ...]
+    encoder: Encoder
+    max_tokens: Annotated[int, Field(ge=8, le=512)]
+    prefix: Annotated[str, StringConstraints(max_length=100)]
+    intents: Annotated[tuple[Label, ...], Field(min_length=2)]
+    tags: Annotated[tuple[Label, ...], Field(min_length=1)]
+    neighbours: tuple[Label, ...] | None = None
+    sentiments: Annotated[tuple[Literal["negative", "neutral", "positive"], ...], Field(min_length=3, max_length=3)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    out_of_scope: ScopeRule
+    multi_intent_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    files: Mapping[Name, Digest]
+    quantised: Quantised | None = None
+    data_hash: str
+    metrics: Mapping[str, Any]
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _of_today(cls, number: object) -> object:
+        if number == 1:
+            raise ValueError("a model of format 1 has no embeddings; train it again")
+        return number
+
+    @field_validator("intents", "tags", "sentiments")
+    @classmethod
+    def _each_once(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) != len(labels):
+            raise ValueError("a label is there twice")
+        return labels
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if OUT_OF_SCOPE not in self.intents:
+            raise ValueError(f"intents lack {OUT_OF_SCOPE}")
+        if OUTSIDE not in self.tags:
+            raise ValueError(f"tags lack {OUTSIDE}")
+        for tag in self.tags:
+            kind, _, entity = tag.partition("-")
+            if tag != OUTSIDE and not (entity and (kind == "B" or (kind == "I" and f"B-{entity}" in self.tags))):
+                raise ValueError(f"tag {tag} is neither O, nor B-…, nor an I-… that has its B-…")
+        for name in (MODEL, TOKENIZER):
+            if name not in self.files:
+                raise ValueError(f"files lack the digest of {name}")
+        if (INT8 in self.files) != (self.quantised is not None):
+            raise ValueError(f"{INT8} and the gate that it passed are there together or not at all")
+        if self.out_of_scope.score in NEED_CENTROIDS and CENTROIDS not in self.files:
+            raise ValueError(f"files lack the digest of {CENTROIDS}, which the distance needs")
+        return self
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model folder whose files were verified."""
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the folder.
+
+        Raises:
+            ModelRejected: it is not there, or the manifest has no digest that it was verified by.
+        """
+        if name not in self.manifest.files:
+            raise ModelRejected(f"{self.folder / MANIFEST} has no digest of {name}")
+        if not (path := self.folder / name).is_file():
+            raise ModelRejected(f"{path} is missing")
+        return path
+
+
+def read_source(folder: Path) -> ModelSource:
+    """Reads the manifest of a model folder and verifies every file that it lists and that is there.
+
+    Which of them have to be there depends on the back end. The digest is that of the manifest, which itself
+    names the digests of all files. Versions are never written over, so what was verified is what is loaded.
+
+    Raises:
+        ModelRejected: a file cannot be read or differs from its digest.
+    """
+    raw = _read(folder, MANIFEST, Path.read_bytes)
+    try:
+        manifest = Manifest.model_validate(json.loads(raw))
+    except ValidationError as error:
+        why = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors())
+        raise ModelRejected(f"{folder / MANIFEST} is not valid: {why}") from error
+    except ValueError as error:
+        raise ModelRejected(f"{folder / MANIFEST} is not JSON: {error}") from error
+    for name, digest in manifest.files.items():
+        if (folder / name).exists() and _read(folder, name, _digest) != digest:
+            raise ModelRejected(f"{folder / name} is not the file that the manifest describes: its SHA-256 differs")
+    return ModelSource(folder, manifest, hashlib.sha256(raw).hexdigest())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:
+    try:
+        return read(folder / name)
+    except OSError as error:
+        raise ModelRejected(f"{folder / name} cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""The Celery queue on Redis, as every service sees it."""

@@ -1,0 +1,1 @@
+"""SQL: units of work, tenants kept apart, migrations."""

@@ -1,0 +1,99 @@
+"""A database that goes away while it is used, and comes back."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+
+from shared.errors import Unavailable
+from shared.storage.database import Database
+from tests.postgres import Postgres, postgres
+from tests.stack import eventually
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[Postgres]:
+    """A server of these tests' own, because they stop it; each leaves it running."""
+    async with postgres() as running:
+        yield running
+
+
+@pytest.fixture
+async def database(server: Postgres) -> AsyncIterator[Database]:
+    made = Database(await server.new_database())
+    async with made.transaction("a") as session:
+        await session.execute(text("CREATE TABLE notes (text VARCHAR)"))
+    yield made
+    await made.close()
+
+
+async def count(database: Database) -> int:
+    async with database.reading("a") as session:
+        return int((await session.execute(text("SELECT count(*) FROM notes"))).scalar_one())
+
+
+async def add(database: Database) -> None:
+    async with database.transaction("a") as session:
+        await session.execute(text("INSERT INTO notes VALUES ('one')"))
+
+
+async def add_while_it_stops(database: Database, server: Postgres, *, then_more: bool) -> None:
+    async with database.transaction("a") as session:
+        await session.execute(text("INSERT INTO notes VALUES ('half')"))
+        await server.stop()
+        if then_more:
+            await session.execute(text("INSERT INTO notes VALUES ('other half')"))
+
+
+async def test_a_database_that_stops_is_unavailable_until_it_is_back(server: Postgres, database: Database) -> None:
+    await add(database)
+    await server.stop()
+    for work in (add, count):
+        with pytest.raises(Unavailable) as caught:
+            await work(database)
+        assert caught.value.retry_after
+    with pytest.raises(Unavailable):
+        await database.check()
+    await server.start()
+    await add(database)
+    assert await count(database) == 2
+
+
+@pytest.mark.parametrize("then_more", [True, False])
+async def test_a_unit_of_work_that_is_cut_off_leaves_nothing_and_says_so(
+    server: Postgres, database: Database, *, then_more: bool
+) -> None:
+    """Before its end or at its commit."""
+    with pytest.raises(Unavailable):
+        await add_while_it_stops(database, server, then_more=then_more)
+    with pytest.raises(Unavailable):
+        await add(database)
+    await server.start()
+    assert await count(database) == 0
+
+
+async def test_a_server_that_ends_our_connections_is_connected_to_again(server: Postgres, database: Database) -> None:
+    assert await count(database) == 0
+    await server.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'zhiyin'"
+    )
+
+    async def works() -> bool:
+        return await count(database) == 0
+
+    await eventually(works)
+
+
+async def test_a_connection_that_lives_is_used_again(database: Database) -> None:
+    async def backend() -> int:
+        async with database.reading("a") as session:
+            return int((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+    assert await backend() == await backend()
+
+
+async def test_a_mistake_in_a_statement_is_not_called_an_outage(database: Database) -> None:
+    with pytest.raises(Exception, match="nothing_like_it") as caught:
+        async with database.reading("a") as session:
+            await session.execute(text("SELECT * FROM nothing_like_it"))
+    assert not isinstance(caught.value, Unavailable)

@@ -1,0 +1,270 @@
+import asyncio
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import func, select, text
+
+from services.business import repository
+from services.business.actions.ledger import BEFORE_COMMIT, GAVE_UP, AttemptFailed, Ledger
+from services.business.models import ActionRecord, DeadLetter, Refund, Ticket
+from services.business.rules.rule_book import RuleBook
+from services.business.settings import Settings
+from services.business.shop.seed import seed
+from shared import faults
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.storage.database import Database, now
+
+Ask = Any
+
+
+async def refunds(database: Database, tenant: str = "default") -> int:
+    async with database.reading(tenant) as session:
+        return await session.scalar(select(func.count(Refund.id))) or 0
+
+
+async def record_of(database: Database, request: ActionRequest) -> ActionRecord:
+    async with database.reading(request.tenant) as session:
+        record = await repository.find_action(session, request.id)
+    assert record is not None
+    return record
+
+
+async def attempts_of(database: Database, request: ActionRequest) -> int:
+    async with database.reading(request.tenant) as session:
+        record = await repository.find_action(session, request.id)
+    return 0 if record is None else record.attempts
+
+
+async def letters(database: Database) -> Sequence[DeadLetter]:
+    async with database.reading("default") as session:
+        return await repository.dead_letters_after(session, 0, 100)
+
+
+async def break_tickets(database: Database) -> None:
+    async with database.transaction("default") as session:
+        await session.execute(text("ALTER TABLE tickets RENAME TO tickets_away"))
+
+
+async def mend_tickets(database: Database) -> None:
+    async with database.transaction("default") as session:
+        await session.execute(text("ALTER TABLE tickets_away RENAME TO tickets"))
+
+
+@examples(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(deliveries=st.lists(st.integers(min_value=1, max_value=4), min_size=1, max_size=4))
+async def test_an_id_has_its_effect_once_however_often_and_concurrently_it_comes(
+    settings: Settings, database: Database, rules: RuleBook, ask: Ask, deliveries: list[int]
+) -> None:
+    """Each number is how many deliveries come at once; each goes to a process of its own."""
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    await seed(database, tenant)
+    request = ask("refund", tenant=tenant)
+    databases = [Database(settings.business_database) for _ in range(max(deliveries))]
+    ledgers = [Ledger(each, rules, settings) for each in databases]
+    try:
+        results: list[ActionResult | None] = []
+        for at_once in deliveries:
+            results += await asyncio.gather(*(ledger.perform(request) for ledger in ledgers[:at_once]))
+    finally:
+        for each in databases:
+            await each.close()
+
+    assert len({result.model_dump_json() for result in results if result is not None}) == 1
+    assert results[0] is not None
+    assert results[0].status == "succeeded"
+    assert await refunds(database, tenant) == 1
+
+
+async def test_different_actions_at_once_refund_an_order_once(
+    settings: Settings, database: Database, rules: RuleBook, ask: Ask
+) -> None:
+    databases = [Database(settings.business_database) for _ in range(4)]
+    results = await asyncio.gather(*(Ledger(each, rules, settings).perform(ask("refund")) for each in databases))
+    for each in databases:
+        await each.close()
+
+    statuses = sorted(result.status for result in results if result is not None)
+    assert statuses == ["rejected", "rejected", "rejected", "succeeded"]
+    assert await refunds(database) == 1
+
+
+async def test_the_first_message_of_an_id_stands(ledger: Ledger, database: Database, ask: Ask) -> None:
+    first = ask("refund", order_number="20261103003")
+    other = ask("refund", id=first.id, order_number="20261103002")
+
+    assert await ledger.perform(first) == await ledger.perform(other)
+    assert await refunds(database) == 1
+
+
+async def test_the_same_id_in_two_tenants_is_two_actions(ledger: Ledger, database: Database, ask: Ask) -> None:
+    await seed(database, "other")
+    here = await ledger.perform(ask("refund", id="same"))
+    there = await ledger.perform(ask("refund", id="same", tenant="other"))
+
+    assert here is not None
+    assert there is not None
+    assert (here.status, there.status) == ("succeeded", "succeeded")
+    assert (await refunds(database), await refunds(database, "other")) == (1, 1)
+
+
+async def test_an_attempt_that_was_cut_off_leaves_nothing_but_its_count(
+    ledger: Ledger, database: Database, ask: Ask
+) -> None:
+    request = ask("refund")
+    faults.configure({BEFORE_COMMIT: 60})
+    try:
+        attempt = asyncio.create_task(ledger.perform(request))
+        await asyncio.wait({attempt}, timeout=0.3)
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+    finally:
+        faults.configure({})
+
+    assert await refunds(database) == 0
+    record = await record_of(database, request)
+    assert (record.status, record.attempts) == ("started", 1)
+
+    result = await ledger.perform(request)
+    assert result is not None
+    assert result.status == "succeeded"
+    assert await refunds(database) == 1
+    assert (await record_of(database, request)).attempts == 2
+
+
+async def test_what_takes_too_long_is_rolled_back_and_counts_as_failed(
+    settings: Settings, database: Database, rules: RuleBook, ask: Ask
+) -> None:
+    ledger = Ledger(database, rules, settings.model_copy(update={"action_seconds": 0.2}))
+    request = ask("refund")
+    faults.configure({BEFORE_COMMIT: 60})
+    try:
+        with pytest.raises(AttemptFailed, match="TimeoutError"):
+            await ledger.perform(request)
+    finally:
+        faults.configure({})
+
+    assert await refunds(database) == 0
+    assert (await record_of(database, request)).last_error == "TimeoutError"
+
+
+async def test_what_always_fails_is_given_up_at_the_cap_and_the_rest_goes_on(
+    ledger: Ledger, database: Database, settings: Settings, ask: Ask
+) -> None:
+    poison = ask("open_ticket", subject="坏了")
+    await break_tickets(database)
+
+    for _ in range(settings.max_attempts - 1):
+        with pytest.raises(AttemptFailed, match="no such table: tickets"):
+            await ledger.perform(poison)
+    given_up = await ledger.perform(poison)
+
+    assert given_up is not None
+    assert (given_up.status, given_up.error_code, given_up.version) == ("failed", GAVE_UP, 1)
+    assert await ledger.perform(poison) == given_up
+    (letter,) = await letters(database)
+    assert (letter.action_id, letter.name, letter.attempts) == (poison.id, "open_ticket", settings.max_attempts)
+    assert "坏了" not in letter.error
+    healthy = await ledger.perform(ask("refund"))
+    assert healthy is not None
+    assert healthy.status == "succeeded"
+
+
+async def test_what_fails_and_is_mended_succeeds(ledger: Ledger, database: Database, ask: Ask) -> None:
+    request = ask("open_ticket", subject="坏了")
+    await break_tickets(database)
+    with pytest.raises(AttemptFailed):
+        await ledger.perform(request)
+    await mend_tickets(database)
+
+    result = await ledger.perform(request)
+
+    assert result is not None
+    assert result.status == "succeeded"
+    async with database.reading("default") as session:
+        assert await session.scalar(select(func.count(Ticket.id))) == 1
+
+
+async def kill_all_attempts(ledger: Ledger, database: Database, settings: Settings, request: ActionRequest) -> None:
+    """As many attempts as there may be, each of which ended its process."""
+    faults.configure({BEFORE_COMMIT: 60})
+    try:
+        for count in range(1, settings.max_attempts + 1):
+            attempt = asyncio.create_task(ledger.perform(request))
+            while await attempts_of(database, request) < count:
+                await asyncio.wait({attempt}, timeout=0.01)
+            attempt.cancel()
+            await asyncio.gather(attempt, return_exceptions=True)
+    finally:
+        faults.configure({})
+
+
+async def test_the_last_attempt_is_waited_for_before_an_action_is_given_up(
+    ledger: Ledger, database: Database, settings: Settings, ask: Ask
+) -> None:
+    request = ask("refund")
+    await kill_all_attempts(ledger, database, settings, request)
+
+    assert await ledger.perform(request) is None
+
+    async with database.transaction("default") as session:
+        record = await repository.find_action(session, request.id)
+        assert record is not None
+        record.running_until = now() - timedelta(seconds=1)
+    given_up = await ledger.perform(request)
+    assert given_up is not None
+    assert (given_up.status, given_up.error_code) == ("failed", GAVE_UP)
+    (letter,) = await letters(database)
+    assert letter.error == "its process ended"
+    assert await refunds(database) == 0
+
+
+@pytest.mark.parametrize(
+    "payload", [None, 5, "x" * 50_000, [], {}, {"id": 5}, {"id": "a\x00", "tenant": "*"}, ["\ud800"]]
+)
+async def test_what_is_no_action_at_all_is_kept_for_an_operator(
+    ledger: Ledger, database: Database, payload: Any
+) -> None:
+    await ledger.bury(payload, "not an action")
+
+    (letter,) = await letters(database)
+    assert (letter.action_id, letter.error) == (None, "not an action")
+    assert len(letter.payload) <= 20_000
+
+
+async def test_a_malformed_message_that_comes_again_is_kept_once_in_its_own_tenant(
+    ledger: Ledger, database: Database
+) -> None:
+    for _ in range(3):
+        await ledger.bury({"id": "action-1", "tenant": "other"}, "name: Field required")
+
+    assert await letters(database) == []
+    async with database.reading("other") as session:
+        (letter,) = await repository.dead_letters_after(session, 0, 10)
+    assert letter.action_id == "action-1"
+
+
+async def test_a_failure_that_cannot_be_counted_because_somebody_else_was_done_tells_their_result(
+    ledger: Ledger, database: Database, rules: RuleBook, settings: Settings, ask: Ask
+) -> None:
+    request = ask("refund")
+    slow = Ledger(database, rules, settings.model_copy(update={"action_seconds": 0.3}))
+    other = Database(settings.business_database)
+    faults.configure({BEFORE_COMMIT: 60})
+    failing = asyncio.create_task(slow.perform(request))
+    await asyncio.wait({failing}, timeout=0.15)
+    faults.configure({})
+    overtaking = asyncio.create_task(Ledger(other, rules, settings).perform(request))
+
+    outcomes = await asyncio.gather(failing, overtaking, return_exceptions=True)
+    await other.close()
+
+    succeeded = [each for each in outcomes if isinstance(each, ActionResult)]
+    assert succeeded
+    assert {each.status for each in succeeded} == {"succeeded"}
+    assert await refunds(database) == 1

@@ -1,0 +1,219 @@
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from services.business.rules.decision_table import Decision
+from services.business.rules.rule_book import RuleBook, RulesError
+from services.business.settings import Settings
+from services.business.shop.facts import OrderFacts, RefundDecision
+
+
+def order(**facts: Any) -> OrderFacts:
+    usual: dict[str, Any] = {
+        "status": "delivered",
+        "refund_status": "none",
+        "invoice_status": "none",
+        "days": 3,
+        "amount": Decimal("89.90"),
+    }
+    return OrderFacts(**(usual | facts))
+
+
+def outdated(table: str) -> float | None:
+    return REGISTRY.get_sample_value("zhiyin_business_rules_outdated", {"table": table})
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    change(document)
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+
+def table_of(document: dict[str, Any]) -> dict[str, Any]:
+    return cast(dict[str, Any], document["nodes"][1]["content"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "reason"),
+    [
+        ({}, "automatic", "within_limits"),
+        ({"amount": Decimal("499.99")}, "automatic", "within_limits"),
+        ({"amount": Decimal(500)}, "approval", "amount_over_limit"),
+        ({"amount": Decimal(1299)}, "approval", "amount_over_limit"),
+        ({"days": 7}, "automatic", "within_limits"),
+        ({"days": 8}, "approval", "after_return_period"),
+        ({"days": 20, "amount": Decimal(1299)}, "approval", "after_return_period"),
+        ({"status": "paid", "days": 0}, "automatic", "within_limits"),
+        ({"status": "shipped"}, "automatic", "within_limits"),
+        ({"status": "cancelled"}, "refused", "order_cancelled"),
+        ({"status": "refunded", "refund_status": "done"}, "refused", "already_refunded"),
+        ({"refund_status": "done"}, "refused", "already_refunded"),
+        ({"refund_status": "pending"}, "refused", "refund_pending"),
+        ({"refund_status": "rejected"}, "automatic", "within_limits"),
+    ],
+)
+def test_refunds(rules: RuleBook, facts: dict[str, Any], outcome: str, reason: str) -> None:
+    assert rules.refund.decide(order(**facts)).model_dump() == {"outcome": outcome, "reason_code": reason}
+
+
+@pytest.mark.parametrize(
+    ("table", "facts", "allowed", "reason"),
+    [
+        ("cancel_order", {"status": "paid"}, True, "not_shipped"),
+        ("cancel_order", {"status": "shipped"}, False, "already_shipped"),
+        ("cancel_order", {"status": "delivered"}, False, "already_delivered"),
+        ("cancel_order", {"status": "cancelled"}, False, "order_cancelled"),
+        ("cancel_order", {"status": "paid", "refund_status": "pending"}, False, "refund_pending"),
+        ("change_address", {"status": "paid"}, True, "not_shipped"),
+        ("change_address", {"status": "shipped"}, False, "already_shipped"),
+        ("change_address", {"status": "refunded"}, False, "already_refunded"),
+        ("request_invoice", {"status": "delivered"}, True, "invoice_available"),
+        ("request_invoice", {"status": "paid"}, True, "invoice_available"),
+        ("request_invoice", {"invoice_status": "issued"}, False, "already_invoiced"),
+        ("request_invoice", {"status": "cancelled"}, False, "order_cancelled"),
+    ],
+)
+def test_permissions(rules: RuleBook, table: str, facts: dict[str, Any], allowed: bool, reason: str) -> None:
+    answer = getattr(rules, table).decide(order(**facts))
+
+    assert answer.model_dump() == {"allowed": allowed, "reason_code": reason}
+
+
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    status=st.sampled_from(["paid", "shipped", "delivered", "cancelled", "refunded"]),
+    refund=st.sampled_from(["none", "pending", "done", "rejected"]),
+    days=st.integers(min_value=0, max_value=100_000),
+    fen=st.integers(min_value=1, max_value=10**9),
+)
+def test_only_small_recent_open_orders_are_refunded_at_once(
+    rules: RuleBook, status: str, refund: str, days: int, fen: int
+) -> None:
+    decision = rules.refund.decide(order(status=status, refund_status=refund, days=days, amount=Decimal(fen) / 100))
+
+    recent = days <= 7 and fen < 500_00
+    still_open = status in ("paid", "shipped", "delivered") and refund in ("none", "rejected")
+    assert decision.outcome == ("refused" if not still_open else "automatic" if recent else "approval")
+
+
+def test_editing_the_limit_changes_the_next_decision(rules: RuleBook, settings: Settings) -> None:
+    file = settings.rules_dir / "refund.json"
+    dear = order(amount=Decimal(750))
+    assert rules.refund.decide(dear).outcome == "approval"
+
+    file.write_text(file.read_text(encoding="utf-8").replace('"< 500"', '"< 800"'), encoding="utf-8")
+
+    assert rules.refund.decide(dear).outcome == "automatic"
+    assert rules.refund.decide(order(amount=Decimal(800))).outcome == "approval"
+
+
+def test_a_broken_edit_is_refused_as_a_whole_and_a_good_one_heals_it(rules: RuleBook, settings: Settings) -> None:
+    file = settings.rules_dir / "refund.json"
+    good = file.read_text(encoding="utf-8")
+    dear = order(amount=Decimal(750))
+
+    for broken in (good.replace('"< 500"', '"< < 800"'), good[:700], ""):
+        file.write_text(broken, encoding="utf-8")
+        assert rules.refund.decide(dear).outcome == "approval"
+        assert rules.refund.decide(order()).outcome == "automatic"
+        assert outdated("refund") == 1
+
+    file.unlink()
+    assert rules.refund.decide(dear).outcome == "approval"
+    file.write_text(good, encoding="utf-8")
+    assert rules.refund.decide(dear).outcome == "approval"
+    assert outdated("refund") == 0
+    file.write_text(good.replace('"< 500"', '"< 800"'), encoding="utf-8")
+    assert rules.refund.decide(dear).outcome == "automatic"
+
+
+def break_cell(row: int, column: str, text: str) -> Callable[[dict[str, Any]], None]:
+    return lambda document: table_of(document)["rules"][row].__setitem__(column, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (break_cell(4, "in-amount", "< < 500"), "Refund, row 5, Amount .* cannot be read"),
+        (break_cell(4, "in-amount", "< 'many'"), "Refund, row 5, Amount .* cannot be read"),
+        (break_cell(4, "in-amount", "> 5 and < 3"), "Refund, row 5, Amount .* never matches"),
+        (break_cell(0, "in-status", "cancelled"), "row 1, Order status: 'cancelled' never matches .*need quotes"),
+        (break_cell(0, "in-status", "'canceled'"), "never matches"),
+        (break_cell(4, "out-outcome", "automatic"), "row 5, Outcome: 'automatic' is no value"),
+        (break_cell(4, "out-outcome", "'auto'"), "gets no usable answer: outcome"),
+        (break_cell(4, "out-outcome", ""), "row 5, Outcome: '' is no value"),
+        (break_cell(4, "out-outcome", "1 +"), "row 5, Outcome: .* cannot be read"),
+        (break_cell(4, "out-reason_code", "'Not a code!'"), "gets no usable answer: reason_code"),
+        (break_cell(6, "in-amount", "< 900"), "an order with .* gets no usable answer"),
+        (lambda document: table_of(document)["rules"].clear(), "rules: "),
+        (lambda document: table_of(document)["rules"].extend([{}] * 300), "rules: "),
+        (lambda document: table_of(document)["inputs"][3].update(field="amuont"), "there is no fact 'amuont'"),
+        (lambda document: document["nodes"][1].update(type="expressionNode"), "cannot be used"),
+        (lambda document: document["nodes"].pop(0), "cannot be used"),
+        (lambda document: document["edges"].clear(), "cannot be used"),
+        (lambda document: document.update(nodes=[]), "cannot be used"),
+        (lambda document: document.pop("nodes"), "nodes: Field required"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_at_the_start(
+    settings: Settings, change: Callable[[dict[str, Any]], None], reason: str
+) -> None:
+    edit(settings.rules_dir / "refund.json", change)
+
+    with pytest.raises(RulesError, match=reason) as caught:
+        RuleBook(settings.rules_dir)
+
+    assert "refund.json" in str(caught.value)
+    assert "backtrace" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["", "{", "[]", '{"nodes": 5}', "\ud800".encode("utf-8", "surrogatepass"), "[" * 90_000]
+)
+def test_what_is_no_table_at_all(settings: Settings, source: str | bytes) -> None:
+    file = settings.rules_dir / "refund.json"
+    file.write_bytes(source if isinstance(source, bytes) else source.encode())
+
+    with pytest.raises(RulesError, match=r"refund\.json"):
+        RuleBook(settings.rules_dir)
+
+
+def test_a_column_with_too_many_limits_is_refused(settings: Settings) -> None:
+    def many(document: dict[str, Any]) -> None:
+        rows = table_of(document)["rules"]
+        rows[:0] = [dict(rows[4], **{"in-amount": f"< {limit}"}) for limit in range(1, 20)]
+
+    edit(settings.rules_dir / "refund.json", many)
+
+    with pytest.raises(RulesError, match="different numbers at most"):
+        RuleBook(settings.rules_dir)
+
+
+def test_missing_and_oversized_files_are_named(settings: Settings) -> None:
+    file = settings.rules_dir / "cancel_order.json"
+    file.write_bytes(b" " * 300_000)
+    with pytest.raises(RulesError, match=r"cancel_order\.json have more than"):
+        RuleBook(settings.rules_dir)
+    file.unlink()
+    with pytest.raises(RulesError, match=r"cancel_order\.json cannot be read: No such file"):
+        RuleBook(settings.rules_dir)
+    with pytest.raises(RulesError, match="no folder of rules"):
+        RuleBook(settings.rules_dir / "nowhere")
+
+
+def test_a_question_that_no_check_foresaw_is_left_to_a_person(rules: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def undecided(self: Decision[RefundDecision], facts: OrderFacts) -> RefundDecision:
+        return RefundDecision.model_validate({})
+
+    monkeypatch.setattr(Decision, "answer", undecided)
+
+    assert rules.refund.decide(order()).outcome == "approval"
+    assert not rules.cancel_order.decide(order(status="paid")).allowed

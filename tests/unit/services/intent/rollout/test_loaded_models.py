@@ -1,0 +1,176 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.settings import Settings
+from services.intent.versions.loading import production_folder
+from shared.contracts.understanding import Understanding
+from shared.errors import NotFound, Unavailable
+from shared.nlu.manifest import ModelRejected
+from tests.models import write_model
+
+
+def test_production_is_the_version_that_the_file_names(home: Path) -> None:
+    assert production_folder(home, "shop").parent == home / "models" / "shop"
+
+
+def test_without_a_model_in_production_the_way_to_one_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelRejected, match="zhiyin train"):
+        production_folder(tmp_path, "shop")
+
+
+@pytest.mark.parametrize("content", ["", "../../elsewhere", "/etc", "a b"])
+def test_production_names_a_version_and_nothing_else(tmp_path: Path, content: str) -> None:
+    pointer = tmp_path / "models" / "shop" / "production"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text(content)
+    with pytest.raises(ModelRejected, match="does not hold the name of a version"):
+        production_folder(tmp_path, "shop")
+
+
+async def test_loads_what_the_settings_name(tmp_path: Path) -> None:
+    write_model(tmp_path, name="shop", version="v1")
+    write_model(tmp_path, name="bank", version="v2")
+    registry = ModelRegistry()
+    with pytest.raises(Unavailable):
+        await registry.check()
+    await registry.load(Settings(home=tmp_path, models=("shop", "bank"), inference_streams=1))
+    await registry.check()
+    assert [each.manifest.name for each in registry] == ["shop", "bank"]
+    assert registry.get("bank").model.manifest.version == "v2"
+    assert registry.meta()["model"] == "shop@v1,bank@v2"
+    with pytest.raises(NotFound):
+        registry.get("unknown")
+    await registry.close()
+    assert list(registry) == []
+
+
+async def test_consul_is_told_of_no_more_models_than_it_takes(tmp_path: Path) -> None:
+    names = [f"shop-{number:02}-{'x' * 50}" for number in range(10)]
+    for name in names:
+        write_model(tmp_path, name=name, version="v1")
+    registry = ModelRegistry()
+    await registry.load(Settings(home=tmp_path, models=tuple(names), inference_streams=1))
+    told = registry.meta()
+    await registry.close()
+    assert told["model"] == ",".join(f"{name}@v1" for name in names[:8])
+    assert len(told["model_digest"].split(",")) == len(names)
+
+
+async def test_a_model_of_another_assistant_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, name="bank")
+    (tmp_path / "models" / "shop").mkdir()
+    folder.rename(tmp_path / "models" / "shop" / folder.name)
+    (tmp_path / "models" / "shop" / "production").write_text(folder.name)
+    with pytest.raises(ModelRejected, match="a model of bank, not of shop"):
+        await ModelRegistry().load(Settings(home=tmp_path, inference_streams=1))
+
+
+class Budgeted:
+    """Three models of which two fit into the budget."""
+
+    def __init__(self, models: ModelRegistry) -> None:
+        self.models = models
+
+    async def ask(self, name: str, *, tenant: str = "default", seconds: float = 30.0) -> Understanding:
+        """What `hello` means to a model."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        async with self.models.use(name, tenant=tenant, deadline=deadline) as served:
+            [answer] = await served.understand(["hello"], deadline=deadline)
+            return answer
+
+    @property
+    def loaded(self) -> set[str]:
+        """The names of the models in memory."""
+        return {each.name for each in self.models.deployments}
+
+
+@pytest.fixture
+async def budgeted(tmp_path: Path) -> AsyncIterator[Budgeted]:
+    for name in ("shop", "bank", "travel"):
+        folder = write_model(tmp_path, name=name)
+        # What a model takes is judged by its files before it is measured: about 30 MB each.
+        (folder / "ballast.json").write_bytes(b" " * 20_000_000)
+    settings = Settings(
+        home=tmp_path, models=("shop", "*"), inference_streams=1, inference_backend="openvino", memory_budget_mb=70
+    )
+    models = ModelRegistry(settings)
+    await models.load(settings)
+    yield Budgeted(models)
+    await models.close()
+
+
+async def test_models_are_loaded_when_they_are_asked_for_and_the_oldest_goes(budgeted: Budgeted) -> None:
+    assert budgeted.loaded == {"shop"}
+    assert (await budgeted.ask("bank")).model.name == "bank"
+    await budgeted.ask("shop")
+    await budgeted.ask("travel")
+    assert budgeted.loaded == {"shop", "travel"}
+    # What was unloaded is loaded again, and everybody who asks meanwhile is answered.
+    answers = await asyncio.gather(*(budgeted.ask("bank") for _ in range(8)))
+    assert {each.model.name for each in answers} == {"bank"}
+    assert budgeted.loaded == {"travel", "bank"}
+
+
+async def test_a_model_in_use_is_not_unloaded(budgeted: Budgeted) -> None:
+    deadline = asyncio.get_running_loop().time() + 30
+    async with budgeted.models.use("shop", tenant="default", deadline=deadline) as shop:
+        await budgeted.ask("bank")
+        await budgeted.ask("travel")
+        assert budgeted.loaded == {"shop", "travel"}
+        async with budgeted.models.use("travel", tenant="default", deadline=deadline):
+            with pytest.raises(Unavailable) as refused:
+                await budgeted.ask("bank")
+            assert refused.value.retry_after is not None
+        assert len(await shop.understand(["hello"], deadline=deadline)) == 1
+
+
+async def test_who_cannot_wait_for_a_model_is_told_to_come_back(budgeted: Budgeted) -> None:
+    with pytest.raises(Unavailable, match="is being loaded") as refused:
+        await budgeted.ask("bank", seconds=0)
+    assert refused.value.retry_after is not None
+    assert (await budgeted.ask("bank")).model.name == "bank"
+
+
+@pytest.mark.parametrize("name", ["unknown", "../shop", "", "default.shop", "SHOP", "a" * 65])
+async def test_nothing_is_looked_for_under_a_name_that_there_is_not(budgeted: Budgeted, name: str) -> None:
+    with pytest.raises(NotFound):
+        await budgeted.ask(name)
+
+
+async def test_a_model_that_cannot_be_loaded_is_not_tried_by_every_caller(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    damaged = write_model(tmp_path, name="bank")
+    (damaged / "model.onnx").write_bytes(b"damaged")
+    settings = Settings(home=tmp_path, models=("shop", "*"), inference_streams=1)
+    models = ModelRegistry(settings)
+    await models.load(settings)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="cannot be loaded"):
+            await Budgeted(models).ask("bank")
+    assert (await Budgeted(models).ask("shop")).model.name == "shop"
+    await models.close()
+
+
+async def test_a_tenant_has_its_own_models_and_no_others(tmp_path: Path) -> None:
+    write_model(tmp_path, version="ours")
+    folder = write_model(tmp_path, name="shop", version="theirs", production=False)
+    write_model(tmp_path, name="bank", version="v1")
+    (tmp_path / "models" / "acme.shop").mkdir()
+    folder.rename(tmp_path / "models" / "acme.shop" / "theirs")
+    (tmp_path / "models" / "acme.shop" / "production").write_text("theirs")
+    settings = Settings(home=tmp_path, models=("shop", "bank", "acme.shop"), inference_streams=1)
+    models = ModelRegistry(settings)
+    await models.load(settings)
+    tenants = Budgeted(models)
+    assert (await tenants.ask("shop")).model.version == "ours"
+    assert (await tenants.ask("shop", tenant="acme")).model.version == "theirs"
+    assert [each.name for each in models.of_tenant("acme")] == ["acme.shop"]
+    assert [each.name for each in models.of_tenant("default")] == ["shop", "bank"]
+    for name, tenant in (("bank", "acme"), ("acme.shop", "default"), ("shop", "other"), ("acme.shop", "acme")):
+        with pytest.raises(NotFound):
+            await tenants.ask(name, tenant=tenant)
+    await models.close()

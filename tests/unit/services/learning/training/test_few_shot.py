@@ -1,0 +1,125 @@
+"""New intents for a model that is there: on a tiny encoder, and on the demo model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.learning.artifacts.manifest import ModelError, read_manifest
+from services.learning.evaluation.prediction import ServedModel
+from services.learning.progress import Progress
+from services.learning.runs.runs import train
+from services.learning.training.few_shot import MOST_LOST
+from tests.unit.services.learning.conftest import WriteAssistant
+from tests.unit.services.learning.new_intents import EXAMPLES, HELD_OUT
+
+COUPON = {
+    "zh": [
+        "优惠券怎么用",
+        "有没有优惠券",
+        "优惠券在哪",
+        "发我优惠券",
+        "优惠券过期了",
+        "领优惠券",
+        "优惠券几张",
+        "用优惠券",
+    ],
+    "en": [f"coupon code {word}" for word in ("please", "now", "here", "how", "where", "when", "mine", "again")],
+}
+
+
+def quiet(progress: Progress) -> None:
+    """Wants to know nothing."""
+
+
+def add_intent(assistant: Path, name: str, by_language: dict[str, list[str]]) -> None:
+    content = {"intent": name, "utterances": by_language}
+    (assistant / "nlu" / f"{name}.yml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+
+
+@pytest.fixture
+def learned(write_assistant: WriteAssistant, tmp_path: Path) -> tuple[Path, Path]:
+    """An assistant's folder and the home with its model, which knows its intents well."""
+    assistant = write_assistant(tmp_path / "mini", epochs=8, learning_rate=5e-3)
+    train(assistant, tmp_path / "home", quiet)
+    return assistant, tmp_path / "home"
+
+
+def test_a_new_intent_is_taught_and_the_others_stay(learned: tuple[Path, Path]) -> None:
+    assistant, home = learned
+    before = train(assistant, home, quiet)
+    add_intent(assistant, "coupon", COUPON)
+    for language, text in (("zh", "优惠券能用吗"), ("en", "coupon code there")):
+        with (assistant / "heldout" / f"{language}.yml").open("a", encoding="utf-8") as file:
+            file.write(f'\n- {{text: "{text}", intent: coupon}}\n')
+    made = train(assistant, home, quiet, quick=True)
+    assert not made.cached
+    assert made.learned["coupon"] > 0.6
+    manifest = read_manifest(made.path)
+    assert set(manifest.intents) - set(read_manifest(before.path).intents) == {"coupon"}
+    assert manifest.encoder == read_manifest(before.path).encoder
+    served = ServedModel(made.path, manifest)
+    for text, wanted in (("我要退款7", "refund"), ("where is parcel 3", "track_order"), ("用优惠券吧", "coupon")):
+        assert manifest.intents[int(served.predict([text])[0].intents.argmax())] == wanted
+    again = train(assistant, home, quiet, quick=True)
+    assert (again.cached, again.version) == (True, made.version)
+    assert not train(assistant, home, quiet).cached, "a whole training is another model"
+
+
+def test_a_new_intent_is_held_back_where_it_would_take_from_an_old_one(learned: tuple[Path, Path]) -> None:
+    assistant, home = learned
+    before = train(assistant, home, quiet)
+    texts = {"zh": "我要退款{}", "en": "refund me {}"}
+    alike = {language: [text.format(number) for number in range(8, 16)] for language, text in texts.items()}
+    add_intent(assistant, "may_refund", alike)
+    made = train(assistant, home, quiet, quick=True)
+    known = [text.format(number) for text in texts.values() for number in range(8)]
+
+    def share(folder: Path) -> float:
+        manifest = read_manifest(folder)
+        found = ServedModel(folder, manifest).predict(known)
+        return sum(manifest.intents[int(each.intents.argmax())] == "refund" for each in found) / len(known)
+
+    assert share(made.path) >= share(before.path) - 0.2
+
+
+def test_without_a_model_there_is_nothing_to_extend(write_assistant: WriteAssistant, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model in production that could be extended"):
+        train(write_assistant(tmp_path / "mini"), tmp_path / "home", quiet, quick=True)
+
+
+def test_other_entities_need_a_whole_training(learned: tuple[Path, Path]) -> None:
+    assistant, home = learned
+    add_intent(assistant, "coupon", COUPON)
+    settings = (assistant / "assistant.yml").read_text(encoding="utf-8")
+    (assistant / "assistant.yml").write_text(settings.replace("[address]", "[address, company]"), encoding="utf-8")
+    with pytest.raises(ModelError, match="other entities"):
+        train(assistant, home, quiet, quick=True)
+
+
+def test_the_demo_learns_an_intent_from_eight_examples_a_language(trained_model: Path, tmp_path: Path) -> None:
+    assistant = tmp_path / "shop"
+    shutil.copytree(Path(__file__).parents[5] / "assistants" / "shop", assistant)
+    models = tmp_path / "home" / "models" / "shop"
+    shutil.copytree(trained_model, models / trained_model.name)
+    (models / "production").write_text(trained_model.name, encoding="utf-8")
+    for name, by_language in EXAMPLES.items():
+        add_intent(assistant, name, {language: list(texts) for language, texts in by_language.items()})
+        for language, texts in HELD_OUT[name].items():
+            lines = "".join(f"\n- {{text: {json.dumps(text, ensure_ascii=False)}, intent: {name}}}" for text in texts)
+            with (assistant / "heldout" / f"{language}.yml").open("a", encoding="utf-8") as file:
+                file.write(lines + "\n")
+    before = json.loads((trained_model / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
+    made = train(assistant, tmp_path / "home", quiet, quick=True)
+    assert set(made.learned) == set(EXAMPLES)
+    assert min(made.learned.values()) >= 0.75
+    after = json.loads((made.path / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
+    old = [name for name in before["per_intent"] if name in after["per_intent"]]
+
+    def recall(scores: dict[str, dict[str, dict[str, float]]]) -> float:
+        found = [(scores["per_intent"][name]["recall"], scores["per_intent"][name]["support"]) for name in old]
+        return sum(share * support for share, support in found) / sum(support for _, support in found)
+
+    assert recall(after) >= recall(before) - MOST_LOST
