@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, JsonValue, RootModel, model_validator
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.assistant.yaml_source import Document, Mistakes, Part, did_you_mean, read_documents
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
@@ -19,11 +20,10 @@ from services.dialogue.policy.decision import (
     ActionFinished,
     Chosen,
     Decision,
-    Event,
-    Handoff,
+    HandoffCall,
     LookedUp,
     LookupFailed,
-    Say,
+    TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
@@ -32,10 +32,9 @@ from shared.contracts.actions import ActionRequest, ActionResult, ActionStatus
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 
-__all__ = ["Conversation", "ConversationResult", "Shop", "Turn", "load_conversations", "run", "run_conversation"]
+__all__ = ["ConversationResult", "Script", "ScriptTurn", "Shop", "load_conversations", "run", "run_conversation"]
 
 DEFAULT_CUSTOMER = "C1001"
-MAX_LOOKUPS_A_TURN = 12
 
 
 class Shop(Protocol):
@@ -58,7 +57,7 @@ class ExpectedAction(Part):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Turn(Part):
+class ScriptTurn(Part):
     """Something that happens, and what should come of it.
 
     One of: the customer writes (`user`), clicks a quick reply by its title or id (`choose`), business has done the
@@ -85,15 +84,15 @@ class Turn(Part):
         return self
 
 
-class Conversation(Part):
+class Script(Part):
     """A conversation from its first word to its last."""
 
     conversation: str
     customer: str = DEFAULT_CUSTOMER
-    turns: Annotated[list[Turn], Field(min_length=1)]
+    turns: Annotated[list[ScriptTurn], Field(min_length=1)]
 
 
-class ConversationsFile(RootModel[list[Conversation]]):
+class ScriptsFile(RootModel[list[Script]]):
     """`tests/*.yml`."""
 
 
@@ -103,7 +102,7 @@ class TestCase:
 
     __test__ = False
 
-    conversation: Conversation
+    conversation: Script
     places: tuple[str, ...]
 
 
@@ -132,7 +131,7 @@ def load_conversations(folder: Path, assistant: Assistant) -> list[TestCase]:
     cases: list[TestCase] = []
     for path in sorted((folder / "tests").glob("*.yml")):
         for document in read_documents(path, str(folder / "tests" / path.name), mistakes):
-            conversations = document.parse(ConversationsFile, mistakes)
+            conversations = document.parse(ScriptsFile, mistakes)
             for index, conversation in enumerate(conversations.root if conversations else ()):
                 check_names(assistant, conversation, document, index, mistakes)
                 places = (
@@ -144,9 +143,7 @@ def load_conversations(folder: Path, assistant: Assistant) -> list[TestCase]:
     return cases
 
 
-def check_names(
-    assistant: Assistant, conversation: Conversation, document: Document, index: int, mistakes: Mistakes
-) -> None:
+def check_names(assistant: Assistant, conversation: Script, document: Document, index: int, mistakes: Mistakes) -> None:
     """A test that expects what does not exist would fail for the wrong reason."""
     replies = set().union(*assistant.replies.languages.values())
     for number, turn in enumerate(conversation.turns):
@@ -171,9 +168,9 @@ def run_conversation(
 ) -> ConversationResult:
     """Hold one conversation, up to the first turn that goes wrong."""
     result = ConversationResult(name=case.conversation.conversation, where=case.places[0])
-    talk = Session(assistant, understand, shop, case.conversation.customer, result.transcript)
+    session = Session(assistant, understand, shop, case.conversation.customer, result.transcript)
     for turn, place in zip(case.conversation.turns, case.places[1:], strict=True):
-        result.failures = [f"{place}: {failure}" for failure in talk.hold(turn)]
+        result.failures = [f"{place}: {failure}" for failure in session.hold(turn)]
         if result.failures:
             break
     return result
@@ -200,7 +197,7 @@ class Session:
         self.waiting: list[tuple[ActionRequest, ActionCall]] = []
         self.reviewing: list[tuple[ActionRequest, ActionCall]] = []
 
-    def hold(self, turn: Turn) -> list[str]:
+    def hold(self, turn: ScriptTurn) -> list[str]:
         """Let the turn happen; what was not as it should be."""
         failures: list[str] = []
         event = self.event(turn, failures)
@@ -221,7 +218,7 @@ class Session:
         titles = [option.title for reply in rendered for option in reply.options]
         return [*failures, *differences(turn, replies, actions, handoffs, text, titles)]
 
-    def event(self, turn: Turn, failures: list[str]) -> Event | None:
+    def event(self, turn: ScriptTurn, failures: list[str]) -> TurnEvent | None:
         """What the turn is to `decide`; `None` when it cannot happen."""
         if turn.user is not None:
             self.transcript.append(f"> {turn.user}")
@@ -252,7 +249,7 @@ class Session:
             self.reviewing.append((request, call))
         return ActionFinished(result=outcome, origin=call.origin)
 
-    def decide(self, event: Event, *, business: bool) -> list[Decision]:
+    def decide(self, event: TurnEvent, *, business: bool) -> list[Decision]:
         """All decisions of one turn, with the look-ups between them."""
         decisions: list[Decision] = []
         while len(decisions) <= MAX_LOOKUPS_A_TURN:
@@ -283,7 +280,12 @@ class Session:
 
 
 def differences(
-    turn: Turn, replies: list[Say], actions: list[ActionCall], handoffs: list[Handoff], text: str, titles: list[str]
+    turn: ScriptTurn,
+    replies: list[Say],
+    actions: list[ActionCall],
+    handoffs: list[HandoffCall],
+    text: str,
+    titles: list[str],
 ) -> list[str]:
     """What a turn should have led to and did not."""
     failures: list[str] = []

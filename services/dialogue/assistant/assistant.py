@@ -9,7 +9,7 @@ from services.dialogue.assistant.loader import AssistantFiles
 from services.dialogue.assistant.responses import Rendered, Replies
 from services.dialogue.assistant.schema import Flow, Slot, StepPart, all_slots, walk
 from services.dialogue.assistant.validation import check_references
-from services.dialogue.policy.decision import Say
+from services.dialogue.assistant.values import Say
 from shared.nlu.training_data import OUT_OF_SCOPE, Language, Thresholds, load_manifest
 
 __all__ = ["Assistant", "load_assistant"]

@@ -7,9 +7,8 @@ from zlib import crc32
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from services.dialogue.assistant.templates import Template, TemplateField, looked_up
+from services.dialogue.assistant.values import MAX_OPTIONS, Option, Say
 from services.dialogue.assistant.yaml_source import Part
-from services.dialogue.policy.decision import Say
-from services.dialogue.policy.state import MAX_OPTIONS, Option
 from shared.contracts.base import Contract
 from shared.contracts.events import Option as OfferedOption
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from services.dialogue.assistant.expressions import ConditionField, Scope
+from services.dialogue.assistant.values import MAX_OPTIONS, MAX_TEXT_KEPT
 from services.dialogue.assistant.yaml_source import Part, did_you_mean
-from services.dialogue.policy.state import MAX_OPTIONS, MAX_TEXT_KEPT
 from shared.contracts.actions import ActionStatus
 
 __all__ = [

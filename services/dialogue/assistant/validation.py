@@ -24,8 +24,8 @@ from services.dialogue.assistant.schema import (
     all_slots,
     walk,
 )
+from services.dialogue.assistant.values import MAX_LOOKUPS
 from services.dialogue.assistant.yaml_source import Document, did_you_mean
-from services.dialogue.policy.state import MAX_LOOKUPS
 from shared.nlu.training_data import OUT_OF_SCOPE, AssistantManifest
 
 __all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "check_references"]

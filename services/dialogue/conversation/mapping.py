@@ -3,8 +3,9 @@
 from typing import Any
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import Say
 from services.dialogue.conversation.repository import Conversation, Draft, Entry, Trace
-from services.dialogue.policy.decision import ActionCall, ActionFinished, Event, Say, Understood
+from services.dialogue.policy.decision import ActionCall, ActionFinished, TurnEvent, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import now
@@ -43,7 +44,7 @@ def request_of(conversation: Conversation, action: ActionCall) -> ActionRequest:
 
 
 def trace_of(
-    conversation: Conversation, event: Event, answers: Entry | None, steps: list[str], stages: dict[str, float]
+    conversation: Conversation, event: TurnEvent, answers: Entry | None, steps: list[str], stages: dict[str, float]
 ) -> Trace:
     """Why the turn went as it did, without the customer's words."""
     understanding = None

@@ -26,8 +26,7 @@ from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.repository import Appended, Conversation, Entry, OutboxRow, StaleTurn
 from services.dialogue.conversation.turn import Stages, TurnTaker, timed
-from services.dialogue.policy.decision import ActionFinished, Opened, Origin
-from services.dialogue.policy.decision import Event as TurnEvent
+from services.dialogue.policy.decision import ActionFinished, Opened, Origin, TurnEvent
 from services.dialogue.settings import Settings
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event

@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
 from services.dialogue.conversation.repository import Appended, Conversation, Entry, Handoff
@@ -17,15 +18,14 @@ from services.dialogue.policy.decision import (
     ActionCall,
     Chosen,
     Decision,
+    HandoffCall,
     LookedUp,
     LookupCall,
     LookupFailed,
-    Say,
+    TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
-from services.dialogue.policy.decision import Event as TurnEvent
-from services.dialogue.policy.decision import Handoff as HandoffCall
 from services.dialogue.settings import Settings
 from shared import faults
 from shared.calls.client import ServiceClient
@@ -37,8 +37,6 @@ from shared.storage.database import Database
 __all__ = ["Stages", "TurnTaker", "timed"]
 
 log = structlog.get_logger(__name__)
-
-MAX_LOOKUPS = 20
 
 Stages = dict[str, float]
 """Seconds that a turn took so far, by stage."""
@@ -152,7 +150,7 @@ class TurnTaker:
                 # A flow that never has enough is told that there is no more, so that every turn comes to an end.
                 event = (
                     await self._look_up(conversation, decision.lookup)
-                    if lookups <= MAX_LOOKUPS
+                    if lookups <= MAX_LOOKUPS_A_TURN
                     else LookupFailed(name=decision.lookup.name, reason="too-many")
                 )
         return decision.model_copy(

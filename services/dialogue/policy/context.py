@@ -8,24 +8,16 @@ from pydantic import JsonValue
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
-from services.dialogue.policy.decision import ActionCall, Decision, Handoff, LookupCall, Say
-from services.dialogue.policy.state import (
-    MAX_FRAMES,
-    MAX_OPTIONS,
-    Finished,
-    Frame,
-    Mention,
-    Option,
-    Pending,
-    State,
-)
+from services.dialogue.assistant.values import MAX_OPTIONS, Option, Say
+from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
+from services.dialogue.policy.state import MAX_FRAMES, Finished, Frame, Mention, Pending, State
 
-__all__ = ["Talk"]
+__all__ = ["TurnContext"]
 
 MAX_MENTIONS = 8
 
 
-class Talk:
+class TurnContext:
     """Lives for one call of `decide`; begins as a copy of the state and ends as a decision."""
 
     def __init__(self, assistant: Assistant, state: State) -> None:
@@ -43,7 +35,7 @@ class Talk:
         self.replies: list[Say] = []
         self.lookup: LookupCall | None = None
         self.actions: list[ActionCall] = []
-        self.handoff: Handoff | None = None
+        self.handoff: HandoffCall | None = None
         self.steps: list[str] = []
         self.retrying = False
         self.abandoned: Frame | None = None

@@ -9,9 +9,9 @@ __all__ = [
     "best_match",
     "gives_up",
     "has_contrast",
-    "heard_language",
     "hesitates",
     "is_question",
+    "language_of",
     "mentions",
     "normal",
     "ordinal",
@@ -94,7 +94,7 @@ def normal(text: str) -> str:
     return PUNCTUATION.sub("", text.casefold())
 
 
-def heard_language(text: str, *, certain: bool) -> str | None:
+def language_of(text: str, *, certain: bool) -> str | None:
     """`zh` or `en` when the text says; numbers, codes and, where it has to be `certain`, single words do not."""
     chinese, english = len(CJK_CHARACTER.findall(text)), len(LATIN_WORD.findall(text))
     if chinese / CJK_PER_WORD >= english:

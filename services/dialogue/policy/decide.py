@@ -6,83 +6,86 @@ when that has ended the conversation goes back. Nothing here reads a clock, a fi
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.validation import ASK_HUMAN
+from services.dialogue.assistant.values import Option
 from services.dialogue.policy.business_events import action_finished, looked_up, lookup_failed
-from services.dialogue.policy.context import Talk
-from services.dialogue.policy.cues import asks_to_repeat, gives_up, heard_language, hesitates
+from services.dialogue.policy.confirmation import answer_confirm
+from services.dialogue.policy.context import TurnContext
+from services.dialogue.policy.corrections import answer_change
+from services.dialogue.policy.cues import asks_to_repeat, gives_up, hesitates, language_of
 from services.dialogue.policy.decision import (
     ActionFinished,
     Chosen,
     Decision,
-    Event,
     LookedUp,
     LookupFailed,
     Opened,
+    TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
-from services.dialogue.policy.interpreter import run
+from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import begin, intent_option, route
-from services.dialogue.policy.slot_filling import answer_change, answer_confirm, answer_slot, stop
-from services.dialogue.policy.state import Option, Pending, State
-from services.dialogue.policy.user_input import Heard, hear, typed_option
+from services.dialogue.policy.slot_filling import answer_slot
+from services.dialogue.policy.state import Pending, State
+from services.dialogue.policy.user_input import UserInput, typed_option, user_input_of
 from shared.contracts.understanding import Understanding
 
 __all__ = ["decide"]
 
 
-def decide(assistant: Assistant, state: State, event: Event) -> Decision:
+def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
     """What happens next in a conversation; the same for the same input, always."""
-    talk = Talk(assistant, state)
+    context = TurnContext(assistant, state)
     match event:
         case Opened():
             if event.language in assistant.languages:
-                talk.language = event.language
-            talk.say("welcome")
+                context.language = event.language
+            context.say("welcome")
         case Understood():
-            understood(talk, event.understanding)
+            understood(context, event.understanding)
         case Chosen():
-            chosen(talk, event.choice)
+            chosen(context, event.choice)
         case UnderstandingUnavailable():
-            not_understood(talk, event.text)
+            not_understood(context, event.text)
         case LookedUp():
-            looked_up(talk, event)
+            looked_up(context, event)
         case LookupFailed():
-            lookup_failed(talk, event)
+            lookup_failed(context, event)
         case ActionFinished():
-            action_finished(talk, event)
-    return talk.decision()
+            action_finished(context, event)
+    return context.decision()
 
 
-def understood(talk: Talk, understanding: Understanding) -> None:
+def understood(context: TurnContext, understanding: Understanding) -> None:
     """A sentence and what it means."""
-    option = typed_option(understanding.text, talk.options, numbers=False)
-    heard = hear(talk.assistant, understanding, option)
-    if not (heard.intent == "inform" and names_something(talk)):
-        listen(talk, without_entities(understanding))
+    option = typed_option(understanding.text, context.options, numbers=False)
+    user_input = user_input_of(context.assistant, understanding, option)
+    if not (user_input.intent == "inform" and names_something(context)):
+        follow_language(context, without_entities(understanding))
     if option is not None and option.intent is not None:
-        heard = clicked(option)
-    talk.note(f"understood {understanding.intent.name} {understanding.intent.confidence:.2f}")
-    take(talk, heard)
+        user_input = clicked(option)
+    context.note(f"understood {understanding.intent.name} {understanding.intent.confidence:.2f}")
+    handle_message(context, user_input)
 
 
-def names_something(talk: Talk) -> bool:
+def names_something(context: TurnContext) -> bool:
     """Whether the customer was asked for a name or an address, which may be in any language."""
-    if talk.pending is None or talk.pending.kind != "slot" or not talk.frames:
+    if context.pending is None or context.pending.kind != "slot" or not context.frames:
         return False
-    slot = talk.slots.get(talk.pending.name)
+    slot = context.slots.get(context.pending.name)
     return slot is not None and slot.text is not None and slot.entity is not None
 
 
-def clicked(option: Option) -> Heard:
+def clicked(option: Option) -> UserInput:
     """A quick reply says what it stands for."""
-    return Heard(text="", intent=option.intent, confidence=1.0, option=option)
+    return UserInput(text="", intent=option.intent, confidence=1.0, option=option)
 
 
-def listen(talk: Talk, text: str) -> None:
+def follow_language(context: TurnContext, text: str) -> None:
     """The conversation goes on in the language of the last sentence that clearly had one."""
-    language = heard_language(text, certain=talk.turn > 0 and talk.language is not None)
-    if language in talk.assistant.languages:
-        talk.language = language
+    language = language_of(text, certain=context.turn > 0 and context.language is not None)
+    if language in context.assistant.languages:
+        context.language = language
 
 
 def without_entities(understanding: Understanding) -> str:
@@ -94,141 +97,141 @@ def without_entities(understanding: Understanding) -> str:
     return text + understanding.text[end:]
 
 
-def chosen(talk: Talk, choice: str) -> None:
+def chosen(context: TurnContext, choice: str) -> None:
     """A click on a quick reply, perhaps on an old one."""
-    offered = list(talk.options)
-    if talk.pending is not None and talk.frames:
-        offered += talk.frame.offered.get(talk.pending.name, ())
+    offered = list(context.options)
+    if context.pending is not None and context.frames:
+        offered += context.frame.offered.get(context.pending.name, ())
     option = next((option for option in offered if option.id == choice), None)
     intent = choice.removeprefix("intent:")
-    if option is None and choice != intent and (intent == "stop" or talk.assistant.answers(intent)):
-        option = intent_option(talk, intent)
+    if option is None and choice != intent and (intent == "stop" or context.assistant.answers(intent)):
+        option = intent_option(context, intent)
     if option is not None:
-        talk.note(f"chose {option.id.split(':')[0]}")
-        take(talk, clicked(option))
+        context.note(f"chose {option.id.split(':')[0]}")
+        handle_message(context, clicked(option))
         return
-    talk.turn += 1
-    talk.note("chose what is no longer offered")
-    talk.say("choice_expired")
-    if talk.frames:
-        run(talk)
+    context.turn += 1
+    context.note("chose what is no longer offered")
+    context.say("choice_expired")
+    if context.frames:
+        run(context)
 
 
-def not_understood(talk: Talk, text: str) -> None:
+def not_understood(context: TurnContext, text: str) -> None:
     """There is no model: a quick reply that was typed out still counts, anything else gets an apology."""
-    listen(talk, text)
+    follow_language(context, text)
     apology = "understanding_unavailable"
-    option = typed_option(text, (*talk.options, *talk.assistant.replies.options(apology)), numbers=False)
+    option = typed_option(text, (*context.options, *context.assistant.replies.options(apology)), numbers=False)
     if option is not None:
-        take(talk, clicked(option))
+        handle_message(context, clicked(option))
         return
-    talk.turn += 1
-    talk.note("no understanding")
-    talk.say(apology, offering=False)
+    context.turn += 1
+    context.note("no understanding")
+    context.say(apology, offering=False)
 
 
-def take(talk: Talk, heard: Heard) -> None:
+def handle_message(context: TurnContext, user_input: UserInput) -> None:
     """A message: an answer to what was asked, or something new."""
-    talk.turn += 1
-    pending, talk.pending = talk.pending, None
-    offered, talk.options = talk.options, ()
-    talk.mood = heard.mood
-    if talk.frames and talk.frame.mood != "negative":
-        talk.update(mood=heard.mood)
-    for entity, values in heard.entities.items():
-        talk.mention(entity, values[0] if len(values) == 1 else None)
-    elsewhere = heard.sure and talk.assistant.answers(heard.intent)
-    if heard.option is None and talk.frames and not elsewhere and asks_to_repeat(heard.text):
-        talk.note("repeats the question")
-        run(talk)
+    context.turn += 1
+    pending, context.pending = context.pending, None
+    offered, context.options = context.options, ()
+    context.mood = user_input.mood
+    if context.frames and context.frame.mood != "negative":
+        context.update(mood=user_input.mood)
+    for entity, values in user_input.entities.items():
+        context.mention(entity, values[0] if len(values) == 1 else None)
+    elsewhere = user_input.sure and context.assistant.answers(user_input.intent)
+    if user_input.option is None and context.frames and not elsewhere and asks_to_repeat(user_input.text):
+        context.note("repeats the question")
+        run(context)
         return
-    if heard.option is None and pending is not None and asks_for_time(talk, heard, pending):
-        talk.note("gives time")
-        talk.pending = pending
-        talk.say("take_your_time", options=offered)
+    if user_input.option is None and pending is not None and asks_for_time(context, user_input, pending):
+        context.note("gives time")
+        context.pending = pending
+        context.say("take_your_time", options=offered)
         return
-    if talk.frames and elsewhere and heard.intent not in talk.flow.intents and gives_up(heard.text):
-        talk.pop("given up for something else")
+    if context.frames and elsewhere and user_input.intent not in context.flow.intents and gives_up(user_input.text):
+        context.pop("given up for something else")
         pending = None
-    misses = talk.misses
-    if pending is not None and answer(talk, heard, pending, offered):
-        talk.misses = 0 if talk.misses == misses else talk.misses
+    misses = context.misses
+    if pending is not None and answer(context, user_input, pending, offered):
+        context.misses = 0 if context.misses == misses else context.misses
     else:
-        route(talk, heard, pending.carried if pending is not None else {})
+        route(context, user_input, pending.carried if pending is not None else {})
 
 
-def asks_for_time(talk: Talk, heard: Heard, pending: Pending) -> bool:
+def asks_for_time(context: TurnContext, user_input: UserInput, pending: Pending) -> bool:
     """Whether the customer wants a moment; where any sentence may be the answer, that has to be sure."""
-    if hesitates(heard.text):
+    if hesitates(user_input.text):
         return True
-    slot = talk.slots.get(pending.name) if pending.kind == "slot" and talk.frames else None
+    slot = context.slots.get(pending.name) if pending.kind == "slot" and context.frames else None
     free = slot is not None and slot.text is not None
-    return heard.intent == "wait" and not heard.entities and (heard.sure or not free)
+    return user_input.intent == "wait" and not user_input.entities and (user_input.sure or not free)
 
 
-def answer(talk: Talk, heard: Heard, pending: Pending, offered: tuple[Option, ...]) -> bool:
+def answer(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
     """Whether the message answered the question; what follows from it is then decided."""
     if pending.kind == "intent":
-        return answer_intent(talk, heard, pending, offered)
-    if pending.kind == "person" and answer_offer(talk, heard):
+        return answer_intent(context, user_input, pending, offered)
+    if pending.kind == "person" and answer_offer(context, user_input):
         return True
-    if not talk.frames:
+    if not context.frames:
         return False
     match pending.kind:
-        case "slot" | "person" if pending.name in talk.slots:
-            suggested = talk.frame.offered.get(pending.name, ())
-            return answer_slot(talk, heard, pending.name, suggested)
+        case "slot" | "person" if pending.name in context.slots:
+            suggested = context.frame.offered.get(pending.name, ())
+            return answer_slot(context, user_input, pending.name, suggested)
         case "confirm":
-            return answer_confirm(talk, heard, pending)
+            return answer_confirm(context, user_input, pending)
         case "change":
-            return answer_change(talk, heard, offered)
+            return answer_change(context, user_input, offered)
         case "retry":
-            return answer_retry(talk, heard)
+            return answer_retry(context, user_input)
     return False
 
 
-def answer_offer(talk: Talk, heard: Heard) -> bool:
+def answer_offer(context: TurnContext, user_input: UserInput) -> bool:
     """An answer to `shall a person take over?`."""
-    said = heard.option.id if heard.option is not None else heard.intent
+    said = user_input.option.id if user_input.option is not None else user_input.intent
     if said in ("affirm", "yes"):
-        begin(talk, ASK_HUMAN, heard, {})
+        begin(context, ASK_HUMAN, user_input, {})
         return True
     if said in ("deny", "no"):
-        if talk.frames:
-            talk.update(attempts={})
-            run(talk)
+        if context.frames:
+            context.update(attempts={})
+            run(context)
         else:
-            talk.say("acknowledged")
+            context.say("acknowledged")
         return True
     return False
 
 
-def answer_retry(talk: Talk, heard: Heard) -> bool:
+def answer_retry(context: TurnContext, user_input: UserInput) -> bool:
     """An answer to `shall I try again?`."""
-    said = heard.option.id if heard.option is not None else heard.intent
+    said = user_input.option.id if user_input.option is not None else user_input.intent
     if said in ("affirm", "retry"):
-        run(talk)
+        run(context)
         return True
     if said in ("deny", "stop"):
-        stop(talk)
+        stop(context)
         return True
     return False
 
 
-def answer_intent(talk: Talk, heard: Heard, pending: Pending, offered: tuple[Option, ...]) -> bool:
+def answer_intent(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
     """An answer to `which of these do you mean?`."""
-    numbers = heard.intent in (None, "affirm", "inform")
-    option = heard.option or typed_option(heard.text, offered, numbers=numbers)
+    numbers = user_input.intent in (None, "affirm", "inform")
+    option = user_input.option or typed_option(user_input.text, offered, numbers=numbers)
     intents = [option.intent for option in offered if option.intent not in (None, ASK_HUMAN)]
     if option is not None and option.intent is not None:
-        route(talk, clicked(option), pending.carried)
-    elif heard.intent is None and heard.candidates and heard.candidates[0] in intents:
-        begin(talk, heard.candidates[0], heard, pending.carried)
-    elif heard.intent == "affirm" and len(intents) == 1:
-        begin(talk, str(intents[0]), heard, pending.carried)
-    elif heard.intent == "deny":
-        talk.misses += 1
-        talk.offer_person()
+        route(context, clicked(option), pending.carried)
+    elif user_input.intent is None and user_input.candidates and user_input.candidates[0] in intents:
+        begin(context, user_input.candidates[0], user_input, pending.carried)
+    elif user_input.intent == "affirm" and len(intents) == 1:
+        begin(context, str(intents[0]), user_input, pending.carried)
+    elif user_input.intent == "deny":
+        context.misses += 1
+        context.offer_person()
     else:
         return False
     return True

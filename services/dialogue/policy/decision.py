@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from services.dialogue.policy.state import MAX_ID, Option, State, Value
+from services.dialogue.assistant.values import MAX_ID, Say, Value
+from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionResult
 from shared.contracts.understanding import MAX_TEXT, Understanding
 
@@ -13,14 +14,13 @@ __all__ = [
     "ActionFinished",
     "Chosen",
     "Decision",
-    "Event",
-    "Handoff",
+    "HandoffCall",
     "LookedUp",
     "LookupCall",
     "LookupFailed",
     "Opened",
     "Origin",
-    "Say",
+    "TurnEvent",
     "UnderstandingUnavailable",
     "Understood",
 ]
@@ -87,21 +87,10 @@ class ActionFinished(Value):
     origin: Origin
 
 
-Event = Annotated[
+TurnEvent = Annotated[
     Opened | Understood | Chosen | UnderstandingUnavailable | LookedUp | LookupFailed | ActionFinished,
     Field(discriminator="kind"),
 ]
-
-
-class Say(Value):
-    """One reply: its name, and everything that the renderer needs to write it the same way every time."""
-
-    name: str
-    language: str
-    variant: int = 0
-    variables: dict[str, JsonValue] = Field(default_factory=dict)
-    options: tuple[Option, ...] = ()
-    source: str | None = None
 
 
 class LookupCall(Value):
@@ -120,7 +109,7 @@ class ActionCall(Value):
     origin: Origin
 
 
-class Handoff(Value):
+class HandoffCall(Value):
     """A person is asked to take over; what was going on goes with it."""
 
     reason: str
@@ -135,5 +124,5 @@ class Decision(Value):
     replies: tuple[Say, ...] = ()
     lookup: LookupCall | None = None
     actions: tuple[ActionCall, ...] = ()
-    handoff: Handoff | None = None
+    handoff: HandoffCall | None = None
     steps: tuple[str, ...] = ()

@@ -23,13 +23,14 @@ from services.dialogue.assistant.schema import (
     Step,
     picked,
 )
+from services.dialogue.assistant.values import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, Option, value_id
 from services.dialogue.policy.bounds import bounded, digest
-from services.dialogue.policy.context import Talk
+from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
-from services.dialogue.policy.decision import ActionCall, Handoff, LookupCall, Origin
-from services.dialogue.policy.state import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, Found, Option, Pending, value_id
+from services.dialogue.policy.decision import ActionCall, HandoffCall, LookupCall, Origin
+from services.dialogue.policy.state import Found, Pending
 
-__all__ = ["run"]
+__all__ = ["run", "stop"]
 
 
 class Signal(Enum):
@@ -42,29 +43,42 @@ class Signal(Enum):
     """A slot was emptied; steps before this one may depend on it."""
 
 
-def run(talk: Talk) -> None:
+def run(context: TurnContext) -> None:
     """Carry the flows on until somebody has to answer or all of them have ended."""
-    while talk.frames:
-        match Run(talk).steps(talk.flow.steps, ""):
+    while context.frames:
+        match Run(context).steps(context.flow.steps, ""):
             case Signal.WAIT:
                 return
             case Signal.NEXT | Signal.END:
-                talk.pop("ends")
-                if talk.frames:
-                    talk.say("resume", {"flow": talk.title(talk.frame.flow)})
+                context.pop("ends")
+                if context.frames:
+                    context.say("resume", {"flow": context.title(context.frame.flow)})
+
+
+def stop(context: TurnContext) -> None:
+    """Give up what is under way, and go back to what it had interrupted."""
+    if context.frame.committed:
+        context.say("acknowledged")
+    else:
+        context.say("stopped", {"flow": context.title(context.frame.flow)})
+    context.pop("stopped")
+    context.finished = None
+    if context.frames:
+        context.say("resume", {"flow": context.title(context.frame.flow)})
+        run(context)
 
 
 class Run:
     """One pass over the flow that is being talked about."""
 
-    def __init__(self, talk: Talk) -> None:
-        self.talk = talk
+    def __init__(self, context: TurnContext) -> None:
+        self.context = context
         self.asked: dict[str, Found] = {}
         self.collected: dict[str, JsonValue] = {}
         self.scope: dict[str, JsonValue] = {
-            "language": talk.language or talk.assistant.default_language,
-            "sentiment": talk.frame.mood,
-            **talk.frame.slots,
+            "language": context.language or context.assistant.default_language,
+            "sentiment": context.frame.mood,
+            **context.frame.slots,
         }
 
     def steps(self, steps: list[Step], prefix: str) -> Signal:
@@ -94,7 +108,7 @@ class Run:
             case SetStep():
                 self.scope |= {name: condition.value(self.scope) for name, condition in step.set.items()}
             case CallStep():
-                return self.steps(self.talk.assistant.flows[step.call].steps, f"{here}.call.")
+                return self.steps(self.context.assistant.flows[step.call].steps, f"{here}.call.")
             case EndStep():
                 return Signal.END
             case ReplyStep():
@@ -103,14 +117,14 @@ class Run:
 
     def reply(self, name: str, here: str) -> None:
         """Say something that was not said before, or not with these values."""
-        mark = digest({key: resolve(self.scope, key) for key in self.talk.assistant.replies.names(name)})
-        if self.talk.frame.memo.get(here) != mark:
-            self.talk.say(name, self.scope)
+        mark = digest({key: resolve(self.scope, key) for key in self.context.assistant.replies.names(name)})
+        if self.context.frame.memo.get(here) != mark:
+            self.context.say(name, self.scope)
             self.remember(here, mark)
 
     def remember(self, here: str, mark: str) -> None:
         """Note in the frame's memo that a step is done."""
-        self.talk.update(memo={**self.talk.frame.memo, here: mark})
+        self.context.update(memo={**self.context.frame.memo, here: mark})
 
     # Look-ups
 
@@ -123,16 +137,16 @@ class Run:
         """What business answered; `None` when it has yet to be asked."""
         arguments = self.arguments(conditions)
         key = f"{name}:{digest(arguments)}"
-        found = self.talk.frame.lookups.get(key)
+        found = self.context.frame.lookups.get(key)
         if found is None:
-            self.talk.lookup = LookupCall(name=name, arguments=arguments)
-            self.talk.pending = Pending(kind="lookup", name=name, mark=key)
-            self.talk.note(f"{self.talk.frame.flow}: looks up {name}")
+            self.context.lookup = LookupCall(name=name, arguments=arguments)
+            self.context.pending = Pending(kind="lookup", name=name, mark=key)
+            self.context.note(f"{self.context.frame.flow}: looks up {name}")
             return None
         self.asked[key] = found
-        others = {other: kept for other, kept in self.talk.frame.lookups.items() if other not in self.asked}
+        others = {other: kept for other, kept in self.context.frame.lookups.items() if other not in self.asked}
         room = MAX_LOOKUPS - len(self.asked)
-        self.talk.update(lookups=dict(list(others.items())[-room:] if room > 0 else []) | self.asked)
+        self.context.update(lookups=dict(list(others.items())[-room:] if room > 0 else []) | self.asked)
         return found
 
     def look_up(self, step: LookupStep, here: str) -> Signal:
@@ -147,7 +161,7 @@ class Run:
 
     def collect(self, name: str) -> Signal:
         """Have a slot filled with a value that will do."""
-        slot, frame = self.talk.slots[name], self.talk.frame
+        slot, frame = self.context.slots[name], self.context.frame
         if name not in frame.slots:
             return self.ask(name, slot)
         value = frame.slots[name]
@@ -156,7 +170,9 @@ class Run:
             if signal is not Signal.NEXT:
                 return signal
         self.collected[name] = value
-        self.talk.update(attempts={other: tries for other, tries in self.talk.frame.attempts.items() if other != name})
+        self.context.update(
+            attempts={other: tries for other, tries in self.context.frame.attempts.items() if other != name}
+        )
         return Signal.NEXT
 
     def check(self, name: str, value: str, slot: Slot, check: Check) -> Signal:
@@ -167,13 +183,13 @@ class Run:
         self.scope[check.save] = dict(found.data) if found.found else None
         if found.found and (check.valid is None or check.valid.holds(self.scope)):
             return Signal.NEXT
-        self.talk.note(f"{self.talk.frame.flow}: refuses {name}")
+        self.context.note(f"{self.context.frame.flow}: refuses {name}")
         reply = picked(check.reject, self.scope)
         if reply is not None:
-            self.talk.say(reply, self.scope)
-        frame = self.talk.frame
+            self.context.say(reply, self.scope)
+        frame = self.context.frame
         tries = frame.attempts.get(name, 0) + 1
-        self.talk.update(
+        self.context.update(
             heard="",
             slots={key: value for key, value in frame.slots.items() if key != name},
             excluded={**frame.excluded, name: value},
@@ -181,31 +197,31 @@ class Run:
         )
         if tries < slot.attempts:
             return Signal.AGAIN
-        self.talk.offer_person(slot=name)
+        self.context.offer_person(slot=name)
         return Signal.WAIT
 
     def ask(self, name: str, slot: Slot) -> Signal:
         """Ask for a slot, unless what the customer said at first already names one of its options."""
-        frame = self.talk.frame
+        frame = self.context.frame
         options, others = self.options(name, slot)
         known = (*options, *others)
         if frame.heard and known and slot.text is None:
-            self.talk.update(heard="")
+            self.context.update(heard="")
             index = best_match(frame.heard, [(*option.titles.values(), *option.words) for option in known])
             if index is not None:
-                self.talk.update(slots={**frame.slots, name: known[index].value})
-                self.talk.note(f"{frame.flow}: {name} picked from what was said")
+                self.context.update(slots={**frame.slots, name: known[index].value})
+                self.context.note(f"{frame.flow}: {name} picked from what was said")
                 return Signal.AGAIN
-        reply = slot.retry if self.talk.retrying and slot.retry is not None else slot.ask
-        self.talk.say(reply, self.scope, options=options)
-        self.talk.update(offered={**frame.offered, name: options}, others={**frame.others, name: others})
-        self.talk.pending = Pending(kind="slot", name=name)
-        self.talk.note(f"{frame.flow}: asks for {name}")
+        reply = slot.retry if self.context.retrying and slot.retry is not None else slot.ask
+        self.context.say(reply, self.scope, options=options)
+        self.context.update(offered={**frame.offered, name: options}, others={**frame.others, name: others})
+        self.context.pending = Pending(kind="slot", name=name)
+        self.context.note(f"{frame.flow}: asks for {name}")
         return Signal.WAIT
 
     def options(self, name: str, slot: Slot) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
         """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
-        wrong = self.talk.frame.excluded.get(name)
+        wrong = self.context.frame.excluded.get(name)
         found: list[tuple[Option, bool]] = []
         if isinstance(slot.options, SlotList):
             items = resolve(self.scope, slot.options.of)
@@ -224,7 +240,7 @@ class Run:
 
     def fixed(self, name: str, index: int, option: SlotOption) -> Option:
         """An answer that the file suggests; its title is its value where it states none."""
-        language = self.talk.language or self.talk.assistant.default_language
+        language = self.context.language or self.context.assistant.default_language
         return Option(
             id=f"value:{name}:{index}",
             titles=dict(option.title),
@@ -238,62 +254,64 @@ class Run:
         value = fields.get(listing.value)
         text = value[:MAX_TEXT_KEPT] if isinstance(value, str) else ""
         return Option(
-            id=value_id(name, text), titles=self.talk.assistant.replies.titles(listing.title, fields), value=text
+            id=value_id(name, text), titles=self.context.assistant.replies.titles(listing.title, fields), value=text
         )
 
     # Effects
 
     def confirm(self, step: ConfirmStep, here: str) -> Signal:
         """Ask, and hold the answer for exactly what was asked."""
-        shown = {name: resolve(self.scope, name) for name in self.talk.assistant.replies.names(step.confirm)}
+        shown = {name: resolve(self.scope, name) for name in self.context.assistant.replies.names(step.confirm)}
         mark = digest({"shown": shown, "collected": dict(self.collected)})
-        answer = self.talk.frame.memo.get(here)
+        answer = self.context.frame.memo.get(here)
         if answer == f"{mark}:yes":
             return Signal.NEXT
         if answer == f"{mark}:no":
             signal = self.steps(step.no, f"{here}.no.")
             return Signal.END if signal is Signal.NEXT else signal
-        self.talk.say(step.confirm, self.scope)
-        self.talk.pending = Pending(kind="confirm", name=here, mark=mark)
-        self.talk.note(f"{self.talk.frame.flow}: asks to confirm")
+        self.context.say(step.confirm, self.scope)
+        self.context.pending = Pending(kind="confirm", name=here, mark=mark)
+        self.context.note(f"{self.context.frame.flow}: asks to confirm")
         return Signal.WAIT
 
     def act(self, step: ActionStep, here: str) -> Signal:
         """Decide an effect, once for each time that the flow runs through."""
-        talk = self.talk
-        if here in talk.frame.memo:
+        context = self.context
+        if here in context.frame.memo:
             return Signal.NEXT
         arguments = self.arguments(step.arguments)
         needed = {
             name
             for choices in step.on_result.values()
             for case in choices
-            for name in talk.assistant.replies.names(case.reply)
+            for name in context.assistant.replies.names(case.reply)
             if name.split(".")[0] != "result"
         }
         origin = Origin(
-            flow=talk.frame.flow, step=here, variables={name: resolve(self.scope, name) for name in sorted(needed)}
+            flow=context.frame.flow, step=here, variables={name: resolve(self.scope, name) for name in sorted(needed)}
         )
-        talk.actions.append(ActionCall(index=talk.action_count, name=step.action, arguments=arguments, origin=origin))
-        talk.action_count += 1
-        talk.update(committed=True)
+        context.actions.append(
+            ActionCall(index=context.action_count, name=step.action, arguments=arguments, origin=origin)
+        )
+        context.action_count += 1
+        context.update(committed=True)
         self.remember(here, digest(arguments))
-        talk.note(f"{talk.frame.flow}: does {step.action}")
-        talk.say(step.reply, self.scope)
+        context.note(f"{context.frame.flow}: does {step.action}")
+        context.say(step.reply, self.scope)
         return Signal.NEXT
 
     def hand_off(self, step: HandoffStep, here: str) -> Signal:
         """Ask for a person, once."""
-        talk = self.talk
-        if here in talk.frame.memo:
+        context = self.context
+        if here in context.frame.memo:
             return Signal.NEXT
         self.remember(here, step.handoff)
-        if talk.handed_off:
-            talk.say("handoff_waiting")
+        if context.handed_off:
+            context.say("handoff_waiting")
             return Signal.NEXT
-        before = talk.abandoned or talk.frame
-        talk.handoff = Handoff(reason=step.handoff, flow=before.flow, slots=dict(before.slots))
-        talk.handed_off = True
-        talk.note(f"{talk.frame.flow}: hands over to a person")
-        talk.say(step.reply, self.scope)
+        before = context.abandoned or context.frame
+        context.handoff = HandoffCall(reason=step.handoff, flow=before.flow, slots=dict(before.slots))
+        context.handed_off = True
+        context.note(f"{context.frame.flow}: hands over to a person")
+        context.say(step.reply, self.scope)
         return Signal.NEXT

@@ -1,13 +1,15 @@
 """Beginning something new: what a message asks for when it is no answer to a question."""
 
-from services.dialogue.policy.context import Talk
+from services.dialogue.assistant.values import MAX_TEXT_KEPT, Option
+from services.dialogue.policy.context import TurnContext
+from services.dialogue.policy.corrections import correct
 from services.dialogue.policy.cues import refers_back
-from services.dialogue.policy.interpreter import run
-from services.dialogue.policy.slot_filling import change, correct, entity_values, fill, new_values, stop
-from services.dialogue.policy.state import MAX_TEXT_KEPT, Finished, Frame, Option, Pending
-from services.dialogue.policy.user_input import Heard
+from services.dialogue.policy.interpreter import run, stop
+from services.dialogue.policy.slots import change, entity_values, fill, new_values
+from services.dialogue.policy.state import Finished, Frame, Pending
+from services.dialogue.policy.user_input import UserInput
 
-__all__ = ["begin", "intent_option", "route"]
+__all__ = ["asks_for_other", "begin", "intent_option", "route"]
 
 MISSES_BEFORE_PERSON = 2
 TURNS_REMEMBERED = 6
@@ -15,128 +17,143 @@ TURNS_AFTER_CLICK = 2
 TURNS_CORRECTABLE = 3
 
 
-def intent_option(talk: Talk, intent: str) -> Option:
+def intent_option(context: TurnContext, intent: str) -> Option:
     """A quick reply that stands for an intent."""
-    return Option(id=f"intent:{intent}", titles=dict(talk.assistant.title_of(intent) or {}), intent=intent)
+    return Option(id=f"intent:{intent}", titles=dict(context.assistant.title_of(intent) or {}), intent=intent)
 
 
-def route(talk: Talk, heard: Heard, carried: dict[str, str]) -> None:
+def route(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> None:
     """Begin what the message asks for."""
-    intent = heard.intent
-    if heard.out_of_scope:
-        talk.misses += 1
-        talk.note("out of scope")
-        talk.say("out_of_scope")
-        if not resume(talk):
-            talk.pending = Pending(kind="person")
+    intent = user_input.intent
+    if user_input.out_of_scope:
+        context.misses += 1
+        context.note("out of scope")
+        context.say("out_of_scope")
+        if not resume(context):
+            context.pending = Pending(kind="person")
         return
     if intent is None:
-        unclear(talk, heard)
+        unclear(context, user_input)
         return
-    talk.misses = 0
-    if talk.assistant.answers(intent):
-        begin(talk, intent, heard, carried)
-    elif intent == "stop" and talk.frames:
-        stop(talk)
+    context.misses = 0
+    if context.assistant.answers(intent):
+        begin(context, intent, user_input, carried)
+    elif intent == "stop" and context.frames:
+        stop(context)
     elif intent == "stop":
-        talk.say("nothing_to_stop")
-    elif intent == "correct" and not talk.frames and just_ended(talk) is not None:
-        reopen(talk, heard)
-    elif intent == "correct" and talk.frames and correct(talk, heard):
+        context.say("nothing_to_stop")
+    elif intent == "correct" and not context.frames and just_ended(context) is not None:
+        reopen(context, user_input)
+    elif intent == "correct" and context.frames and correct(context, user_input):
         pass
-    elif intent == "inform" and not talk.frames and (given := named_values(talk, heard)):
-        talk.say("what_about_it", {"value": next(iter(given.values()))})
-        talk.pending = Pending(kind="intent", carried=given)
+    elif intent == "inform" and not context.frames and (given := named_values(context, user_input)):
+        context.say("what_about_it", {"value": next(iter(given.values()))})
+        context.pending = Pending(kind="intent", carried=given)
     else:
-        talk.say("acknowledged")
-        resume(talk)
+        context.say("acknowledged")
+        resume(context)
 
 
-def resume(talk: Talk) -> bool:
+def asks_for_other(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether the sentence surely asks for something that another flow or a document answers."""
+    return (
+        user_input.sure
+        and user_input.intent not in context.flow.intents
+        and context.assistant.answers(user_input.intent)
+    )
+
+
+def resume(context: TurnContext) -> bool:
     """Go back to what is under way; whether there was anything."""
-    if not talk.frames:
+    if not context.frames:
         return False
-    talk.say("resume", {"flow": talk.title(talk.frame.flow)})
-    run(talk)
+    context.say("resume", {"flow": context.title(context.frame.flow)})
+    run(context)
     return True
 
 
-def unclear(talk: Talk, heard: Heard) -> None:
+def unclear(context: TurnContext, user_input: UserInput) -> None:
     """Ask what was meant; the second time in a row, offer a person."""
-    talk.misses += 1
-    talk.note("unclear")
-    if talk.frames:
-        talk.say("not_understood")
-        run(talk)
-    elif talk.misses >= MISSES_BEFORE_PERSON:
-        talk.offer_person()
-    elif heard.candidates:
-        talk.say("clarify", options=[intent_option(talk, intent) for intent in heard.candidates])
-        talk.pending = Pending(kind="intent", carried=named_values(talk, heard))
+    context.misses += 1
+    context.note("unclear")
+    if context.frames:
+        context.say("not_understood")
+        run(context)
+    elif context.misses >= MISSES_BEFORE_PERSON:
+        context.offer_person()
+    elif user_input.candidates:
+        context.say("clarify", options=[intent_option(context, intent) for intent in user_input.candidates])
+        context.pending = Pending(kind="intent", carried=named_values(context, user_input))
     else:
-        talk.say("not_understood")
+        context.say("not_understood")
 
 
-def named_values(talk: Talk, heard: Heard) -> dict[str, str]:
+def named_values(context: TurnContext, user_input: UserInput) -> dict[str, str]:
     """Values in the sentence that some flow could use."""
-    wanted = {slot.entity for slots in talk.assistant.slots.values() for slot in slots.values()}
-    return {entity: values[0] for entity, values in heard.entities.items() if entity in wanted and len(values) == 1}
+    wanted = {slot.entity for slots in context.assistant.slots.values() for slot in slots.values()}
+    return {
+        entity: values[0] for entity, values in user_input.entities.items() if entity in wanted and len(values) == 1
+    }
 
 
-def just_ended(talk: Talk) -> Finished | None:
+def just_ended(context: TurnContext) -> Finished | None:
     """The flow that ended last, if that was only now."""
-    ended = talk.finished
-    recent = ended is not None and talk.turn - ended.turn <= TURNS_CORRECTABLE
-    return ended if ended is not None and recent and ended.flow in talk.assistant.flows else None
+    ended = context.finished
+    recent = ended is not None and context.turn - ended.turn <= TURNS_CORRECTABLE
+    return ended if ended is not None and recent and ended.flow in context.assistant.flows else None
 
 
-def reopen(talk: Talk, heard: Heard) -> None:
+def reopen(context: TurnContext, user_input: UserInput) -> None:
     """A correction of a flow that has just ended: begin it again with what is still right."""
-    ended = just_ended(talk)
+    ended = just_ended(context)
     if ended is None or ended.committed:
-        talk.say("already_submitted")
+        context.say("already_submitted")
         return
-    talk.push(Frame(flow=ended.flow, slots=ended.slots, mood=talk.mood))
-    if not correct(talk, heard):
-        talk.frames.pop()
-        talk.say("acknowledged")
+    context.push(Frame(flow=ended.flow, slots=ended.slots, mood=context.mood))
+    if not correct(context, user_input):
+        context.frames.pop()
+        context.say("acknowledged")
 
 
-def begin(talk: Talk, intent: str, heard: Heard, carried: dict[str, str]) -> None:
+def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dict[str, str]) -> None:
     """Answer from a document, or begin a flow, or go back to it when it is already under way."""
-    if intent not in talk.assistant.flow_of_intent:
-        document = talk.assistant.faq[intent]
-        talk.note(f"answers from {document.file}")
-        talk.say("faq_answer", {"answer": dict(document.answers), "title": dict(document.title)}, source=document.file)
-        resume(talk)
+    if intent not in context.assistant.flow_of_intent:
+        document = context.assistant.faq[intent]
+        context.note(f"answers from {document.file}")
+        context.say(
+            "faq_answer", {"answer": dict(document.answers), "title": dict(document.title)}, source=document.file
+        )
+        resume(context)
         return
-    flow = talk.assistant.flows[talk.assistant.flow_of_intent[intent]]
-    if flow.clears and talk.frames:
-        talk.abandoned = talk.frame
-        talk.frames = []
-    places = [place for place, frame in enumerate(talk.frames) if frame.flow == flow.flow]
+    flow = context.assistant.flows[context.assistant.flow_of_intent[intent]]
+    if flow.clears and context.frames:
+        context.abandoned = context.frame
+        context.frames = []
+    places = [place for place, frame in enumerate(context.frames) if frame.flow == flow.flow]
     if places:
-        talk.frames = talk.frames[: places[-1] + 1]
-        if values := new_values(talk, heard, filled=True):
-            change(talk, values)
-        fill(talk, new_values(talk, heard, filled=False))
+        context.frames = context.frames[: places[-1] + 1]
+        if values := new_values(context, user_input, filled=True):
+            change(context, values)
+        fill(context, new_values(context, user_input, filled=False))
     else:
-        talk.push(Frame(flow=flow.flow, heard=heard.text[:MAX_TEXT_KEPT], mood=talk.mood))
-        fill(talk, first_values(talk, heard, carried))
-    run(talk)
+        context.push(Frame(flow=flow.flow, heard=user_input.text[:MAX_TEXT_KEPT], mood=context.mood))
+        fill(context, first_values(context, user_input, carried))
+    run(context)
 
 
-def first_values(talk: Talk, heard: Heard, carried: dict[str, str]) -> dict[str, str | None]:
+def first_values(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> dict[str, str | None]:
     """What a flow knows when it begins: from the sentence, from the question before, from what was named before."""
     values: dict[str, str | None] = {}
-    reach = TURNS_AFTER_CLICK if heard.option is not None else TURNS_REMEMBERED if refers_back(heard.text) else -1
-    for name, slot in talk.slots.items():
-        found = entity_values(slot, heard)
-        mention = talk.mentions.get(slot.entity or "")
+    reach = (
+        TURNS_AFTER_CLICK if user_input.option is not None else TURNS_REMEMBERED if refers_back(user_input.text) else -1
+    )
+    for name, slot in context.slots.items():
+        found = entity_values(slot, user_input)
+        mention = context.mentions.get(slot.entity or "")
         if len(found) == 1:
             values[name] = found[0]
         elif slot.entity in carried:
             values[name] = carried[slot.entity]
-        elif not found and mention is not None and talk.turn - mention.turn <= reach:
+        elif not found and mention is not None and context.turn - mention.turn <= reach:
             values[name] = mention.value
     return values

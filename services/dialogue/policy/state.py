@@ -1,57 +1,14 @@
 """What a conversation remembers between two events: small, bounded, and the same after a trip through JSON."""
 
-import hashlib
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
-__all__ = [
-    "MAX_FRAMES",
-    "MAX_LOOKUPS",
-    "MAX_OPTIONS",
-    "MAX_TEXT_KEPT",
-    "Finished",
-    "Found",
-    "Frame",
-    "Mention",
-    "Option",
-    "Pending",
-    "State",
-    "Value",
-    "value_id",
-]
+from services.dialogue.assistant.values import Option, Value
+
+__all__ = ["MAX_FRAMES", "Finished", "Found", "Frame", "Mention", "Pending", "State"]
 
 MAX_FRAMES = 4
-MAX_OPTIONS = 10
-MAX_LOOKUPS = 8
-MAX_TEXT_KEPT = 500
-MAX_ID = 128
-PLAIN = re.compile(r"[\w.:-]+")
-
-
-class Value(BaseModel):
-    """A piece of state or of a decision: compared by content, never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Option(Value):
-    """A quick reply that was offered: what choosing it means, and its title in each language."""
-
-    id: str
-    titles: dict[str, str]
-    intent: str | None = None
-    value: str | None = None
-    words: tuple[str, ...] = ()
-
-
-def value_id(slot: str, value: str) -> str:
-    """The id of the quick reply that gives a slot a value; short and without spaces, whatever the value is."""
-    known = f"value:{slot}:{value}"
-    if len(known) <= MAX_ID and PLAIN.fullmatch(known):
-        return known
-    return f"value:{slot}:{hashlib.sha256(value.encode()).hexdigest()[:32]}"
 
 
 class Found(Value):

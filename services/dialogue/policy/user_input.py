@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import MAX_TEXT_KEPT, Option
 from services.dialogue.policy.cues import normal, ordinal
-from services.dialogue.policy.state import MAX_TEXT_KEPT, Option
 from shared.contracts.understanding import Understanding
 from shared.nlu.training_data import OUT_OF_SCOPE
 
-__all__ = ["SURE", "Heard", "hear", "typed_option"]
+__all__ = ["SURE", "UserInput", "typed_option", "user_input_of"]
 
 SURE = 0.8
 """From this probability on, an intent interrupts a question, and a yes is a yes."""
@@ -22,7 +22,7 @@ MAX_VALUES = 5
 
 
 @dataclass(frozen=True)
-class Heard:
+class UserInput:
     """One message. `intent` is there only when it is trusted; `candidates` are what else it may have meant.
 
     `chances` are the probabilities of the likeliest intents, trusted or not. What is out of scope is `vague` when
@@ -50,7 +50,7 @@ class Heard:
         return sum(self.chances.get(intent, 0.0) for intent in set(intents)) >= SURE
 
 
-def hear(assistant: Assistant, understanding: Understanding, option: Option | None) -> Heard:
+def user_input_of(assistant: Assistant, understanding: Understanding, option: Option | None) -> UserInput:
     """A sentence, as far as its understanding is to be trusted; `option` is the quick reply that it names, if any."""
     text = understanding.text.strip()
     intent, threshold = understanding.intent, assistant.thresholds.out_of_scope
@@ -67,7 +67,7 @@ def hear(assistant: Assistant, understanding: Understanding, option: Option | No
         value = entity.value.strip()
         if value and len(value) <= MAX_TEXT_KEPT and value not in known and len(known) < MAX_VALUES:
             entities[entity.name] = (*known, value)
-    return Heard(
+    return UserInput(
         text=text,
         intent=intent.name if trusted else None,
         confidence=intent.confidence if trusted else 0.0,

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.assistant import Assistant, load_assistant
-from services.dialogue.policy.decision import Say
-from services.dialogue.policy.state import Option
+from services.dialogue.assistant.values import Option, Say
 from tests.unit.services.dialogue.assistants import REPLIES, write_assistant
 
 EN = (

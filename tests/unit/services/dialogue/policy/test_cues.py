@@ -5,9 +5,9 @@ from services.dialogue.policy.cues import (
     begins_with_yes,
     best_match,
     has_contrast,
-    heard_language,
     hesitates,
     is_question,
+    language_of,
     mentions,
     ordinal,
     refers_back,
@@ -35,8 +35,8 @@ from services.dialogue.policy.cues import (
         ("", False, None),
     ],
 )
-def test_heard_language(text: str, certain: bool, expected: str | None) -> None:
-    assert heard_language(text, certain=certain) == expected
+def test_language_of(text: str, certain: bool, expected: str | None) -> None:
+    assert language_of(text, certain=certain) == expected
 
 
 @pytest.mark.parametrize(

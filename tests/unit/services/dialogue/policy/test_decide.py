@@ -13,11 +13,11 @@ from services.dialogue.policy.decision import (
     ActionFinished,
     Chosen,
     Decision,
-    Event,
     LookedUp,
     LookupFailed,
     Opened,
     Origin,
+    TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
@@ -47,7 +47,7 @@ class Talker:
     last: Decision | None = None
     asked: list[str] = field(default_factory=list)
 
-    def happens(self, event: Event) -> list[str]:
+    def happens(self, event: TurnEvent) -> list[str]:
         """Every reply's name, up to the end of the turn."""
         names: list[str] = []
         self.asked = []
@@ -60,7 +60,7 @@ class Talker:
             self.asked.append(decision.lookup.name)
             event = self.answer(decision.lookup.name, decision.lookup.arguments)
 
-    def answer(self, name: str, arguments: dict[str, Any]) -> Event:
+    def answer(self, name: str, arguments: dict[str, Any]) -> TurnEvent:
         if self.down:
             return LookupFailed(name=name, reason="away")
         if name == "tables":

@@ -8,30 +8,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.assistant.values import MAX_OPTIONS, Option
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionFinished,
     Chosen,
     Decision,
-    Event,
     LookedUp,
     LookupFailed,
     Opened,
     Origin,
+    TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
-from services.dialogue.policy.state import (
-    MAX_FRAMES,
-    MAX_OPTIONS,
-    Finished,
-    Found,
-    Frame,
-    Mention,
-    Option,
-    Pending,
-    State,
-)
+from services.dialogue.policy.state import MAX_FRAMES, Finished, Found, Frame, Mention, Pending, State
 from shared.contracts.actions import ActionResult
 from shared.contracts.understanding import (
     Entity,
@@ -139,7 +130,7 @@ results = st.builds(
 origins = st.builds(
     Origin, flow=names, step=step_ids, variables=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3)
 )
-events: st.SearchStrategy[Event] = st.one_of(
+events: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(Opened, language=st.sampled_from([None, "zh", "en", "fr"])),
     st.builds(Understood, understanding=understandings),
     st.builds(Understood, understanding=understandings),
@@ -217,7 +208,7 @@ def states(draw: st.DrawFn) -> State:
     )
 
 
-def holds(state: State, event: Event) -> Decision:
+def holds(state: State, event: TurnEvent) -> Decision:
     """Decide, and check what every decision has to be."""
     decision = decide(SHOP, state, event)
     assert decide(SHOP, state, event) == decision
@@ -242,13 +233,13 @@ def holds(state: State, event: Event) -> Decision:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(states(), events)
-def test_any_event_in_any_state(state: State, event: Event) -> None:
+def test_any_event_in_any_state(state: State, event: TurnEvent) -> None:
     holds(state, event)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(events, max_size=12), st.booleans())
-def test_any_conversation(happened: list[Event], up: bool) -> None:
+def test_any_conversation(happened: list[TurnEvent], up: bool) -> None:
     state = State()
     for event in happened:
         decision = holds(state, event)

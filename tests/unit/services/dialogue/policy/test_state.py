@@ -3,7 +3,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from services.dialogue.policy.state import MAX_ID, Frame, Pending, State, value_id
+from services.dialogue.assistant.values import MAX_ID, value_id
+from services.dialogue.policy.state import Frame, Pending, State
 
 
 @pytest.mark.parametrize("value", ["20261103001", "Main Street 5", "地址 一", "x" * 500, "", "\n"])

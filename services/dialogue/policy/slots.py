@@ -1,0 +1,106 @@
+"""Values in slots: what a sentence offers for them, and putting it in or taking it out."""
+
+from services.dialogue.assistant.schema import CollectStep, ReplyStep, Slot
+from services.dialogue.assistant.values import Option
+from services.dialogue.policy.context import TurnContext
+from services.dialogue.policy.cues import best_match, mentions, ordinal
+from services.dialogue.policy.user_input import UserInput, typed_option
+
+__all__ = [
+    "SHORT",
+    "acceptable",
+    "change",
+    "entity_values",
+    "fill",
+    "filled",
+    "named",
+    "new_values",
+    "picked_option",
+]
+
+SHORT = 10
+"""A text of so many characters may be a place in a list even where any sentence could be the answer."""
+
+
+def fill(context: TurnContext, values: dict[str, str | None]) -> None:
+    """Put values into slots; the one filled last stands last."""
+    frame = context.frame
+    kept = {name: value for name, value in frame.slots.items() if name not in values}
+    context.update(slots={**kept, **values})
+    for name, value in values.items():
+        context.mention(context.slots[name].entity, value)
+
+
+def change(context: TurnContext, values: dict[str, str | None]) -> None:
+    """Put other values into slots, or `None` to ask again; what was said after them may be said again."""
+    frame = context.frame
+    old = {name: value for name in values if (value := frame.slots.get(name)) is not None}
+    context.update(
+        slots={name: value for name, value in frame.slots.items() if name not in values},
+        excluded={**frame.excluded, **old},
+        memo=memo_before(context, set(values)),
+    )
+    fill(context, {name: value for name, value in values.items() if value is not None})
+    context.note(f"{frame.flow}: corrects {', '.join(sorted(values))}")
+
+
+def memo_before(context: TurnContext, names: set[str]) -> dict[str, str]:
+    """The memo without what was said after one of the slots was collected."""
+    kept: dict[str, str] = {}
+    after = False
+    for here, step in context.assistant.steps[context.frame.flow].items():
+        after = after or (isinstance(step, CollectStep) and step.collect in names)
+        if here in context.frame.memo and not (after and isinstance(step, ReplyStep)):
+            kept[here] = context.frame.memo[here]
+    return kept
+
+
+def acceptable(slot: Slot, value: str) -> bool:
+    """Whether the form of a value is right."""
+    return slot.pattern is None or slot.pattern.fullmatch(value) is not None
+
+
+def entity_values(slot: Slot, user_input: UserInput) -> tuple[str, ...]:
+    """Values in the sentence that the slot could take."""
+    found = user_input.entities.get(slot.entity, ()) if slot.entity else ()
+    return tuple(value for value in found if acceptable(slot, value))
+
+
+def new_values(context: TurnContext, user_input: UserInput, *, filled: bool) -> dict[str, str | None]:
+    """The one value that the sentence has for each slot that is `filled` with another, or that is not filled yet."""
+    values: dict[str, str | None] = {}
+    for name, slot in context.slots.items():
+        current = context.frame.slots.get(name)
+        if (current is not None) is filled:
+            found = [value for value in entity_values(slot, user_input) if value != current]
+            if len(found) == 1:
+                values[name] = found[0]
+    return values
+
+
+def filled(context: TurnContext) -> list[str]:
+    """The slots that can be corrected, in the order in which they were filled."""
+    return [name for name, value in context.frame.slots.items() if value is not None and name in context.slots]
+
+
+def named(context: TurnContext, user_input: UserInput) -> list[str]:
+    """The filled slots that the sentence calls by name."""
+    words = {name: [word for words in context.slots[name].words.values() for word in words] for name in filled(context)}
+    return [name for name in words if mentions(user_input.text, words[name])]
+
+
+def picked_option(
+    slot: Slot, user_input: UserInput, offered: tuple[Option, ...], others: tuple[Option, ...]
+) -> Option | None:
+    """The suggested answer that the sentence names by its place or its words; `others` by their words only."""
+    listed = [option for option in offered if option.value is not None]
+    named = [option for option in listed if mentions(user_input.text, option.words)]
+    if len(named) == 1:
+        return named[0]
+    if slot.text is not None or entity_values(slot, user_input):
+        return typed_option(user_input.text, listed, numbers=len(user_input.text) <= SHORT)
+    known = (*listed, *others)
+    place = best_match(user_input.text, [option.titles.values() for option in known])
+    if place is None:
+        place = ordinal(user_input.text, len(listed))
+    return known[place] if place is not None else None
