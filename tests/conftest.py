@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from services.learning.runs.runs import train
+from tests.budgets import Budgets
 from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reports what was slower than its budget, and where the time went."""
+    config.pluginmanager.register(Budgets(), "budgets")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
