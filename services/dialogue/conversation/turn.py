@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
-from services.dialogue.conversation.repository import Appended, Conversation, Entry, Handoff
+from services.dialogue.conversation.models import Conversation, Entry, Handoff
+from services.dialogue.conversation.repository import Appended
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
