@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import select
 
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.models import Conversation, Handoff, Trace
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
-from services.dialogue.conversation.repository import Conversation, Handoff, Trace
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT

@@ -18,7 +18,8 @@ from services.dialogue.api.conversations import (
     readable,
 )
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.repository import Draft, Handoff, StaleTurn
+from services.dialogue.conversation.models import Handoff
+from services.dialogue.conversation.repository import Draft, StaleTurn
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require

@@ -4,7 +4,8 @@ from typing import Any
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
-from services.dialogue.conversation.repository import Conversation, Draft, Entry, Trace
+from services.dialogue.conversation.models import Conversation, Entry, Trace
+from services.dialogue.conversation.repository import Draft
 from services.dialogue.policy.decision import ActionCall, ActionFinished, TurnEvent, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest

@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.models import Conversation, Entry, OutboxRow
 from services.dialogue.conversation.notifier import Wakes
-from services.dialogue.conversation.repository import Appended, Conversation, Entry, OutboxRow, StaleTurn
+from services.dialogue.conversation.repository import Appended, StaleTurn
 from services.dialogue.conversation.turn import Stages, TurnTaker, timed
 from services.dialogue.policy.decision import ActionFinished, Opened, Origin, TurnEvent
 from services.dialogue.settings import Settings

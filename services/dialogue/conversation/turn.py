@@ -12,7 +12,8 @@ from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
-from services.dialogue.conversation.repository import Appended, Conversation, Entry, Handoff
+from services.dialogue.conversation.models import Conversation, Entry, Handoff
+from services.dialogue.conversation.repository import Appended
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.repository import Accepted, Appended, Conversation, Draft, Entry, StaleTurn
+from services.dialogue.conversation.models import Conversation, Entry
+from services.dialogue.conversation.repository import Accepted, Appended, Draft, StaleTurn
 from shared.contracts.events import Option
 from shared.errors import Conflict, NotFound
 from shared.storage.database import ALL_TENANTS, Database, now
