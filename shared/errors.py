@@ -2,7 +2,7 @@
 
 ZhiyinError
 ├── ConfigurationError
-└── Problem                   has a status, a stable type and a title
+└── Problem                   an HTTP error with a status, a stable type and a title
     ├── InvalidInput          422, names the field
     ├── Malformed             400
     ├── Unauthenticated       401
@@ -12,10 +12,10 @@ ZhiyinError
     ├── Conflict              409
     ├── TooLarge              413
     ├── UnsupportedMedia      415
-    ├── TooManyRequests       429, says when to come back
+    ├── TooManyRequests       429, with Retry-After
     ├── InternalError         500
-    ├── UpstreamError         502, another service answered with something that cannot be used
-    ├── Unavailable           503, says when to come back
+    ├── UpstreamError         502, another service gave an unusable answer
+    ├── Unavailable           503, with Retry-After
     └── DeadlineExceeded      504
 """
 
@@ -80,7 +80,7 @@ class ConfigurationError(ZhiyinError):
 
 
 class Problem(ZhiyinError):
-    """An error that a client is told about."""
+    """An error that a client gets as a problem document."""
 
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "internal-error"
@@ -124,7 +124,7 @@ class Malformed(Problem):
 
 
 class Unauthenticated(Problem):
-    """Nobody is known to be asking, or their token is no longer good."""
+    """There is no token, or it is no longer valid."""
 
     status, kind, title = 401, "unauthenticated", "Not authenticated"
 
@@ -134,13 +134,13 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """Who asks is known and may not do this."""
+    """The caller is known and not allowed to do this."""
 
     status, kind, title = 403, "forbidden", "Not allowed"
 
 
 class NotFound(Problem):
-    """There is no such thing, or it is somebody else's."""
+    """There is no such thing, or it belongs to another caller."""
 
     status, kind, title = 404, "not-found", "Not found"
 
@@ -158,7 +158,7 @@ class Conflict(Problem):
 
 
 class TooLarge(Problem):
-    """The input is larger than its limit."""
+    """The input is over its limit."""
 
     status, kind, title = 413, "too-large", "Too large"
 
@@ -170,25 +170,25 @@ class UnsupportedMedia(Problem):
 
 
 class InvalidInput(Problem):
-    """The request can be read and a value in it is wrong."""
+    """The request is well formed and a value in it is wrong."""
 
     status, kind, title = 422, "invalid-input", "Invalid input"
 
 
 class TooManyRequests(Problem):
-    """More requests than can be taken now."""
+    """More requests than can be handled now."""
 
     status, kind, title = 429, "too-many-requests", "Too many requests"
 
 
 class InternalError(Problem):
-    """A mistake of ours; the request id finds it in the logs."""
+    """A fault of the service; its logs have the request id."""
 
     status, kind, title = 500, "internal-error", "Internal error"
 
 
 class UpstreamError(Problem):
-    """Another service answered with something that cannot be used."""
+    """Another service gave an unusable answer."""
 
     status, kind, title = 502, "upstream-error", "Upstream error"
 
@@ -200,7 +200,7 @@ class Unavailable(Problem):
 
 
 class DeadlineExceeded(Problem):
-    """The answer was not there in time."""
+    """The answer was not ready in time."""
 
     status, kind, title = 504, "deadline-exceeded", "Deadline exceeded"
 
@@ -227,11 +227,11 @@ PROBLEMS: dict[int, type[Problem]] = {
 
 
 def problem_for_status(status: int) -> type[Problem]:
-    """The problem that stands for an HTTP status; an unknown 4xx is malformed, anything else an upstream error."""
+    """The problem class of an HTTP status; an unknown 4xx is `Malformed`, anything else `UpstreamError`."""
     return PROBLEMS.get(status, Malformed if 400 <= status < 500 else UpstreamError)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route declares for the problems of its own; those that every route has are added by the service."""
+    """OpenAPI responses for a route's own problems; those of every route are added by the service."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
     return {status: {"description": PROBLEMS[status].title, "content": {PROBLEM_JSON: schema}} for status in statuses}

@@ -1,4 +1,4 @@
-"""Named places where a drill may slow a process down, so that it can be killed exactly there."""
+"""Fault injection: named points where a test can delay a process, in order to kill it exactly there."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ _delays: dict[str, float] = {}
 
 
 def configure(delays: Mapping[str, float]) -> None:
-    """Sets the delays in seconds by place; settings refuse them outside development."""
+    """Sets the delays in seconds by point; settings refuse them in production."""
     _delays.clear()
     _delays.update(delays)
 
 
 async def point(name: str) -> None:
-    """Waits here as long as the drill says; costs nothing when there is none."""
+    """Waits for the configured delay, if there is one."""
     delay = _delays.get(name)
     if delay:
         log.warning("fault_point_reached", point=name, seconds=delay)

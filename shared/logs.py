@@ -1,4 +1,4 @@
-"""JSON logs, one object a line, with the ids of the request they belong to and never a customer's words."""
+"""JSON logs, one object a line, with the ids of their request and without customers' text."""
 
 import logging
 import sys
@@ -28,7 +28,7 @@ def configure_logs(service: str, level: str = "info") -> None:
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        # What is not written is not made.
+        # Filter first: records below the level are not built.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,

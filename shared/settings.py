@@ -1,4 +1,4 @@
-"""Settings that every service has: read once from the environment, then frozen."""
+"""Settings common to all services: read once from the environment, then frozen."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,13 +14,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 TENANT = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-"""How a tenant is named; never "*", which stands for all of them."""
+"""Names of tenants; "*" is none, because it stands for all of them."""
 
 
 class ServiceSettings(BaseSettings):
-    """What a service is told about the world; each field is the variable `ZHIYIN_<NAME>`."""
+    """The settings of a service; each field is the environment variable `ZHIYIN_<NAME>`."""
 
-    # A value that is refused may be a secret, so errors name the setting only.
+    # A refused value may be a secret, so errors name only the setting.
     model_config = SettingsConfigDict(
         env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
@@ -36,11 +36,11 @@ class ServiceSettings(BaseSettings):
     instance: str | None = None
     zone: str = ""
     drain_seconds: Annotated[float, Field(ge=0)] = 1.0
-    """Between leaving the registry and taking no more connections: others must have noticed by then."""
+    """From deregistering until no more connections are accepted: time for callers to notice."""
     stop_seconds: Annotated[int, Field(ge=0)] = 15
-    """For so long requests in hand may go on after that."""
+    """How long running requests may continue after that."""
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """A port of its own for /metrics, which is then not on `port`."""
+    """A separate port for /metrics, which is then not served on `port`."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
 
     registry: Literal["consul", "kubernetes", "static"] = "static"
@@ -52,7 +52,7 @@ class ServiceSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:8010/0"
     database_url: str = ""
     migrate_on_start: bool = True
-    """Whether the service brings its tables to the newest schema itself; otherwise it waits for whoever does."""
+    """Whether the service migrates its tables itself; otherwise it waits until they are at the newest schema."""
     database_wait_seconds: Seconds = 60.0
     """How long a start waits for the database, and for its schema."""
 
@@ -77,14 +77,14 @@ class ServiceSettings(BaseSettings):
         return self
 
     def database(self, service: str) -> str:
-        """The service's database: the one that was set, else a SQLite file of its own below `home`."""
+        """The URL of the service's database: the one that is set, else a SQLite file below `home`."""
         if self.database_url:
             return self.database_url
         return f"sqlite+aiosqlite:///{self.home.absolute() / 'data' / f'{service}.sqlite'}"
 
 
 def explain(error: Exception) -> str:
-    """What is wrong with settings, in a line that names the variables and repeats no value."""
+    """One line about what is wrong with settings; it names the variables and repeats no value."""
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(

@@ -1,4 +1,4 @@
-"""Circuit breakers: what has failed is left alone for a moment, so that one slow failure does not slow everybody."""
+"""Circuit breakers: a failing dependency is not called for a moment, so that it does not slow every caller."""
 
 import time
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ __all__ = ["Breaker", "BreakerPolicy"]
 
 @dataclass(frozen=True, kw_only=True)
 class BreakerPolicy:
-    """After `failures` in a row a thing is left alone for `open_seconds`, then tried by one call."""
+    """After `failures` in a row the breaker opens for `open_seconds`; then one trial call is let through."""
 
     failures: int = 3
     open_seconds: float = 2.0
 
 
 class Breaker:
-    """The breaker of one thing: ask whether it is `closed`, `admit` the call, and `record` how it went."""
+    """The breaker of one dependency: check `closed`, `admit` the call, `record` its outcome."""
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
@@ -26,17 +26,17 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether a call may be tried."""
+        """Whether a call may be made."""
         return self._failures < self._policy.failures or time.monotonic() >= self._retry_at
 
     def admit(self) -> None:
-        """Marks a trial call, so that the others keep waiting for its outcome."""
+        """Marks a trial call, so that others wait for its outcome."""
         if self._failures >= self._policy.failures:
             self._retry_at = time.monotonic() + self._policy.open_seconds
 
     @contextmanager
     def trying(self, *failures: type[Exception]) -> Iterator[None]:
-        """A call: one of these errors says that the thing has failed, any other that it works; all are passed on."""
+        """Records a call: `failures` count as failed, any other error as working; all errors pass through."""
         self.admit()
         try:
             yield
@@ -49,7 +49,7 @@ class Breaker:
         self.record(success=True)
 
     def record(self, *, success: bool) -> None:
-        """Counts how a call went."""
+        """Counts the outcome of a call."""
         if success:
             self._failures = 0
             return

@@ -1,7 +1,7 @@
-"""Calls between services, by name: with a deadline, another instance where a retry is safe, and a circuit breaker.
+"""Calls between services by name, with a deadline, retries on another instance where safe, and circuit breakers.
 
-Every failure leaves as one of `shared.errors`: no instance, refused or broken connections and open breakers are
-`Unavailable`, a deadline that ran out is `DeadlineExceeded`, problem documents become the problem that they describe.
+Every failure becomes one of `shared.errors`: no instance, refused or broken connections and open breakers are
+`Unavailable`, an expired deadline is `DeadlineExceeded`, a problem document becomes the problem that it describes.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ DEADLINE_HEADER = "X-Deadline-Seconds"
 DEFAULT_DEADLINE_SECONDS = 5.0
 MAX_ATTEMPTS = 3
 MAX_ATTEMPTS_AT_SEVERAL = 8
-"""At an address that stands for several processes each attempt may meet the one that has died."""
+"""More at an address that stands for several processes: each attempt may reach the one that has died."""
 PAUSE_SECONDS = 0.05
 CONNECT_SECONDS = 1.0
 KEEP_SECONDS = 30.0
-"""For so long a connection is kept that nobody uses; servers keep them longer."""
+"""How long idle connections are kept; servers keep them longer."""
 MAX_ANSWER_BYTES = 8_000_000
 TOKEN_MARGIN_SECONDS = 30.0
 RENEW_AGAIN_SECONDS = 5.0
@@ -57,12 +57,12 @@ Tokens = Callable[[], Awaitable[str]]
 
 
 NEVER = BreakerPolicy(failures=sys.maxsize)
-"""For an address that stands for several processes: one that has died must not lock out the others."""
+"""For an address that stands for several processes: a dead one must not block the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """What is asked of whom; `until` is on the monotonic clock, `retry` says that doing it twice does no harm."""
+    """One request to a service; `until` is on the monotonic clock, `retry` means that repeating it does no harm."""
 
     service: str
     method: str
@@ -111,7 +111,7 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         authenticated: bool = True,
     ) -> Any:
-        """The JSON that the service answers; `retry` says that doing it twice does no harm."""
+        """The JSON that the service answers; `retry` means that repeating the call does no harm."""
         return await self.call(
             service,
             "POST",
@@ -139,7 +139,7 @@ class ServiceClient:
 
         Raises:
             Unavailable: no instance took the call.
-            DeadlineExceeded: the time was up before the answer came.
+            DeadlineExceeded: the deadline passed before the answer came.
             UpstreamError: the answer cannot be used.
             Problem: what the service itself answered.
         """
@@ -188,11 +188,11 @@ class ServiceClient:
             tried.add(instance.id)
             breaker = self._breaker(instance)
             breaker.admit()
-            # One that takes a request and is not heard of again must leave time to ask another.
+            # An instance that takes a request and never answers must leave time for another one.
             patience = asked.left / 2 if asked.retry and others and attempt < MAX_ATTEMPTS else asked.left
             try:
                 async with asyncio.timeout(patience):
-                    answer = await self._once(instance, asked, patience, anew=attempt > 1)
+                    answer = await self._once(instance, asked, patience, fresh=attempt > 1)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 # Nothing was sent, so any call may try again.
                 failure = Unavailable(f"{asked.service} cannot be reached", retry_after=2)
@@ -207,8 +207,8 @@ class ServiceClient:
                 failure.__cause__ = error
                 sent = True
                 if attempt == 1:
-                    # It may have been a connection that was kept from before a restart: nobody else being there, the
-                    # same instance is asked again by a new one.
+                    # The pooled connection may be from before a restart of the instance; if there is no other
+                    # instance, the same one is tried again over a new connection.
                     broken = instance
             except Unavailable as error:
                 failure = error
@@ -230,7 +230,7 @@ class ServiceClient:
         raise failure or Unavailable(f"no instance of {asked.service} is known to work", retry_after=2)
 
     async def _choose(self, service: str, tried: set[str]) -> tuple[Instance | None, bool]:
-        """An instance to ask, and whether there would be another one after it."""
+        """An instance to call, and whether there is another one to try after it."""
         known = await self._discovery.instances(service)
         fresh = tuple(each for each in known if each.several or each.id not in tried)
         usable = tuple(each for each in fresh if self._breaker(each).closed)
@@ -243,24 +243,24 @@ class ServiceClient:
         policy = NEVER if instance.several else self._policy
         return self._breakers.setdefault(f"{instance.id}@{instance.url}", Breaker(policy))
 
-    async def _once(self, instance: Instance, asked: _Call, patience: float, *, anew: bool) -> Any:
-        """One attempt; `anew` makes a connection, where one that was kept may lead to where nobody is any more."""
+    async def _once(self, instance: Instance, asked: _Call, patience: float, *, fresh: bool) -> Any:
+        """One attempt; `fresh` opens a new connection, because a pooled one may lead to a process that is gone."""
         url = instance.url + asked.path
         headers = {**asked.headers, DEADLINE_HEADER: f"{patience:.3f}"}
         async with (
             self._balancer.using(instance),
-            self._session(anew=anew).request(asked.method, url, json=asked.json, headers=headers) as response,
+            self._session(fresh=fresh).request(asked.method, url, json=asked.json, headers=headers) as response,
         ):
             return await _read(response, instance.service)
 
-    def _session(self, *, anew: bool) -> aiohttp.ClientSession:
-        if anew not in self._sessions:
-            kept = {"force_close": True} if anew else {"keepalive_timeout": KEEP_SECONDS}
-            self._sessions[anew] = aiohttp.ClientSession(
+    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
+        if fresh not in self._sessions:
+            kept = {"force_close": True} if fresh else {"keepalive_timeout": KEEP_SECONDS}
+            self._sessions[fresh] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, **kept),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             )
-        return self._sessions[anew]
+        return self._sessions[fresh]
 
 
 async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
@@ -294,7 +294,7 @@ def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service:
 
 
 class ServiceTokens:
-    """A service's own access token, asked of login by client credentials and renewed in time.
+    """A service's own access token: fetched from login with client credentials, renewed in time.
 
     While login is away the last token serves until it expires.
     """
@@ -308,10 +308,10 @@ class ServiceTokens:
         self._lock = asyncio.Lock()
 
     async def __call__(self) -> str:
-        """A token that is good now.
+        """A valid token.
 
         Raises:
-            Unavailable: login is away and no token is left.
+            Unavailable: login is away and the last token has expired.
         """
         if time.monotonic() >= self._renew_at:
             async with self._lock:

@@ -1,4 +1,4 @@
-"""Where the instances of a service are: asked of Consul by blocking queries, remembered when it is away."""
+"""Discovery: instances of services, kept current by blocking queries to Consul and remembered while it is away."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 WAIT = "10s"
 WAIT_SECONDS = 10.0
-"""How long Consul may hold a question back; a connection that died unnoticed is noticed a little later."""
+"""How long Consul may hold a query; a dead connection is noticed a little later."""
 FIRST_LIST_SECONDS = 1.0
 """Well below the deadlines of calls, so that a new process serves while Consul is away."""
 MAX_AGE_SECONDS = 600.0
@@ -45,7 +45,7 @@ class Discovery(Protocol):
 
 
 class FixedDiscovery:
-    """Addresses that do not change: a laptop without Consul, or by `template` a cluster's own Service names."""
+    """Fixed addresses: a laptop without Consul, or with `template` the names of a cluster's Services."""
 
     def __init__(self, addresses: Mapping[str, str], template: str | None = None) -> None:
         self._addresses = dict(addresses)
@@ -90,9 +90,9 @@ class _Watch:
         return float("inf") if self.confirmed_at is None else time.monotonic() - self.confirmed_at
 
     def confirm(self, found: tuple[Instance, ...]) -> None:
-        """Takes a list over, but keeps the old one for a while when the new one is empty.
+        """Adopts a list; an empty one replaces the old one only after a while.
 
-        An agent that has just come back, or lost its state, knows nobody until all have registered again.
+        An agent that was restarted or lost its state lists no instance until all have registered again.
         """
         self.confirmed_at = time.monotonic()
         self.lost = False
@@ -104,7 +104,7 @@ class _Watch:
 
 
 class ConsulDiscovery:
-    """Passing instances from Consul; without it the last good list with the fallback addresses, later only those."""
+    """Passing instances from Consul; while it is away the last good list and the fallback, later the fallback alone."""
 
     def __init__(self, url: str, fallback: Discovery | None = None) -> None:
         self._url = url
@@ -117,7 +117,7 @@ class ConsulDiscovery:
         if watch is None:
             watch = self._watches[service] = _Watch()
             watch.task = asyncio.create_task(self._follow(service, watch), name=f"discovery-{service}")
-        # Only the first callers wait for the first list: while Consul is away nobody else should.
+        # Only the first callers wait for the first list; while Consul is away later ones must not.
         patience = watch.began_at + FIRST_LIST_SECONDS - time.monotonic()
         if not watch.first.is_set() and patience > 0:
             with suppress(TimeoutError):
@@ -128,7 +128,7 @@ class ConsulDiscovery:
         others = await self._fallback.instances(service)
         if watch.age > MAX_AGE_SECONDS:
             return others or watch.instances
-        # Instances that came since Consul was lost are in no list of ours.
+        # Instances that started since Consul was lost are missing from our list.
         return (*watch.instances, *others)
 
     async def close(self) -> None:
@@ -147,7 +147,7 @@ class ConsulDiscovery:
         while True:
             try:
                 async with asyncio.timeout(WAIT_SECONDS + 5):
-                    # A list that was just lost is asked for anew: a restarted agent counts its index from the start.
+                    # After an error `index` is None: a restarted agent counts its index from the start.
                     index, nodes = await self._client.health.service(service, passing=True, index=index, wait=WAIT)
             except CONSUL_ERRORS as error:
                 if failures == 0:

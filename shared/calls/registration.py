@@ -1,4 +1,4 @@
-"""Registration with Consul: says that this process serves, keeps saying so, and takes it back before it stops."""
+"""Registration with Consul: registers this process, keeps it registered, deregisters before it stops."""
 
 import asyncio
 import warnings
@@ -25,7 +25,7 @@ CONSUL_ERRORS = (ConsulException, OSError, TimeoutError, ValueError)
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """One process of a service at its address, or several behind one address that spreads connections over them."""
+    """One process of a service, or with `several` an address that spreads connections over several processes."""
 
     id: str
     service: str
@@ -36,7 +36,7 @@ class Instance:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The base URL."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
@@ -52,7 +52,7 @@ def consul_client(url: str) -> consul.aio.Consul:
 
 
 class Registrar:
-    """Keeps one instance registered: whatever the agent forgets (restart, wiped state) is said again."""
+    """Keeps one instance registered: after the agent's restart or loss of state it registers again."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Registrar:
         reconcile_seconds: float = 5.0,
     ) -> None:
         """Args:
-        meta: what is told beside the instance's own, and told again when it changes.
+        meta: returns metadata besides the instance's own; a change is registered.
         """
         self._url = consul_url
         self.instance = instance
@@ -75,18 +75,18 @@ class Registrar:
         self._on_beat: Callable[[], None] = lambda: None
 
     def on_beat(self, beat: Callable[[], None]) -> None:
-        """Calls `beat` now and whenever the loop has turned."""
+        """Calls `beat` now and after every pass of the loop."""
         self._on_beat = beat
         beat()
 
     async def start(self) -> None:
-        """Registers now if the agent answers, and from then on in the background."""
+        """Registers now if the agent answers, then keeps registered in the background."""
         self._client = consul_client(self._url)
         await self._reconcile()
         self._task = asyncio.create_task(self._loop(), name="registrar")
 
     async def stop(self) -> None:
-        """Deregisters; an agent that is away cannot hold up the stop."""
+        """Deregisters; an unreachable agent does not delay the stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -113,9 +113,9 @@ class Registrar:
         assert self._client is not None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                told = {**self.instance.meta, **self._meta()}
+                meta = {**self.instance.meta, **self._meta()}
                 known = (await self._client.agent.services()).get(self.instance.id)
-                if known is not None and known.get("Meta") == told:
+                if known is not None and known.get("Meta") == meta:
                     self.registered = True
                     return
                 await self._client.agent.service.register(
@@ -123,12 +123,12 @@ class Registrar:
                     service_id=self.instance.id,
                     address=self.instance.host,
                     port=self.instance.port,
-                    meta=told,
+                    meta=meta,
                     check={
                         "HTTP": f"{self.instance.url}/health/ready",
                         "Interval": CHECK_INTERVAL,
                         "Timeout": CHECK_TIMEOUT,
-                        # It answered for itself a moment ago; the agent's own first look may be a whole interval away.
+                        # It was ready a moment ago; the agent's first check may be a whole interval away.
                         "Status": "passing",
                         "DeregisterCriticalServiceAfter": DEREGISTER_AFTER,
                     },

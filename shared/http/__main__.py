@@ -1,7 +1,7 @@
 """Runs one service as a process: `python -m shared.http <service>`.
 
-What cannot be started says why in one sentence and an exit code: 2 for settings that cannot be used, 3 for a start that
-failed. A stop that is asked for during the start takes effect at once; after one that came later the exit code is 0.
+A failed start is reported in one sentence and by the exit code: 2 for unusable settings, 3 for anything else. A stop
+signal during the start takes effect at once; a later one ends the process in good order with exit code 0.
 """
 
 import argparse
@@ -19,22 +19,22 @@ SERVICES = {
     "business": "services.business.app",
     "worker": "services.business.worker.service",
 }
-"""Where each service's `create_app` is."""
+"""The module with each service's `create_app`."""
 
 UNUSABLE_SETTINGS = 2
 ENDED_BY_SIGNAL = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the service that the command line names until it is told to stop."""
+    """Runs the service that the command line names until a stop signal."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        # The first process of a container has no default for them: unhandled they would do nothing, and be lost.
+        # Process 1 of a container has no default handlers: an unhandled signal would be lost.
         signal.signal(number, end)
     parser = argparse.ArgumentParser(prog="python -m shared.http", description="Runs one service.")
     parser.add_argument("service", choices=SERVICES)
     service: str = parser.parse_args(arguments).service
 
-    # Only now what takes its time.
+    # Slow imports come after the signal handlers.
     from shared.http.server import UNUSABLE, load, server_of
     from shared.settings import explain
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def end(number: int, _frame: FrameType | None = None) -> None:
-    """Ends the process at once: nothing was accepted yet, and what is being loaded could hold up an orderly end."""
+    """Ends the process at once: nothing was accepted yet, and loading could delay an orderly end."""
     os._exit(ENDED_BY_SIGNAL + number)
 
 

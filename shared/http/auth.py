@@ -1,4 +1,4 @@
-"""Who is asking: access tokens are verified here, locally, with the keys that login publishes."""
+"""Authentication: verifies access tokens locally, with the public keys of login."""
 
 import asyncio
 import re
@@ -35,11 +35,11 @@ LEEWAY_SECONDS = 5
 MAX_TOKEN = 4096
 REMEMBERED_TOKENS = 10_000
 REMEMBERED_SECONDS = 60.0
-"""So long a token that was verified is taken without looking again; a key that was withdrawn is honoured no longer."""
+"""How long the result of a verification is reused; also the longest that a withdrawn key is still honoured."""
 
 JWKS_MAX_AGE_SECONDS = 300
 JWKS_MIN_AGE_SECONDS = 2
-"""An unknown `kid` makes the keys be read again, but not more often than this: tokens of invented kids cost nothing."""
+"""An unknown `kid` triggers a new fetch, but not more often than this, so that invented kids cost login nothing."""
 
 
 class _Signatures(JWSRegistry):
@@ -56,12 +56,12 @@ class _Signatures(JWSRegistry):
 
 
 SIGNATURES: Final = _Signatures()
-"""How tokens are signed and verified."""
+"""The signature algorithms that are accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who is asking. `customer` is the number that business knows them by, `subject` the account or guest."""
+    """The caller. `customer` is their number in business, `subject` the account or guest."""
 
     subject: str
     tenant: str
@@ -75,7 +75,7 @@ class Principal:
 
 
 class JwksCache:
-    """Login's public keys; the last good ones serve while login is away."""
+    """Login's public keys; the last good ones stay in use while login is away."""
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Mapping[str, Any]]], *, clock: Callable[[], float] = time.monotonic
@@ -87,7 +87,7 @@ class JwksCache:
         self._lock = asyncio.Lock()
 
     async def keys(self, kid: str) -> KeySet:
-        """The keys, read again when they are old or `kid` is not among them.
+        """The keys, fetched again when they are old or `kid` is not among them.
 
         Raises:
             Unavailable: no keys could be read from login, now or before.
@@ -111,7 +111,7 @@ class JwksCache:
             self._keys = KeySet.import_key_set(dict(document))  # type: ignore[arg-type]
         except (ZhiyinError, JoseError, ValueError, TypeError, KeyError) as error:
             log.warning("keys_not_read", error=type(error).__name__, known=self._keys is not None)
-        # Failed attempts count too: while login is away, the next ask must not wait for it again at once.
+        # Failed attempts count too: while login is away, the next request must not wait for it again at once.
         self._read_at = self._clock()
 
 
@@ -133,11 +133,11 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> Principal:
-        """Who the token speaks for.
+        """The caller that the token was issued to.
 
         Raises:
-            Unauthenticated: the token is malformed, not signed by login, expired or meant for somebody else.
-            Forbidden: its tenant is none.
+            Unauthenticated: the token is malformed, not signed by login, expired or issued for another audience.
+            Forbidden: it names no valid tenant.
             Unavailable: there are no keys to verify it with.
         """
         if len(token) > MAX_TOKEN:
@@ -154,12 +154,12 @@ class TokenVerifier:
             raise Unauthenticated("the access token is not valid or has expired") from error
 
     def known(self, token: str) -> Principal | None:
-        """Who the token speaks for, if it was verified a short time ago and has not expired since."""
+        """The caller, if the token was verified a short time ago and has not expired since."""
         principal, until = self._verified.get(token, (None, 0.0))
         return principal if self._clock() < until else None
 
     def _remember(self, token: str, principal: Principal, expires: float) -> Principal:
-        # A signature costs more to verify than all the rest of a request's routing, and callers come again and again.
+        # Verifying a signature costs more than routing a request, and callers repeat their tokens.
         if len(self._verified) >= REMEMBERED_TOKENS:
             self._verified.clear()
         self._verified[token] = principal, min(expires, self._clock() + REMEMBERED_SECONDS)
@@ -202,7 +202,7 @@ CurrentPrincipal = Annotated[Principal, Depends(_current)]
 
 
 def require(*, roles: Collection[str] = (), scopes: Collection[str] = ()) -> Callable[..., Awaitable[Principal]]:
-    """A dependency that lets in whoever has one of the roles or one of the scopes.
+    """A dependency that admits callers with one of the roles or one of the scopes.
 
     Raises:
         Forbidden: the caller has none of them.

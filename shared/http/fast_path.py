@@ -1,8 +1,8 @@
-"""Answers what is asked most without the framework's routing, dependencies and copies of the answer.
+"""Answers the most frequent requests without the framework's routing, dependencies and copies of the answer.
 
-An endpoint of this kind stands beside an ordinary route of the same path and does the same for a request that is in
-good order: JSON, with an access token that was verified already. Whatever is unusual takes the ordinary route, so
-there is one place that tells people what is wrong, and one that the OpenAPI document comes from.
+Such an endpoint stands beside an ordinary route of the same path and handles the common case: JSON, with an access
+token that was verified recently. Everything else takes the ordinary route, so error messages and the OpenAPI document
+have one source.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 
 @dataclass(frozen=True, slots=True)
 class DirectRequest:
-    """A request in good order: who is asking, its headers in small letters, and its whole body."""
+    """A request of the common case: the caller, the headers with lower-case names, the whole body."""
 
     state: Any
     principal: Principal
@@ -38,12 +38,12 @@ class DirectRequest:
 
 
 DirectEndpoint = Callable[[DirectRequest], Awaitable[BaseModel | None]]
-"""The answer, or None where the ordinary route has to look at the request."""
+"""Returns the answer, or None to pass the request on to the ordinary route."""
 
 
 @dataclass(frozen=True)
 class DirectRoute:
-    """An endpoint for POST requests to a path, for whoever has one of the roles or scopes."""
+    """An endpoint for POST requests to a path, for callers with one of the roles or scopes."""
 
     path: str
     endpoint: DirectEndpoint
@@ -52,10 +52,10 @@ class DirectRoute:
 
 
 class DirectRoutes:
-    """Plain ASGI around the whole application; what it answers, it also counts and logs.
+    """Plain ASGI around the whole application; it counts and logs what it answers.
 
-    Every layer that a request does not pass is time: to refuse one has to cost next to nothing, because that is what
-    a service does most of when it has too much to do.
+    It is outside of all other layers, because refusing a request must cost next to nothing: an overloaded service does
+    little else.
     """
 
     def __init__(
@@ -96,26 +96,26 @@ class DirectRoutes:
             return
         request_id = begin_request(headers.get(REQUEST_ID, b"").decode("latin-1"))
         content: bytes | memoryview
-        told: list[tuple[bytes, bytes]] | None = None
+        response_headers: list[tuple[bytes, bytes]] | None = None
         try:
             answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
             if answer is not None:
                 status, content = 200, answer.__pydantic_serializer__.to_json(answer)
-                told = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
+                response_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
         except Exception as error:
             refused = problem_response(problem_of(error))
-            status, content, told = refused.status_code, refused.body, refused.raw_headers
-        if told is None:
+            status, content, response_headers = refused.status_code, refused.body, refused.raw_headers
+        if response_headers is None:
             await self._app(scope, _again(body, None, receive), send)
             return
-        told.append((REQUEST_ID, request_id.encode()))
+        response_headers.append((REQUEST_ID, request_id.encode()))
         if self._stopping.is_set():
-            # Whoever keeps connections goes elsewhere with the next request, before this process is gone.
-            told.append((b"connection", b"close"))
-        # What the metrics and the log call it.
+            # Clients with pooled connections choose another instance before this one is gone.
+            response_headers.append((b"connection", b"close"))
+        # The metrics and the log take the route's path from here.
         scope["route"] = route
         try:
-            await send({"type": "http.response.start", "status": status, "headers": told})
+            await send({"type": "http.response.start", "status": status, "headers": response_headers})
             await send({"type": "http.response.body", "body": content})
         finally:
             account(self._service, scope, status, time.perf_counter() - started)
@@ -126,7 +126,7 @@ class DirectRoutes:
         return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
 
     def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the body is JSON of a size that is known and small enough, and wanted as it is."""
+        """Whether the body is JSON with a known size below the limit, sent without `Expect`."""
         length = headers.get(b"content-length", b"")
         return (
             headers.get(b"content-type") == JSON
@@ -137,7 +137,7 @@ class DirectRoutes:
 
 
 async def _read(receive: Receive) -> tuple[bytes, Message | None]:
-    """The body, and what came in the place of its end."""
+    """The body, and the message that ended it early (a disconnect), if one did."""
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -149,7 +149,7 @@ async def _read(receive: Receive) -> tuple[bytes, Message | None]:
 
 
 def _again(body: bytes, last: Message | None, receive: Receive) -> Receive:
-    """What was read is received once more."""
+    """A `receive` that replays what was already read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": last is not None}]
     if last is not None:
         messages.append(last)

@@ -1,7 +1,7 @@
-"""When Python looks for garbage: seldom, and never among what the process keeps for good.
+"""Tunes garbage collection: it runs rarely, and never over objects that the process keeps for good.
 
-A pass over everything that a service with a model holds takes a tenth of a second, in which no request is answered;
-and a few thousand requests bring one about.
+A full collection in a service with a model takes a tenth of a second, in which no request is answered, and with
+Python's thresholds a few thousand requests trigger one.
 """
 
 import gc
@@ -9,11 +9,11 @@ import gc
 __all__ = ["keep_what_there_is"]
 
 THRESHOLDS = (10_000, 20, 50)
-"""New objects until the youngest are looked through, and how often until the next older ones are."""
+"""The thresholds of the three generations, as `gc.set_threshold` takes them."""
 
 
 def keep_what_there_is() -> None:
-    """Collects what is garbage now; what stays is not looked at again until the next call."""
+    """Collects garbage now and freezes what remains, so that it is not scanned again until the next call."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Whether a process is alive and whether it is ready: two questions with two answers."""
+"""Liveness and readiness of a process."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ __all__ = ["Health", "ReadyCheck"]
 CHECK_SECONDS = 1.5
 
 ReadyCheck = Callable[[], Awaitable[object]]
-"""Returns when the thing works, raises when it does not."""
+"""Returns when the dependency works, raises when it does not."""
 
 
 class Health:
-    """Alive: the event loop turns and every background loop has beaten lately. Ready: all checks pass, not stopping."""
+    """Alive: the event loop runs and background loops have reported lately. Ready: all checks pass, not stopping."""
 
     def __init__(self, checks: Mapping[str, ReadyCheck]) -> None:
         self._checks = dict(checks)
@@ -26,11 +26,11 @@ class Health:
         self.stopping = asyncio.Event()
 
     def beat(self, loop: str, *, max_age: float) -> None:
-        """Says that a background loop still turns, and that it will again within `max_age` seconds."""
+        """Records that a background loop is running and will report again within `max_age` seconds."""
         self._beats[loop] = (time.monotonic(), max_age)
 
     def stalled(self) -> list[str]:
-        """The background loops that have not beaten in time; when the process stops they are meant to."""
+        """The background loops that have not reported in time; none while the process stops, which ends them."""
         if self.stopping.is_set():
             return []
         moment = time.monotonic()

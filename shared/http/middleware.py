@@ -1,4 +1,4 @@
-"""What happens to every request before and after a route sees it: ids, limits, deadlines, metrics, one log line."""
+"""Work around every request: ids, body limit, deadlines, metrics, one log line."""
 
 import asyncio
 import logging
@@ -45,12 +45,12 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 IDS = random.Random()
-"""Not `os.urandom`, of which `uuid4` is made: it lets other threads run, and under load the loop waits for them."""
+"""Not `uuid4`: its `os.urandom` releases the interpreter lock, and under load the event loop waits to get it back."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 def begin_request(given: str) -> str:
-    """The id of a request, which everything that is logged from now on names: the one `given`, if it is good."""
+    """The request's id (`given`, if it is well formed), bound to everything that is logged from now on."""
     request_id = given if REQUEST_ID.fullmatch(given) else f"{IDS.getrandbits(128):032x}"
     clear_contextvars()
     bind_contextvars(request_id=request_id)
@@ -58,7 +58,7 @@ def begin_request(given: str) -> str:
 
 
 def account(service: str, scope: Scope, status: int, seconds: float) -> None:
-    """Counts a request that was answered, and logs it."""
+    """Counts and logs an answered request."""
     route = getattr(scope.get("route"), "path", "unmatched")
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     requests, duration = _series(service, method, route, status)
@@ -69,7 +69,7 @@ def account(service: str, scope: Scope, status: int, seconds: float) -> None:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What the client is told; an error that nobody foresaw is logged."""
+    """The problem to answer with; an unexpected error is logged and becomes `InternalError`."""
     if isinstance(error, Problem):
         return error
     log.error("unhandled_error", error=type(error).__name__, exc_info=error)
@@ -77,12 +77,12 @@ def problem_of(error: Exception) -> Problem:
 
 
 def deadline_of(request: Request, default: float) -> float:
-    """The moment (event loop's monotonic clock) by which the caller wants its answer, `default` seconds if unsaid."""
+    """The caller's deadline on the event loop's clock; `default` seconds from now if the header has none."""
     return deadline_from(request.headers.get(DEADLINE_HEADER, ""), default)
 
 
 def deadline_from(given: str | bytes, default: float) -> float:
-    """The same, from the value of the header."""
+    """The deadline from the value of the header."""
     try:
         seconds = float(given)
     except ValueError:
@@ -95,11 +95,10 @@ def deadline_from(given: str | bytes, default: float) -> float:
 class CancelledWhenGone:
     """Inside, the running task is cancelled when the client goes away, and the cancellation becomes an error.
 
-    Nobody goes away from what is answered soon, and to watch for it costs as much as a small answer, so the first
-    moments are not watched.
+    Watching costs as much as a small answer, and clients rarely hang up at once, so it starts after a moment.
 
     Raises:
-        DeadlineExceeded: the client went away; nobody reads this.
+        DeadlineExceeded: the client went away.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -159,15 +158,15 @@ class RequestMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if answer.refused is not None and not answer.started:
-                # The application took the end of the body for a mistake of its own kind and answers that.
+                # The body was over the limit; what the application makes of its end is not sent.
                 return
             if message["type"] == "http.response.start":
                 answer.status, answer.started = message["status"], True
-                told = MutableHeaders(scope=message)
-                told[REQUEST_ID_HEADER] = request_id
+                response_headers = MutableHeaders(scope=message)
+                response_headers[REQUEST_ID_HEADER] = request_id
                 if self._stopping.is_set():
-                    # Whoever keeps connections goes elsewhere with the next request, before this process is gone.
-                    told["Connection"] = "close"
+                    # Clients with pooled connections choose another instance before this one is gone.
+                    response_headers["Connection"] = "close"
             await send(message)
 
         try:
@@ -202,5 +201,5 @@ class RequestMiddleware:
 
 @lru_cache(maxsize=1024)
 def _series(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    # To look them up by their labels takes longer than to count.
+    # Looking them up by their labels takes longer than counting.
     return REQUESTS.labels(service, method, route, str(status)), SECONDS.labels(service, route)

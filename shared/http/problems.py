@@ -1,4 +1,4 @@
-"""Turns every error that leaves a service into `application/problem+json`, and says so in its OpenAPI document."""
+"""Turns every error that leaves a service into `application/problem+json`, and declares it in the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ MAX_NAME, MAX_DEPTH, MAX_MESSAGE = 64, 8, 500
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    """The HTTP answer that tells a client about the problem."""
+    """The HTTP response for a problem."""
     request_id = get_contextvars().get("request_id")
     return JSONResponse(
         problem.document(None if request_id is None else str(request_id)),
@@ -39,7 +39,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Maps the project's and FastAPI's errors; those that nobody foresaw are `RequestMiddleware`'s."""
+    """Maps the project's and FastAPI's errors; `RequestMiddleware` handles unexpected ones."""
 
     async def on_problem(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
@@ -72,7 +72,7 @@ def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    # A part may be a name that the client made up, of any length.
+    # A part may be a name that the client chose, of any length.
     return ".".join(str(part)[:MAX_NAME] for part in location[1:][:MAX_DEPTH]) or str(location[0])
 
 

@@ -1,4 +1,4 @@
-"""How the HTTP server of every service is set up, once."""
+"""The HTTP server of every service: uvicorn with this project's settings."""
 
 import importlib
 import signal
@@ -20,19 +20,19 @@ from shared.settings import ServiceSettings
 __all__ = ["UNUSABLE", "load", "server_of"]
 
 UNUSABLE = (ConfigurationError, ValidationError, SettingsError)
-"""What says that the settings of a service cannot be used."""
+"""The errors that mean: the settings of a service cannot be used."""
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than clients keep idle connections, so that none is closed just when it is used again."""
+"""Longer than clients keep idle connections, so that none is closed at the moment of its reuse."""
 
 OnSignal = Callable[[int, FrameType | None], None]
 
 
 def load(module: str) -> FastAPI:
-    """The application that the module's `create_app` makes from the environment.
+    """The application that the module's `create_app` makes; settings come from the environment.
 
     Raises:
-        UNUSABLE: the settings, or something that they name.
+        UNUSABLE: the settings, or something that they name, cannot be used.
     """
     app = importlib.import_module(module).create_app()
     assert isinstance(app, FastAPI)
@@ -43,7 +43,7 @@ def server_of(app: FastAPI, service: str, *, before_start: OnSignal) -> uvicorn.
     """The HTTP server of an application that `shared.http.service.create_service` made.
 
     Args:
-        before_start: is called by a signal that asks for a stop before the service has started.
+        before_start: called when a stop signal arrives before the service has started.
     """
     settings: ServiceSettings = app.state.settings
     configure_logs(service, settings.log_level)
@@ -55,7 +55,7 @@ def server_of(app: FastAPI, service: str, *, before_start: OnSignal) -> uvicorn.
         access_log=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        # Whom to believe about a client's address is a setting of the services, not of the server.
+        # Which proxies are trusted for client addresses is a setting of the services.
         proxy_headers=False,
         # A client that follows a conversation live never hangs up by itself.
         timeout_graceful_shutdown=settings.stop_seconds,
@@ -75,13 +75,13 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:
             self._before_start(sig, frame)
-        # uvicorn's own would raise the signal again after an orderly stop, which then would look like a failure.
+        # uvicorn's own handler raises the signal again after an orderly stop, which would look like a failure.
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
 
 class _Application:
-    """The application, but for a start that fails for a known reason: that is told in a sentence without a trace."""
+    """The application; a start that fails for a known reason is reported in one sentence without a traceback."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app

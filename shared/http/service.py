@@ -1,4 +1,4 @@
-"""The factory of every HTTP service: what is the same in all of them is made here, once."""
+"""The factory of every HTTP service: everything that all of them have in common."""
 
 import asyncio
 import os
@@ -44,8 +44,8 @@ Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[Non
 class ServiceContext:
     """What a running service has at hand.
 
-    `meta` gives what is told to Consul, and told again when it changes. `drains` is awaited when a signal asks for the
-    stop, after the service has left the registry and while it still answers.
+    `meta` returns the metadata to register in Consul; a change is registered too. `drains` are awaited when a signal
+    stops the service, after it has deregistered and while it still answers.
     """
 
     settings: ServiceSettings
@@ -69,10 +69,10 @@ def create_service(
     """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
 
     Args:
-        direct: stand before the routes of the same paths and answer what is in good order faster.
+        direct: faster handlers in front of the routes of the same paths, for requests that need no special care.
         lifespan: entered before the service becomes ready, left after it has drained.
         ready_checks: each must return for `/health/ready` to be 200.
-        jwks: where the keys for access tokens come from; by default the login service.
+        jwks: returns the keys that access tokens are verified with; by default they are fetched from login.
     """
 
     @asynccontextmanager
@@ -136,7 +136,7 @@ def create_service(
 
 
 class _Application(FastAPI):
-    """An application that something may stand before, outside of what FastAPI itself puts around its routes."""
+    """An application with an optional ASGI entry in front of everything that FastAPI puts around its routes."""
 
     entry: ASGIApp | None = None
 
@@ -144,7 +144,7 @@ class _Application(FastAPI):
         await (self.entry or self.ordinary)(scope, receive, send)
 
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What answers everything that `entry` leaves to it."""
+        """Answers what `entry` passes on."""
         await super().__call__(scope, receive, send)
 
 
@@ -163,7 +163,7 @@ async def _metrics_server(host: str, port: int) -> AsyncIterator[None]:
 
 
 def make_discovery(settings: ServiceSettings) -> Discovery:
-    """How this process finds the others, as `ZHIYIN_REGISTRY` says."""
+    """The way this process finds other services, as `ZHIYIN_REGISTRY` says."""
     if settings.registry == "static":
         return FixedDiscovery(settings.static_services)
     in_cluster = FixedDiscovery(settings.static_services, settings.kubernetes_service)
@@ -176,13 +176,13 @@ def make_discovery(settings: ServiceSettings) -> Discovery:
 def make_instance(name: str, settings: ServiceSettings) -> Instance:
     """This process as the registry knows it; the id is the pod's uid, or the host and process where there is none."""
     unique = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
-    told = {"version": VERSION, "zone": settings.zone}
-    return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=told)
+    meta = {"version": VERSION, "zone": settings.zone}
+    return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=meta)
 
 
 @asynccontextmanager
 async def _registered(name: str, settings: ServiceSettings, context: ServiceContext) -> AsyncIterator[None]:
-    """Registers once the process answers for itself, and on a signal leaves before it stops serving."""
+    """Registers once the process is ready; on a signal deregisters before it stops serving."""
     registrar: Registrar | None = None
     starting: asyncio.Task[None] | None = None
     if settings.registry == "consul" and settings.port:
@@ -233,7 +233,7 @@ async def _register_when_ready(registrar: Registrar, health: Health) -> None:
 
 
 class _before_signals:  # noqa: N801 - used as a function
-    """Puts `drain` before the server's own handling of SIGTERM and SIGINT; a second signal does not wait for it."""
+    """Runs `drain` before the server's own handlers of SIGTERM and SIGINT; a second signal skips it."""
 
     def __init__(self, drain: Callable[[], Awaitable[None]]) -> None:
         self._drain = drain
@@ -246,7 +246,7 @@ class _before_signals:  # noqa: N801 - used as a function
             try:
                 self._previous[number] = signal.signal(number, self._on_signal)
             except ValueError:
-                # Not the main thread: whoever runs this there handles signals.
+                # Not the main thread: handling signals is the caller's business there.
                 return
 
     def __exit__(self, *_: object) -> None:
