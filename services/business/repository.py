@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import Select, and_, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business.models import ActionRecord, DeadLetter
@@ -86,21 +86,32 @@ async def flush(session: AsyncSession) -> None:
     await session.flush()
 
 
-def _due(moment: datetime) -> ColumnElement[bool]:
-    # A release before this one left `resend_at` empty when it closed an action; its unpublished results are due too.
-    unpublished = and_(ActionRecord.resend_at.is_(None), ActionRecord.published_version < ActionRecord.result_version)
-    return or_(ActionRecord.resend_at <= moment, unpublished)
+def _due(moment: datetime) -> tuple[Select[tuple[ActionRecord]], ...]:
+    """One query for each of the two partial indexes; an OR of both conditions would read the whole table."""
+    by_time = select(ActionRecord).where(ActionRecord.resend_at <= moment).order_by(ActionRecord.resend_at)
+    # The release before this one left `resend_at` empty when it closed an action; its unpublished results are due too.
+    unpublished = ActionRecord.published_version < ActionRecord.result_version
+    by_result = select(ActionRecord).where(unpublished, ActionRecord.resend_at.is_(None)).order_by(ActionRecord.id)
+    return by_time, by_result
 
 
 async def has_due_records(session: AsyncSession, moment: datetime) -> bool:
     """Whether some action, or its result, is to be sent now."""
-    return await session.scalar(select(ActionRecord.id).where(_due(moment)).limit(1)) is not None
+    for query in _due(moment):
+        if await session.scalar(query.limit(1)) is not None:
+            return True
+    return False
 
 
 async def due_records(session: AsyncSession, moment: datetime, limit: int) -> Sequence[ActionRecord]:
-    """Actions that are to be sent, or whose result is, locked; those that another process has locked are skipped."""
-    query = select(ActionRecord).where(_due(moment)).order_by(ActionRecord.id).limit(limit)
-    return (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    """Actions that are to be sent, or whose result is, locked; those that another process has locked are skipped.
+
+    Up to `limit` of each kind: of this release, and of the one before.
+    """
+    rows: list[ActionRecord] = []
+    for query in _due(moment):
+        rows += await session.scalars(query.limit(limit).with_for_update(skip_locked=True))
+    return rows
 
 
 async def mark_published(session: AsyncSession, result: ActionResult) -> None:

@@ -46,19 +46,20 @@ class LedgerOutbox:
         self, session: AsyncSession, moment: datetime, limit: int
     ) -> Sequence[ActionResult | dict[str, Any]]:
         """Results to be published, and requests of unfinished actions to be queued again."""
-        items: list[ActionResult | dict[str, Any]] = []
-        for record in await repository.due_records(session, moment, limit):
-            items.append(self._postponed(record, moment))
-        return items
+        items = [self._postponed(record, moment) for record in await repository.due_records(session, moment, limit)]
+        return [item for item in items if item is not None]
 
-    def _postponed(self, record: ActionRecord, moment: datetime) -> ActionResult | dict[str, Any]:
-        """What is to be sent of the row, which is due again after a pause."""
-        result = stored_result(record) if record.status != "started" else None
-        if result is None:
+    def _postponed(self, record: ActionRecord, moment: datetime) -> ActionResult | dict[str, Any] | None:
+        """What is to be sent of the row, which is due again after a pause; `None` if nothing is left to send."""
+        result = stored_result(record)
+        if result is not None and record.published_version < result.version:
+            record.resend_at = moment + PUBLISH_GRACE
+            return result
+        if record.status == "started":
             record.resend_at = moment + self._resend
             return record.request
-        record.resend_at = moment + PUBLISH_GRACE
-        return result
+        record.resend_at = None
+        return None
 
     async def send(self, item: ActionResult | dict[str, Any]) -> None:
         """Publish a result and mark it, or put an action on the queue again."""
