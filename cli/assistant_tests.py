@@ -150,7 +150,7 @@ class DemoShop:
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """Decides on an action as a person at the desk does."""
-        decision: approvals.Decision = "approve" if approved else "reject"
+        decision: approvals.Verdict = "approve" if approved else "reject"
         record = self._runner.run(approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None))
         result = stored_result(record)
         assert result is not None, "what was decided has a result"

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI
 
-from services.business.actions.relay import Relay
-from services.business.api import Business, router
+from services.business.actions.outbox import LedgerOutbox
+from services.business.api import actions, approvals, dead_letters, lookups
+from services.business.api.dependencies import Business
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
 from shared.http.service import JwksFetch, ServiceContext, create_service
+from shared.queue.outbox import OutboxRelay
 from shared.storage.database import Database
 from shared.storage.migrations import bring_up
 
@@ -38,7 +40,8 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
             if settings.demo:
                 added = await seed(database, settings.tenant)
                 log.info("demo_seeded", orders=added)
-            relay = Relay(settings, database)
+            outbox = LedgerOutbox(settings, database)
+            relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
             app.state.business = Business(database=database, rules=rules, relay=relay)
             max_age = settings.relay_seconds * 3 + 60
             task = asyncio.create_task(relay.run(lambda: context.health.beat("relay", max_age=max_age)), name="relay")
@@ -48,7 +51,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-                await relay.close()
+                await outbox.close()
         finally:
             await database.close()
 
@@ -56,7 +59,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
         settings,
         name="business",
         description="What gets done: the shop's orders, the rules, and the actions that conversations ask for.",
-        routers=[router],
+        routers=[lookups.router, actions.router, approvals.router, dead_letters.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},
         jwks=jwks,

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from services.dialogue.api import auth, conversations, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.notifier import Wakes
-from services.dialogue.conversation.outbox import Relay
+from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         await bring_up("dialogue", settings)
         wakes = Wakes(settings.redis_url)
-        relay = Relay(settings, database)
+        relay = action_relay(settings, database)
         taker = TurnTaker(
             settings=settings, database=database, assistant=assistant, client=context.client, on_action=relay.kick
         )

@@ -11,13 +11,14 @@ from sqlalchemy.exc import IntegrityError
 
 from services.login.audit import Origin, record
 from services.login.limits import Attempt, Limits, Locked
+from services.login.models import Account
 from services.login.passwords import Passwords, check_password, normalise_password
 from services.login.repository import (
-    Account,
     account_by_id,
     account_for_update,
     account_named,
     accounts_after,
+    add_account,
     revoke_families,
 )
 from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
@@ -98,8 +99,7 @@ class Accounts:
         account.password_hash = await self._passwords.hash(password)
         try:
             async with self._database.transaction(self._tenant) as session:
-                session.add(account)
-                await session.flush()
+                await add_account(session, account)
                 record(session, "registered", Origin(address=origin.address, actor=account.id), at=self._clock())
                 return await self._sessions.open(session, account)
         except IntegrityError as error:
@@ -112,10 +112,9 @@ class Accounts:
         account.password_hash = await self._passwords.hash(self._checked(new, account))
         try:
             async with self._database.transaction(self._tenant) as session:
-                session.add(account)
-                await session.flush()
-                told = {"roles": account.roles, "customer": account.customer}
-                record(session, "account_created", origin, at=self._clock(), target=account.id, detail=told)
+                await add_account(session, account)
+                detail = {"roles": account.roles, "customer": account.customer}
+                record(session, "account_created", origin, at=self._clock(), target=account.id, detail=detail)
                 return account
         except IntegrityError as error:
             raise Conflict("this user name is taken", field="username") from error
@@ -124,7 +123,7 @@ class Accounts:
         """A session for whoever knows the password.
 
         Raises:
-            Unauthenticated: the name or the password is wrong, or the account is closed; it is not told which.
+            Unauthenticated: the name or the password is wrong, or the account is closed; the answer does not say which.
             TooManyRequests: too many failures of the account or from the address.
             Unavailable: attempts cannot be counted at the moment, so none is made.
         """
@@ -205,23 +204,25 @@ class Accounts:
             Conflict: administrators cannot shut themselves out.
         """
         given = change.model_dump(exclude_unset=True)
-        told = {name: given[name] for name in sorted(given) if name == "customer" or given[name] is not None}
-        if "roles" in told:
-            told["roles"] = sorted(set(told["roles"]))
-        if "display_name" in told:
-            told["display_name"] = normalise_display_name(told["display_name"])
-        if account_id == origin.actor and ("admin" not in told.get("roles", ["admin"]) or told.get("active") is False):
+        changes = {name: given[name] for name in sorted(given) if name == "customer" or given[name] is not None}
+        if "roles" in changes:
+            changes["roles"] = sorted(set(changes["roles"]))
+        if "display_name" in changes:
+            changes["display_name"] = normalise_display_name(changes["display_name"])
+        if account_id == origin.actor and (
+            "admin" not in changes.get("roles", ["admin"]) or changes.get("active") is False
+        ):
             raise Conflict("another administrator has to do this")
         async with self._database.transaction(self._tenant) as session:
             account = await account_for_update(session, account_id)
             if account is None:
                 raise NotFound("there is no such account")
-            for name, value in told.items():
+            for name, value in changes.items():
                 setattr(account, name, value)
-            if told.get("active") is False:
+            if changes.get("active") is False:
                 await revoke_families(session, account_id, self._clock())
-            noted = {name: value for name, value in told.items() if name != "display_name"}
-            if told:
+            noted = {name: value for name, value in changes.items() if name != "display_name"}
+            if changes:
                 record(session, "account_changed", origin, at=self._clock(), target=account_id, detail=noted)
             return account
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.login.repository import AuditEvent
+from services.login.models import AuditEvent
+from services.login.repository import add_event
 
-__all__ = ["Event", "Origin", "record"]
+__all__ = ["EventName", "Origin", "record"]
 
-Event = Literal[
+EventName = Literal[
     "account_changed",
     "account_created",
     "client_refused",
@@ -35,20 +36,21 @@ class Origin:
 
 def record(
     session: AsyncSession,
-    event: Event,
+    event: EventName,
     origin: Origin,
     *,
     at: datetime,
     target: str | None = None,
     detail: Mapping[str, object] | None = None,
 ) -> None:
-    """Writes an event down in the same unit of work as what it tells of.
+    """Append an event in the same unit of work as what it records.
 
     Args:
         target: the subject that it was done to, where that is not the actor.
         detail: short and without secrets.
     """
     written: dict[str, Any] = dict(detail or {})
-    session.add(
-        AuditEvent(at=at, event=event, actor=origin.actor, target=target, address=origin.address, detail=written)
+    add_event(
+        session,
+        AuditEvent(at=at, event=event, actor=origin.actor, target=target, address=origin.address, detail=written),
     )

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sqlalchemy.exc import IntegrityError
 
 from services.login.accounts import normalise_display_name, normalise_username
-from services.login.audit import Event, Origin, record
+from services.login.audit import EventName, Origin, record
 from services.login.clients import digest_secret
+from services.login.models import Account, Client
 from services.login.passwords import Passwords, check_password, normalise_password
-from services.login.repository import Account, Client, account_named, client_named, revoke_families
+from services.login.repository import account_named, add_account, add_client, client_named, flush, revoke_families
 from services.login.schemas import Customer, Role
 from services.login.settings import MIN_SECRET, Settings
 from shared.errors import ConfigurationError, InvalidInput, ZhiyinError
@@ -40,13 +41,13 @@ class _Overtaken(ZhiyinError):
     """Another replica has changed the account since it was read."""
 
 
-class Entry(BaseModel):
+class SeedPart(BaseModel):
     """A part of the file; errors never repeat a value, because it may be a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class SeedAccount(Entry):
+class SeedAccount(SeedPart):
     """One account of the file."""
 
     username: str
@@ -66,7 +67,7 @@ class SeedAccount(Entry):
         return self
 
 
-class SeedClient(Entry):
+class SeedClient(SeedPart):
     """One client of the file."""
 
     client_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,55}$")]
@@ -74,7 +75,7 @@ class SeedClient(Entry):
     scopes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9._:-]{1,64}$")], ...] = ()
 
 
-class Seed(Entry):
+class Seed(SeedPart):
     """The whole file."""
 
     accounts: tuple[SeedAccount, ...] = ()
@@ -130,7 +131,7 @@ async def _apply_client(database: Database, tenant: str, seed: SeedClient) -> No
         client = await client_named(session, seed.client_id)
         if client is None:
             client = Client(client_id=seed.client_id)
-            session.add(client)
+            add_client(session, client)
         client.secret_digest = digest_secret(seed.client_secret)
         client.scopes = sorted(set(seed.scopes))
 
@@ -155,7 +156,7 @@ async def _apply_account(database: Database, tenant: str, passwords: Passwords, 
             raise _Overtaken(username)
         if account is None:
             account = Account(username=username, password_hash=hashed, **wanted)
-            session.add(account)
+            await add_account(session, account)
             changed = True
         else:
             changes = {name: value for name, value in wanted.items() if name not in applied or applied[name] != value}
@@ -167,7 +168,7 @@ async def _apply_account(database: Database, tenant: str, passwords: Passwords, 
             changed = bool(changes)
         if changed:
             account.seed = {**wanted, "password_hash": hashed}
-            await session.flush()
-            told = {"roles": account.roles, "customer": account.customer}
-            event: Event = "account_created" if known is None else "account_changed"
-            record(session, event, ORIGIN, at=now(), target=account.id, detail=told)
+            await flush(session)
+            detail = {"roles": account.roles, "customer": account.customer}
+            event: EventName = "account_created" if known is None else "account_changed"
+            record(session, event, ORIGIN, at=now(), target=account.id, detail=detail)

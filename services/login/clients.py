@@ -50,7 +50,7 @@ class Clients:
         """A token with the scopes of the client.
 
         Raises:
-            Unauthenticated: there is no such client or its secret is another one; it is not told which.
+            Unauthenticated: there is no such client or its secret is another one; the answer does not say which.
             TooManyRequests: too many asks from that address.
         """
         await self._limits.client(origin.address)

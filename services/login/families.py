@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.login.repository import Account, Family, account_by_id, family_for_update
+from services.login.models import Account, Family
+from services.login.repository import account_by_id, add_family, family_for_update
 from services.login.settings import Settings
 
 __all__ = ["Families", "Renewed", "Reused"]
@@ -69,8 +70,7 @@ class Families:
             created_at=moment,
             expires_at=moment + min(self._idle, self._longest),
         )
-        session.add(family)
-        await session.flush()
+        await add_family(session, family)
         return f"{family.id}{SEPARATOR}{secret}"
 
     async def renew(self, session: AsyncSession, token: str) -> Renewed | Reused | None:

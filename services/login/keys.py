@@ -21,7 +21,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
 from sqlalchemy.exc import IntegrityError
 
-from services.login.repository import SigningKey, delete_keys, signing_keys
+from services.login.models import SigningKey
+from services.login.repository import add_key, delete_keys, signing_keys
 from services.login.settings import Settings
 from shared.errors import ConfigurationError, Unavailable
 from shared.http.auth import ALGORITHM, LEEWAY_SECONDS
@@ -124,7 +125,7 @@ class DatabaseKeys:
         row = SigningKey(generation=generation, kid=str(key.kid), pem=pem, signs_at=signs_at)
         try:
             async with self._database.transaction(ALL_TENANTS) as session:
-                session.add(row)
+                add_key(session, row)
             log.info("signing_key_made", kid=key.kid, generation=generation, signs_at=signs_at.isoformat())
         except IntegrityError:
             log.info("signing_key_made_by_another_replica", generation=generation)

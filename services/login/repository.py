@@ -1,123 +1,33 @@
-"""Login's tables, and every query over them."""
+"""Every query over login's tables; each takes a session of a unit of work that its caller commits."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Integer, String, UniqueConstraint, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from services.login.models import Account, AuditEvent, Client, Family, SigningKey
 
 __all__ = [
-    "Account",
-    "AuditEvent",
-    "Base",
-    "Client",
-    "Family",
-    "SigningKey",
     "account_by_id",
     "account_for_update",
     "account_named",
     "accounts_after",
+    "add_account",
+    "add_client",
+    "add_event",
+    "add_family",
+    "add_key",
     "client_named",
     "delete_audit_before",
     "delete_families_before",
     "delete_keys",
     "events_before",
     "family_for_update",
+    "flush",
     "revoke_families",
     "signing_keys",
 ]
-
-ID, SUBJECT, NAME, DIGEST, HASH = String(32), String(64), String(64), String(64), String(256)
-
-
-class Base(TableBase):
-    """Login's tables."""
-
-    __abstract__ = True
-    metadata = new_metadata()
-
-
-def new_id() -> str:
-    """An id that nobody can guess."""
-    return uuid.uuid4().hex
-
-
-class Account(TenantMixin, Base):
-    """A person with a password. `seed` is what the bootstrap file last said about them."""
-
-    __tablename__ = "accounts"
-    __table_args__ = (UniqueConstraint("tenant", "username"),)
-
-    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    username: Mapped[str] = mapped_column(NAME)
-    display_name: Mapped[str] = mapped_column(NAME)
-    password_hash: Mapped[str] = mapped_column(HASH)
-    roles: Mapped[list[str]] = mapped_column(JSON)
-    customer: Mapped[str | None] = mapped_column(String(32))
-    active: Mapped[bool] = mapped_column(default=True)
-    seed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
-    created_at: Mapped[datetime] = mapped_column(default=now)
-
-
-class Family(TenantMixin, Base):
-    """One log-in and the refresh tokens that follow from it, of which exactly one is current.
-
-    Only digests are kept, so that whoever reads this table cannot continue anybody's session.
-    """
-
-    __tablename__ = "refresh_families"
-
-    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    subject: Mapped[str] = mapped_column(SUBJECT)
-    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
-    current: Mapped[str] = mapped_column(DIGEST)
-    previous: Mapped[str | None] = mapped_column(DIGEST, default=None)
-    rotated_at: Mapped[datetime]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
-
-
-class Client(TenantMixin, Base):
-    """A service that may ask for tokens of its own."""
-
-    __tablename__ = "clients"
-    __table_args__ = (UniqueConstraint("tenant", "client_id"),)
-
-    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    client_id: Mapped[str] = mapped_column(NAME)
-    secret_digest: Mapped[str] = mapped_column(DIGEST)
-    scopes: Mapped[list[str]] = mapped_column(JSON)
-
-
-class SigningKey(Base):
-    """A key that signs from `signs_at` until the next generation does; of the installation, not of a tenant."""
-
-    __tablename__ = "signing_keys"
-
-    generation: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    kid: Mapped[str] = mapped_column(DIGEST, unique=True)
-    pem: Mapped[str] = mapped_column(String(2048))
-    signs_at: Mapped[datetime]
-
-
-class AuditEvent(TenantMixin, Base):
-    """Who did what, when and from where; never a secret, and never a user name that does not exist."""
-
-    __tablename__ = "audit_events"
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    event: Mapped[str] = mapped_column(String(32))
-    actor: Mapped[str | None] = mapped_column(SUBJECT)
-    target: Mapped[str | None] = mapped_column(SUBJECT)
-    address: Mapped[str] = mapped_column(String(64))
-    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 async def account_by_id(session: AsyncSession, account_id: str) -> Account | None:
@@ -184,3 +94,35 @@ async def events_before(session: AsyncSession, before: int | None, limit: int) -
 async def delete_audit_before(session: AsyncSession, moment: datetime) -> None:
     """Removes audit events that are older than they are kept."""
     await session.execute(delete(AuditEvent).where(AuditEvent.at < moment))
+
+
+async def add_account(session: AsyncSession, account: Account) -> None:
+    """Store a new account; raises `IntegrityError` if the name is taken."""
+    session.add(account)
+    await session.flush()
+
+
+def add_client(session: AsyncSession, client: Client) -> None:
+    """Store a new client."""
+    session.add(client)
+
+
+async def add_family(session: AsyncSession, family: Family) -> None:
+    """Store a new session, which then has its id."""
+    session.add(family)
+    await session.flush()
+
+
+def add_key(session: AsyncSession, key: SigningKey) -> None:
+    """Store a new key; if another replica stored the same generation, the commit raises `IntegrityError`."""
+    session.add(key)
+
+
+def add_event(session: AsyncSession, event: AuditEvent) -> None:
+    """Append to the audit log."""
+    session.add(event)
+
+
+async def flush(session: AsyncSession) -> None:
+    """Send what was changed to the database, before the commit."""
+    await session.flush()

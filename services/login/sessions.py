@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.login.audit import Origin, record
 from services.login.families import Families, Reused
 from services.login.limits import Limits
-from services.login.repository import Account
+from services.login.models import Account
 from services.login.schemas import TokenPair
 from services.login.settings import Settings
 from services.login.tokens import TokenIssuer

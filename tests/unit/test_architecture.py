@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,40 @@ def test_a_service_imports_no_other_service_and_no_client(service: str) -> None:
                 assert parts[1] == service, f"{file} imports {module}"
 
 
+def room_of(file: Path, service: str) -> str:
+    """The folder of a service that a module is in; a module beside the folders is a room of its own."""
+    return file.relative_to(ROOT / "services" / service).with_suffix("").parts[0]
+
+
+def rooms(service: str) -> dict[str, set[str]]:
+    """Which rooms each room of a service imports."""
+    prefix = f"services.{service}."
+    arrows: dict[str, set[str]] = {}
+    for file in files_below(f"services/{service}"):
+        if "migrations" in file.parts or file.name == "__init__.py":
+            continue
+        room = room_of(file, service)
+        within = {module.removeprefix(prefix).split(".")[0] for module in imported(file) if module.startswith(prefix)}
+        arrows.setdefault(room, set()).update(within - {room})
+    return arrows
+
+
+@pytest.mark.parametrize("service", ["business", "dialogue", "login"])
+def test_rooms_import_each_other_without_circles(service: str) -> None:
+    try:
+        order = list(TopologicalSorter(rooms(service)).static_order())
+    except CycleError as circle:
+        raise AssertionError(f"services/{service}: {' -> '.join(circle.args[1])}") from circle
+    assert "app" in order
+
+
+def test_dialogue_imports_only_downwards() -> None:
+    arrows = rooms("dialogue")
+    layers = ["assistant", "policy", "conversation", "desk", "api"]
+    for height, room in enumerate(layers):
+        assert not arrows[room] & set(layers[height + 1 :]), f"services/dialogue/{room} imports {arrows[room]}"
+
+
 def test_shared_imports_no_service() -> None:
     for file in files_below("shared"):
         for module in imported(file):
@@ -58,6 +93,67 @@ def test_only_units_of_work_commit() -> None:
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                     assert node.func.attr != "commit", f"{file}:{node.lineno} commits by itself"
+
+
+SQL_FILES = ("repository.py", "models.py")
+SQL_NAMES_FOR_ALL = {
+    "sqlalchemy.exc": None,  # errors are for everybody to catch
+    "sqlalchemy.ext.asyncio": {"AsyncSession"},  # what a unit of work hands to repositories
+    "sqlalchemy.engine": {"make_url"},
+}
+"""What modules that are no repository may import of SQLAlchemy; the names, or `None` for all of them."""
+STATEMENTS = {"add", "add_all", "delete", "execute", "flush", "get", "merge", "refresh", "scalar", "scalars", "stream"}
+
+
+def sql_in(source: str) -> list[str]:
+    """What a module does with SQL by itself, each as `line: what`."""
+    found = []
+    knows_sql = "shared.storage.database" in source or "sqlalchemy" in source
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [f"{node.lineno}: imports {each.name}" for each in node.names if "sqlalchemy" in each.name]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
+            allowed = SQL_NAMES_FOR_ALL.get(node.module or "", set())
+            names = [each.name for each in node.names if allowed is not None and each.name not in allowed]
+            found += [f"{node.lineno}: imports {name} of {node.module}" for name in names]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "AsyncSession":
+            found.append(f"{node.lineno}: opens a session")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and knows_sql:
+            owner = node.func.value
+            name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+            if name.lstrip("_").endswith("session") and node.func.attr in STATEMENTS:
+                found.append(f"{node.lineno}: calls {name}.{node.func.attr}")
+            elif name == "engine":
+                found.append(f"{node.lineno}: goes around the units of work")
+    return found
+
+
+@pytest.mark.parametrize("folder", ["services", "cli"])
+def test_sql_is_in_repositories_only(folder: str) -> None:
+    """Queries belong to `repository.py`, tables to `models.py`; sessions come from `Database.transaction/reading`."""
+    found = [
+        f"{file.relative_to(ROOT)}:{what}"
+        for file in files_below(folder)
+        if file.name not in SQL_FILES and "migrations" not in file.parts
+        for what in sql_in(file.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sqlalchemy",
+        "from sqlalchemy import select",
+        "from sqlalchemy.ext.asyncio import create_async_engine",
+        "from sqlalchemy.ext.asyncio import AsyncSession\nAsyncSession(None)",
+        "from shared.storage.database import Database\nasync def f(session): await session.scalar(1)",
+        "from sqlalchemy.ext.asyncio import AsyncSession\ndef f(work): work.session.add(1)",
+        "from shared.storage.database import Database\ndef f(database): database.engine.connect()",
+    ],
+)
+def test_sql_outside_of_repositories_is_found(source: str) -> None:
+    assert sql_in(source)
 
 
 @pytest.mark.parametrize("folder", ["services", "shared", "cli"])

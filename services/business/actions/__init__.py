@@ -1,1 +1,1 @@
-"""Actions once accepted: ledger, results, relay to the queue, approvals."""
+"""Actions once accepted: ledger, outbox, publisher of results, approvals."""

@@ -5,21 +5,22 @@ from typing import Literal
 from services.business import repository
 from services.business.actions.ledger import GAVE_UP, close
 from services.business.models import ActionRecord, DeadLetter
+from services.business.shop import repository as shop
 from services.business.shop.actions import Outcome, pay_refund, reject_refund
 from services.business.shop.orders import money_of
 from shared.errors import Conflict, NotFound
 from shared.storage.database import Database, now
 
-__all__ = ["Decision", "decide", "try_again"]
+__all__ = ["Verdict", "decide", "try_again"]
 
-Decision = Literal["approve", "reject"]
+Verdict = Literal["approve", "reject"]
 
 REJECTED = "approval_rejected"
-DECIDED: dict[str, Decision] = {"done": "approve", "rejected": "reject"}
+DECIDED: dict[str, Verdict] = {"done": "approve", "rejected": "reject"}
 
 
 async def decide(
-    database: Database, tenant: str, action_id: str, decision: Decision, *, by: str, note: str | None
+    database: Database, tenant: str, action_id: str, decision: Verdict, *, by: str, note: str | None
 ) -> ActionRecord:
     """Pays a waiting refund or turns it down; the same decision again changes nothing.
 
@@ -30,7 +31,7 @@ async def decide(
     moment = now()
     async with database.transaction(tenant) as session:
         record = await repository.find_action(session, action_id, lock=True)
-        found = await repository.refund_of_action(session, action_id)
+        found = await shop.refund_of_action(session, action_id)
         if record is None or found is None or record.result_version == 0:
             raise NotFound("no action with this id waits for approval")
         refund, order = found
@@ -47,6 +48,8 @@ async def decide(
         else:
             pay_refund(order, refund, moment, by=by, note=note)
             close(record, Outcome(status="succeeded", data=about | {"reason_code": refund.reason_code}), moment)
+        # No worker will publish this result, so the outbox need not leave it time to.
+        record.resend_at = moment
         return record
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,12 +27,13 @@ from shared.contracts.actions import ActionRequest, ActionResult, Identifier
 from shared.errors import ZhiyinError
 from shared.storage.database import Database, now
 
-__all__ = ["BEFORE_COMMIT", "GAVE_UP", "AttemptFailed", "Ledger", "close", "describe", "stored_result"]
+__all__ = ["BEFORE_COMMIT", "GAVE_UP", "PUBLISH_GRACE", "AttemptFailed", "Ledger", "close", "describe", "stored_result"]
 
 log = structlog.get_logger(__name__)
 
 BEFORE_COMMIT = "business.perform.before_commit"
 GAVE_UP = "attempts_exhausted"
+PUBLISH_GRACE = timedelta(seconds=2)
 MAX_PAYLOAD = 20_000
 MAX_ERROR = 200
 
@@ -83,7 +83,8 @@ class Ledger:
         async with self._database.transaction(_text_of(known.get("tenant")) or self._settings.tenant) as session:
             if action_id is not None and await repository.is_buried(session, action_id):
                 return
-            session.add(DeadLetter(action_id=action_id, payload=_as_text(payload), error=reason[:MAX_ERROR]))
+            letter = DeadLetter(action_id=action_id, payload=_as_text(payload), error=reason[:MAX_ERROR])
+            repository.add_dead_letter(session, letter)
         DEAD.inc()
         log.error("message_malformed", action=action_id)
 
@@ -109,7 +110,7 @@ class Ledger:
                     status="started",
                     attempts=0,
                 )
-                session.add(record)
+                repository.add_action(session, record)
             elif record.status != "started":
                 return False, stored_result(record)
             elif record.attempts >= self._settings.max_attempts:
@@ -125,20 +126,14 @@ class Ledger:
     async def _close_with_effect(self, request: ActionRequest) -> ActionResult | None:
         moment = now()
         async with self._database.transaction(request.tenant) as session:
-            claim = (
-                update(ActionRecord)
-                .where(ActionRecord.action_id == request.id, ActionRecord.status == "started")
-                .values(running_until=None, updated_at=moment)
-                .returning(ActionRecord.id)
-            )
-            claimed = (await session.execute(claim)).scalar_one_or_none() is not None
+            claimed = await repository.claim_action(session, request.id, moment)
             record = await repository.find_action(session, request.id)
             assert record is not None
             if not claimed:
                 return stored_result(record)
             outcome = await actions.perform(session, self._rules, request, moment)
             result = close(record, outcome, moment)
-            await session.flush()
+            await repository.flush(session)
             await faults.point(BEFORE_COMMIT)
         log.info("action_closed", action=request.id, name=request.name, status=result.status, error=result.error_code)
         return result
@@ -157,7 +152,8 @@ class Ledger:
             return None
 
     def _give_up(self, session: AsyncSession, record: ActionRecord, error: str, moment: datetime) -> ActionResult:
-        session.add(
+        repository.add_dead_letter(
+            session,
             DeadLetter(
                 action_id=record.action_id,
                 name=record.name,
@@ -165,7 +161,7 @@ class Ledger:
                 error=error,
                 attempts=record.attempts,
                 created_at=moment,
-            )
+            ),
         )
         DEAD.inc()
         log.error("action_given_up", action=record.action_id, name=record.name, attempts=record.attempts)
@@ -187,7 +183,9 @@ def close(record: ActionRecord, outcome: Outcome, moment: datetime) -> ActionRes
     record.status = result.status
     record.result = result.model_dump(mode="json")
     record.result_version = result.version
-    record.running_until = record.resend_at = None
+    record.running_until = None
+    # The worker publishes the result itself right after the commit; the outbox leaves it that long.
+    record.resend_at = moment + PUBLISH_GRACE
     record.updated_at = moment
     return result
 

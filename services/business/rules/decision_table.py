@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import zen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.business.shop.facts import NUMBER_FACTS, TEXT_FACTS, OrderFacts
+from services.business.rules.facts import NUMBER_FACTS, TEXT_FACTS, OrderFacts
 from shared.errors import ConfigurationError
 
 __all__ = ["Decision", "RulesError"]

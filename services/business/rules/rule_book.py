@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from pydantic import BaseModel, ValidationError
 
 from services.business.rules.decision_table import Decision, RulesError
-from services.business.shop.facts import OrderFacts, Permission, RefundDecision
+from services.business.rules.facts import OrderFacts, Permission, RefundDecision
 
 __all__ = ["RuleBook", "RulesError", "Table"]
 

@@ -1,4 +1,4 @@
-"""Actions: the effects on the shop. Every rule is asked again here, inside the transaction that makes the effect.
+"""Actions: the effects on the shop. Every rule is checked again here, inside the transaction that makes the effect.
 
 What the conversation promised is not trusted: the order may have changed since, and the message may be old. A refusal
 is an outcome, not an error, and leaves the shop as it was.
@@ -12,9 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.business import repository
-from services.business.models import Invoice, Order, OrderEvent, Refund, Ticket
 from services.business.rules.rule_book import RuleBook
+from services.business.shop import repository
 from services.business.shop.addresses import address_problem, normal_address
 from services.business.shop.arguments import (
     CancelOrder,
@@ -24,6 +23,7 @@ from services.business.shop.arguments import (
     RefundOrder,
     RequestInvoice,
 )
+from services.business.shop.models import Invoice, Order, OrderEvent, Refund, Ticket
 from services.business.shop.orders import facts_of, item_of, money_of
 from services.business.shop.tax_id import invoice_problem, normal_tax_id
 from shared.contracts.actions import ActionRequest, ActionStatus
@@ -41,7 +41,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doing:
+class ActionContext:
     """An action under way: the unit of work, the rules, the moment, and who asked for it."""
 
     session: AsyncSession
@@ -61,7 +61,7 @@ class Action:
     """An effect that can be asked for: its arguments and who makes it."""
 
     arguments: type[BaseModel]
-    perform: Callable[[Doing, Any], Awaitable[Outcome]]
+    perform: Callable[[ActionContext, Any], Awaitable[Outcome]]
 
 
 async def perform(session: AsyncSession, rules: RuleBook, request: ActionRequest, moment: datetime) -> Outcome:
@@ -74,30 +74,30 @@ async def perform(session: AsyncSession, rules: RuleBook, request: ActionRequest
     except ValidationError as error:
         fields = sorted({str(each["loc"][0]) if each["loc"] else "" for each in error.errors(include_input=False)})
         return Outcome(status="failed", error_code="invalid_arguments", data={"fields": fields[:10]})
-    return await action.perform(Doing(session=session, rules=rules, moment=moment, request=request), arguments)
+    return await action.perform(ActionContext(session=session, rules=rules, moment=moment, request=request), arguments)
 
 
-async def _refund(doing: Doing, arguments: RefundOrder) -> Outcome:
-    order = await doing.order(arguments)
+async def _refund(context: ActionContext, arguments: RefundOrder) -> Outcome:
+    order = await context.order(arguments)
     if order is None:
         return _unknown_order(arguments)
-    decision = doing.rules.refund.decide(facts_of(order, doing.moment))
+    decision = context.rules.refund.decide(facts_of(order, context.moment))
     about = money_of(order) | {"reason_code": decision.reason_code}
     refused = _paid_back(order) or (decision.reason_code if decision.outcome == "refused" else None)
     if refused is not None:
         return Outcome(status="rejected", error_code=refused, data=about | {"reason_code": refused})
     refund = Refund(
-        action_id=doing.request.id,
+        action_id=context.request.id,
         amount_fen=order.amount_fen,
         reason=arguments.reason,
         reason_code=decision.reason_code,
         status="pending",
-        created_at=doing.moment,
+        created_at=context.moment,
     )
     order.refunds.append(refund)
     if decision.outcome == "approval":
         return Outcome(status="awaiting_approval", data=about | {"reason": arguments.reason})
-    pay_refund(order, refund, doing.moment, by=None, note=None)
+    pay_refund(order, refund, context.moment, by=None, note=None)
     return Outcome(status="succeeded", data=about)
 
 
@@ -113,38 +113,40 @@ def reject_refund(refund: Refund, moment: datetime, *, by: str, note: str | None
     refund.status, refund.decided_at, refund.decided_by, refund.note = "rejected", moment, by, note
 
 
-async def _cancel_order(doing: Doing, arguments: CancelOrder) -> Outcome:
-    order = await doing.order(arguments)
+async def _cancel_order(context: ActionContext, arguments: CancelOrder) -> Outcome:
+    order = await context.order(arguments)
     if order is None:
         return _unknown_order(arguments)
-    permission = doing.rules.cancel_order.decide(facts_of(order, doing.moment))
+    permission = context.rules.cancel_order.decide(facts_of(order, context.moment))
     about = money_of(order) | {"reason_code": permission.reason_code}
     refused = _paid_back(order) or (None if permission.allowed else permission.reason_code)
     if refused is not None:
         return Outcome(status="rejected", error_code=refused, data=about | {"reason_code": refused})
-    order.status, order.cancelled_at = "cancelled", doing.moment
+    order.status, order.cancelled_at = "cancelled", context.moment
     # It was paid, so the money goes back with it.
     order.refunds.append(
         Refund(
-            action_id=doing.request.id,
+            action_id=context.request.id,
             amount_fen=order.amount_fen,
             reason="cancelled",
             reason_code="order_cancelled",
             status="done",
-            created_at=doing.moment,
-            decided_at=doing.moment,
+            created_at=context.moment,
+            decided_at=context.moment,
         )
     )
-    order.events.append(OrderEvent(at=doing.moment, text_zh="订单已取消，款项已退回", text_en="Cancelled and refunded"))
+    order.events.append(
+        OrderEvent(at=context.moment, text_zh="订单已取消，款项已退回", text_en="Cancelled and refunded")
+    )
     return Outcome(status="succeeded", data=about)
 
 
-async def _change_address(doing: Doing, arguments: ChangeAddress) -> Outcome:
-    order = await doing.order(arguments)
+async def _change_address(context: ActionContext, arguments: ChangeAddress) -> Outcome:
+    order = await context.order(arguments)
     if order is None:
         return _unknown_order(arguments)
     about: dict[str, Any] = {"order_number": order.number, "item": item_of(order)}
-    permission = doing.rules.change_address.decide(facts_of(order, doing.moment))
+    permission = context.rules.change_address.decide(facts_of(order, context.moment))
     if not permission.allowed:
         return Outcome(status="rejected", error_code=permission.reason_code, data=about)
     address = normal_address(arguments.address)
@@ -152,16 +154,16 @@ async def _change_address(doing: Doing, arguments: ChangeAddress) -> Outcome:
     if problem is not None:
         return Outcome(status="rejected", error_code=problem, data=about)
     order.address = address
-    order.events.append(OrderEvent(at=doing.moment, text_zh="收货地址已修改", text_en="Delivery address changed"))
+    order.events.append(OrderEvent(at=context.moment, text_zh="收货地址已修改", text_en="Delivery address changed"))
     return Outcome(status="succeeded", data=about | {"address": address})
 
 
-async def _request_invoice(doing: Doing, arguments: RequestInvoice) -> Outcome:
-    order = await doing.order(arguments)
+async def _request_invoice(context: ActionContext, arguments: RequestInvoice) -> Outcome:
+    order = await context.order(arguments)
     if order is None:
         return _unknown_order(arguments)
     about = money_of(order)
-    permission = doing.rules.request_invoice.decide(facts_of(order, doing.moment))
+    permission = context.rules.request_invoice.decide(facts_of(order, context.moment))
     if order.invoice is not None:
         return Outcome(status="rejected", error_code="already_invoiced", data=about)
     if not permission.allowed:
@@ -169,36 +171,40 @@ async def _request_invoice(doing: Doing, arguments: RequestInvoice) -> Outcome:
     problem = invoice_problem(arguments.title, arguments.tax_id)
     if problem is not None:
         return Outcome(status="rejected", error_code=problem, data=about)
-    invoice = order.invoice = Invoice(
-        action_id=doing.request.id,
+    invoice = Invoice(
+        action_id=context.request.id,
         title=arguments.title,
         tax_id=None if arguments.tax_id is None else normal_tax_id(arguments.tax_id),
         email=arguments.email,
         amount_fen=order.amount_fen,
-        issued_at=doing.moment,
+        issued_at=context.moment,
     )
-    await doing.session.flush()
-    told = {"invoice_number": invoice.number, "title": invoice.title, "tax_id": invoice.tax_id, "email": invoice.email}
-    return Outcome(status="succeeded", data=about | told)
+    await repository.add_invoice(context.session, order, invoice)
+    details = {
+        "invoice_number": invoice.number,
+        "title": invoice.title,
+        "tax_id": invoice.tax_id,
+        "email": invoice.email,
+    }
+    return Outcome(status="succeeded", data=about | details)
 
 
-async def _open_ticket(doing: Doing, arguments: OpenTicket) -> Outcome:
-    customer = await repository.customer_by_number(doing.session, doing.request.customer)
+async def _open_ticket(context: ActionContext, arguments: OpenTicket) -> Outcome:
+    customer = await repository.customer_by_number(context.session, context.request.customer)
     order = None
     if arguments.order_number is not None:
         # A complaint is taken in any case; an order that is not theirs is just not attached to it.
-        order = await repository.order_of_customer(doing.session, doing.request.customer, arguments.order_number)
+        order = await repository.order_of_customer(context.session, context.request.customer, arguments.order_number)
     ticket = Ticket(
         customer_id=None if customer is None else customer.id,
         order_id=None if order is None else order.id,
-        conversation_id=doing.request.conversation_id,
-        action_id=doing.request.id,
+        conversation_id=context.request.conversation_id,
+        action_id=context.request.id,
         subject=arguments.subject,
         sentiment=arguments.sentiment,
-        created_at=doing.moment,
+        created_at=context.moment,
     )
-    doing.session.add(ticket)
-    await doing.session.flush()
+    await repository.add_ticket(context.session, ticket)
     return Outcome(
         status="succeeded",
         data={"ticket_number": ticket.number, "order_number": None if order is None else order.number},

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.business import repository
-from services.business.models import Order
+from services.business.rules.facts import Permission
 from services.business.rules.rule_book import RuleBook
+from services.business.shop import repository
 from services.business.shop.addresses import address_problem, normal_address
 from services.business.shop.arguments import AddressTerms, InvoiceTerms, NoArguments, OneOrder
-from services.business.shop.facts import Permission
+from services.business.shop.models import Order
 from services.business.shop.orders import facts_of, item_of, money_of, order_details, order_line
 from services.business.shop.tax_id import invoice_problem
 from shared.contracts.lookups import LookupAnswer, LookupRequest

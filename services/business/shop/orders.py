@@ -4,8 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
-from services.business.models import Order
-from services.business.shop.facts import InvoiceStatus, OrderFacts, OrderStatus, RefundStatus, whole_days
+from services.business.rules.facts import InvoiceStatus, OrderFacts, OrderStatus, RefundStatus, whole_days
+from services.business.shop.models import Order
 
 __all__ = ["amount_in_yuan", "facts_of", "item_of", "money_of", "order_details", "order_line", "refund_status_of"]
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from services.business.models import Customer, Order, OrderEvent, Shipment
+from services.business.shop import repository
+from services.business.shop.models import Customer, Order, OrderEvent, Shipment
 from shared.storage.database import Database, now
 
 __all__ = ["seed"]
@@ -157,15 +157,15 @@ async def seed(database: Database, tenant: str, moment: datetime | None = None) 
 
 async def _add(database: Database, tenant: str, moment: datetime) -> int:
     async with database.transaction(tenant) as session:
-        customers = {row.number: row for row in await session.scalars(select(Customer))}
+        customers = await repository.customers_by_number(session)
         for number, name_zh, name_en, phone in CUSTOMERS:
             if number not in customers:
                 customers[number] = Customer(number=number, name_zh=name_zh, name_en=name_en, phone=phone)
-                session.add(customers[number])
-        await session.flush()
-        known = set(await session.scalars(select(Order.number)))
+        await repository.add_customers(session, customers.values())
+        known = await repository.order_numbers(session)
         missing = [demo for demo in ORDERS if demo.number not in known]
-        session.add_all([_order(demo, customers[demo.customer].id, moment) for demo in missing])
+        orders = [_order(demo, customers[demo.customer].id, moment) for demo in missing]
+        await repository.add_orders(session, orders)
     return len(missing)
 
 

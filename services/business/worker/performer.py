@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 from services.business import repository
 from services.business.actions.ledger import AttemptFailed, Ledger, describe
-from services.business.actions.results import QUEUE_ERRORS, ResultPublisher
+from services.business.actions.publisher import ResultPublisher
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.actions import ACTIONS
 from services.business.worker.pipe import Done
 from shared import faults
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.queue.outbox import QUEUE_ERRORS
 from shared.storage.database import Database
 
 __all__ = ["Performer"]
@@ -71,7 +72,7 @@ class Performer:
         return name, result.status
 
     async def _publish(self, result: ActionResult) -> None:
-        """Tells the conversation; what cannot be told now is told by the relay."""
+        """Publish the result for the conversation; the outbox does it later if the queue is away now."""
         try:
             self._publisher.publish(result)
         except QUEUE_ERRORS as error:

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
-from sqlalchemy import select
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Conversation, Handoff, Trace
+from services.dialogue.conversation.models import Conversation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
+from services.dialogue.desk.repository import traces_of, was_handed_off
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, responses
@@ -27,6 +27,7 @@ router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 DESK = ("agent", "operator", "admin")
 MAX_WAIT_SECONDS = 30.0
 MAX_SEQ = 2**31 - 1
+MAX_TRACES = 500
 
 
 def _storable(text: str) -> str:
@@ -123,9 +124,7 @@ async def readable(database: Database, principal: Principal, conversation_id: st
         conversation = await repository.find_conversation(session, conversation_id)
         if conversation.owner == principal.subject:
             return conversation
-        if principal.roles.intersection(DESK) and await session.scalar(
-            select(Handoff.id).where(Handoff.conversation_id == conversation_id).limit(1)
-        ):
+        if principal.roles.intersection(DESK) and await was_handed_off(session, conversation_id):
             return conversation
     raise NotFound("there is no such conversation")
 
@@ -146,12 +145,7 @@ async def own_conversations(
 ) -> list[ConversationView]:
     """The caller's own conversations, the newest first."""
     async with database.reading(principal.tenant) as session:
-        rows = await session.scalars(
-            select(Conversation)
-            .where(Conversation.owner == principal.subject)
-            .order_by(Conversation.updated_at.desc())
-            .limit(limit)
-        )
+        rows = await repository.own_conversations(session, principal.subject, limit)
         return [ConversationView.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -238,7 +232,5 @@ async def traces(conversation_id: ConversationId, principal: CurrentPrincipal, d
     """Why the conversation went as it did, turn by turn (for the desk)."""
     await readable(database, principal, conversation_id)
     async with database.reading(principal.tenant) as session:
-        rows = await session.scalars(
-            select(Trace).where(Trace.conversation_id == conversation_id).order_by(Trace.id).limit(500)
-        )
+        rows = await traces_of(session, conversation_id, MAX_TRACES)
         return [TraceView.model_validate(row, from_attributes=True) for row in rows]

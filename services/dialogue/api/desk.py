@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
-from sqlalchemy import select, update
 
 from services.dialogue.api.conversations import (
     DESK,
@@ -18,8 +17,8 @@ from services.dialogue.api.conversations import (
     readable,
 )
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Handoff
 from services.dialogue.conversation.repository import Draft, StaleTurn
+from services.dialogue.desk import repository as desk
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
@@ -63,9 +62,7 @@ async def handoffs(
 ) -> list[HandoffView]:
     """What waits or is in work, the oldest first."""
     async with database.reading(principal.tenant) as session:
-        rows = await session.scalars(
-            select(Handoff).where(Handoff.status != "closed").order_by(Handoff.id).limit(limit)
-        )
+        rows = await desk.open_handoffs(session, limit)
         return [HandoffView.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -91,10 +88,8 @@ async def reply(
                     answers=None,
                     status="open" if body.close else "with_agent",
                 )
-                await session.execute(
-                    update(Handoff)
-                    .where(Handoff.conversation_id == conversation_id, Handoff.status != "closed")
-                    .values(status="closed" if body.close else "claimed", agent=principal.subject)
+                await desk.assign_handoffs(
+                    session, conversation_id, agent=principal.subject, status="closed" if body.close else "claimed"
                 )
         except StaleTurn:
             continue

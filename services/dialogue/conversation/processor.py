@@ -17,13 +17,12 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 from pydantic import BaseModel
-from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Conversation, Entry, OutboxRow
+from services.dialogue.conversation.models import Conversation, Entry
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.repository import Appended, StaleTurn
 from services.dialogue.conversation.turn import Stages, TurnTaker, timed
@@ -109,8 +108,7 @@ class Turns:
                 assistant=mine.name,
                 language=language or mine.default_language,
             )
-            session.add(conversation)
-            await session.flush()
+            await repository.add_conversation(session, conversation)
         await self._taker.take(conversation, Opened(language=conversation.language), stages={})
         async with self._database.reading(principal.tenant) as session:
             return await repository.find_conversation(session, conversation.id)
@@ -273,7 +271,7 @@ class Turns:
         """Tells the conversation what became of an action, once for each version of the result."""
         for _ in range(MAX_STALE):
             async with self._database.reading(result.tenant) as session:
-                row = await session.get(OutboxRow, result.action_id)
+                row = await repository.find_action(session, result.action_id)
                 if row is None or row.conversation_id != result.conversation_id:
                     log.warning("result_of_unknown_action", action=result.action_id)
                     return
@@ -291,17 +289,5 @@ class Turns:
         raise StaleTurn(f"{result.conversation_id}: {MAX_STALE} times in a row")
 
     async def _settle(self, result: ActionResult, session: AsyncSession) -> None:
-        taken = await session.scalar(
-            update(OutboxRow)
-            .where(OutboxRow.action_id == result.action_id, OutboxRow.result_version < result.version)
-            .values(
-                result_version=result.version,
-                status=result.status,
-                done=result.final,
-                next_attempt_at=now() + timedelta(seconds=self._settings.resend_most_seconds),
-            )
-            .returning(OutboxRow.action_id)
-            .execution_options(synchronize_session=False)
-        )
-        if taken is None:
-            raise StaleTurn(result.action_id)
+        look_again_at = now() + timedelta(seconds=self._settings.resend_most_seconds)
+        await repository.settle_action(session, result, look_again_at)

@@ -3,6 +3,7 @@
 Every function takes a session of a unit of work that its caller commits.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from sqlalchemy import case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dialogue.conversation.models import Conversation, Entry, OutboxRow
-from shared.contracts.actions import ActionRequest
+from services.dialogue.conversation.models import Conversation, Entry, Handoff, OutboxRow, Trace
+from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.events import Event, Option
 from shared.errors import Conflict, NotFound, ZhiyinError
 from shared.storage.database import now
@@ -249,3 +250,38 @@ def outbox_row(request: ActionRequest, context: dict[str, Any]) -> OutboxRow:
         request=request.model_dump(mode="json"),
         context=context,
     )
+
+
+async def find_action(session: AsyncSession, action_id: str) -> OutboxRow | None:
+    """A decided action."""
+    return await session.get(OutboxRow, action_id)
+
+
+async def settle_action(session: AsyncSession, result: ActionResult, look_again_at: datetime) -> None:
+    """Store a version of an action's result; raises `StaleTurn` if it or a newer one is stored already."""
+    taken = await session.scalar(
+        update(OutboxRow)
+        .where(OutboxRow.action_id == result.action_id, OutboxRow.result_version < result.version)
+        .values(result_version=result.version, status=result.status, done=result.final, next_attempt_at=look_again_at)
+        .returning(OutboxRow.action_id)
+        .execution_options(synchronize_session=False)
+    )
+    if taken is None:
+        raise StaleTurn(result.action_id)
+
+
+async def add_conversation(session: AsyncSession, conversation: Conversation) -> None:
+    """Store a new conversation."""
+    session.add(conversation)
+    await session.flush()
+
+
+def add_outcome(session: AsyncSession, *, actions: Iterable[OutboxRow], handoff: Handoff | None, trace: Trace) -> None:
+    """Store what a turn leads to besides its replies."""
+    session.add_all([*actions, *([] if handoff is None else [handoff]), trace])
+
+
+async def own_conversations(session: AsyncSession, owner: str, limit: int) -> Sequence[Conversation]:
+    """An owner's conversations, the newest first."""
+    query = select(Conversation).where(Conversation.owner == owner).order_by(Conversation.updated_at.desc())
+    return (await session.scalars(query.limit(limit))).all()

@@ -115,13 +115,16 @@ class TurnTaker:
                     answers=answers,
                     status="waiting_for_agent" if decision.handoff else None,
                 )
-                session.add_all(
-                    repository.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
-                    for action in decision.actions
+                handed = decision.handoff
+                repository.add_outcome(
+                    session,
+                    actions=[
+                        repository.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
+                        for action in decision.actions
+                    ],
+                    handoff=None if handed is None else Handoff(conversation_id=conversation.id, reason=handed.reason),
+                    trace=trace_of(conversation, event, answers, steps, stages),
                 )
-                if decision.handoff is not None:
-                    session.add(Handoff(conversation_id=conversation.id, reason=decision.handoff.reason))
-                session.add(trace_of(conversation, event, answers, steps, stages))
                 if settle is not None:
                     await settle(session)
         TURNS.labels(event.kind).inc()

@@ -1,6 +1,6 @@
 """Alembic's entry for the login service."""
 
-from services.login.repository import Base
+from services.login.models import Base
 from shared.storage.migrations import run
 
 run(Base.metadata)

@@ -21,12 +21,13 @@ from cli.ports import free_ports
 from cli.process import Process, Program, wait_until
 from cli.stack import http_answers
 from services.business import repository
-from services.business.actions.results import QUEUE_ERRORS
-from services.business.models import ActionRecord, Refund
+from services.business.models import ActionRecord
 from services.business.settings import Settings
+from services.business.shop.models import Refund
 from services.business.shop.seed import seed
 from shared.contracts.actions import PERFORM_TASK, ActionRequest, ActionResult
 from shared.queue.celery import ACTIONS, RESULTS, celery_app
+from shared.queue.outbox import QUEUE_ERRORS
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
 from tests.externals import Redis

@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy import func, select
 
-from services.business.models import Customer, Order
+from services.business.shop.models import Customer, Order
 from services.business.shop.seed import seed
 from shared.storage.database import Database
 from shared.storage.migrations import migrate

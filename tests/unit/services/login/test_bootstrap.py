@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.login.bootstrap import apply_bootstrap
 from services.login.clients import digest_secret
 from services.login.families import Families, Renewed
+from services.login.models import Account, AuditEvent, Client
 from services.login.passwords import Passwords
-from services.login.repository import Account, AuditEvent, Client, account_named, client_named, events_before
+from services.login.repository import account_named, client_named, events_before
 from services.login.settings import Settings
 from shared.errors import ConfigurationError
 from shared.storage.database import Database

@@ -5,7 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.login.families import Families, Renewed, Reused
-from services.login.repository import Account, Family, account_by_id, delete_families_before, revoke_families
+from services.login.models import Account, Family
+from services.login.repository import account_by_id, delete_families_before, revoke_families
 from services.login.settings import Settings
 from shared.storage.database import Database
 from tests.clocks import Clock

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from services.login.repository import Base
+from services.login.models import Base
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
 

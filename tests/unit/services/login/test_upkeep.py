@@ -7,7 +7,8 @@ import pytest
 from services.login.audit import Origin, record
 from services.login.families import Families
 from services.login.keys import DatabaseKeys
-from services.login.repository import Family, events_before
+from services.login.models import Family
+from services.login.repository import events_before
 from services.login.settings import Settings
 from services.login.upkeep import Upkeep
 from shared.errors import Unavailable

@@ -12,6 +12,7 @@ from cli.process import wait_until
 from cli.stack import http_answers
 from services.business import repository
 from services.business.actions.ledger import BEFORE_COMMIT, GAVE_UP
+from services.business.shop.repository import order_of_customer
 from tests.externals import Consul, Redis
 from tests.integration.services.business.shop import Shop, children, is_running
 
@@ -27,7 +28,7 @@ async def test_the_same_action_sent_three_times_is_done_once_and_told_three_time
     assert {result.status for result in results} == {"succeeded"}
     assert len({result.model_dump_json() for result in results}) == 1
     async with shop.database.reading("default") as session:
-        order = await repository.order_of_customer(session, "C1001", "20261103003")
+        order = await order_of_customer(session, "C1001", "20261103003")
     assert order is not None
     assert [refund.status for refund in order.refunds] == ["done"]
     record = await shop.record(request)

@@ -12,9 +12,10 @@ from sqlalchemy import func, select, text
 
 from services.business import repository
 from services.business.actions.ledger import BEFORE_COMMIT, GAVE_UP, AttemptFailed, Ledger
-from services.business.models import ActionRecord, DeadLetter, Refund, Ticket
+from services.business.models import ActionRecord, DeadLetter
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
+from services.business.shop.models import Refund, Ticket
 from services.business.shop.seed import seed
 from shared import faults
 from shared.contracts.actions import ActionRequest, ActionResult

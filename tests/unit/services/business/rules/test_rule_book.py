@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from services.business.rules.decision_table import Decision
+from services.business.rules.facts import OrderFacts, RefundDecision
 from services.business.rules.rule_book import RuleBook, RulesError
 from services.business.settings import Settings
-from services.business.shop.facts import OrderFacts, RefundDecision
 
 
 def order(**facts: Any) -> OrderFacts:

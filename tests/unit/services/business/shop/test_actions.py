@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.business import repository
 from services.business.actions.ledger import Ledger
-from services.business.models import Invoice, Order, Refund, Ticket
 from services.business.settings import Settings
+from services.business.shop import repository
+from services.business.shop.models import Invoice, Order, Refund, Ticket
 from shared.contracts.actions import ActionResult
 from shared.storage.database import Database
 

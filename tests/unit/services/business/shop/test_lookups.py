@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from services.business.actions.ledger import Ledger
-from services.business.models import Order
+from services.business.shop.models import Order
 from services.business.shop.seed import seed
 from shared.storage.database import Database
 from tests.calls import Answer, Calls

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from services.business import repository
-from services.business.models import Customer, Order
+from services.business.shop import repository
+from services.business.shop.models import Customer, Order
 from services.business.shop.seed import seed
 from shared.storage.database import Database, now
 

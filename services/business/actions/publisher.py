@@ -3,22 +3,19 @@
 from typing import Any
 
 from kombu import Connection, Producer
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from shared.contracts.actions import ActionResult
 from shared.queue.celery import RESULTS, TRANSPORT_OPTIONS
+from shared.queue.outbox import QUEUE_ERRORS
 
-__all__ = ["QUEUE_ERRORS", "ResultPublisher"]
+__all__ = ["ResultPublisher"]
 
-QUEUE_ERRORS = (OperationalError, RedisError, OSError)
-
-# A queue that is away is not waited for: the relay comes back to what was not published.
+# Do not wait for a queue that is away: the outbox publishes later what was not published now.
 ONE_TRY: dict[str, Any] = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
 
 class ResultPublisher:
-    """One connection to the queue, made when it is needed and made anew after it broke."""
+    """One connection to the queue, opened when it is needed and again after it broke."""
 
     def __init__(self, redis_url: str) -> None:
         self._url = redis_url

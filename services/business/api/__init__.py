@@ -1,0 +1,1 @@
+"""HTTP in and out: look-ups, actions, approvals and dead letters."""

@@ -1,0 +1,60 @@
+"""What became of actions."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+
+from services.business import repository
+from services.business.api.dependencies import ActionId, InBusiness, Reader, View
+from services.business.models import ActionRecord
+from shared.errors import NotFound, responses
+
+__all__ = ["ActionView", "action_view", "router"]
+
+
+router = APIRouter(tags=["actions"])
+
+
+class ActionView(View):
+    """An action and what became of it; `version` counts its results, 0 while there is none."""
+
+    id: str
+    name: str
+    status: str
+    customer: str | None
+    conversation_id: str
+    attempts: int
+    version: int
+    data: dict[str, Any]
+    error_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@router.get("/v1/actions/{action_id}", responses=responses(404))
+async def read_action(action_id: ActionId, business: InBusiness, principal: Reader) -> ActionView:
+    """How far an action has come."""
+    async with business.database.reading(principal.tenant) as session:
+        record = await repository.find_action(session, action_id)
+    if record is None:
+        raise NotFound("there is no such action")
+    return action_view(record)
+
+
+def action_view(record: ActionRecord) -> ActionView:
+    """A ledger row as callers see it."""
+    result = record.result or {}
+    return ActionView(
+        id=record.action_id,
+        name=record.name,
+        status=record.status,
+        customer=record.customer,
+        conversation_id=record.conversation_id,
+        attempts=record.attempts,
+        version=record.result_version,
+        data=result.get("data") or {},
+        error_code=result.get("error_code"),
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )

@@ -1,0 +1,60 @@
+"""Decisions of people on actions that wait for one."""
+
+import structlog
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from services.business import repository
+from services.business.actions import approvals
+from services.business.api.actions import ActionView, action_view
+from services.business.api.dependencies import ActionId, After, Agent, InBusiness, Limit, View
+from services.business.shop.arguments import OptionalNote
+from shared.errors import responses
+
+__all__ = ["router"]
+
+log = structlog.get_logger(__name__)
+
+
+router = APIRouter(tags=["approvals"])
+
+
+class ApprovalList(View):
+    """Actions that wait for a person, oldest first; `next_after` is null on the last page."""
+
+    approvals: list[ActionView]
+    next_after: int | None
+
+
+class DecisionRequest(BaseModel):
+    """A person's yes or no, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: approvals.Verdict
+    note: OptionalNote = None
+
+
+@router.get("/v1/approvals")
+async def list_approvals(business: InBusiness, principal: Agent, after: After = 0, limit: Limit = 50) -> ApprovalList:
+    """Actions that wait for a person's decision."""
+    async with business.database.reading(principal.tenant) as session:
+        records = await repository.records_after(session, "awaiting_approval", after, limit + 1)
+    page = records[:limit]
+    return ApprovalList(
+        approvals=[action_view(record) for record in page],
+        next_after=page[-1].id if len(records) > limit else None,
+    )
+
+
+@router.post("/v1/approvals/{action_id}", responses=responses(404, 409))
+async def decide_approval(
+    action_id: ActionId, body: DecisionRequest, business: InBusiness, principal: Agent
+) -> ActionView:
+    """Approves or rejects a refund; the conversation gets the result. The same decision again changes nothing."""
+    record = await approvals.decide(
+        business.database, principal.tenant, action_id, body.decision, by=principal.subject, note=body.note
+    )
+    business.relay.kick()
+    log.info("refund_decided", action=action_id, decision=body.decision, by=principal.subject)
+    return action_view(record)

@@ -1,0 +1,80 @@
+"""Messages that were given up, and their retry by an operator."""
+
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path
+
+from services.business import repository
+from services.business.actions import approvals
+from services.business.api.dependencies import MAX_ROW_ID, After, InBusiness, Limit, Operator, View
+from services.business.models import DeadLetter
+from shared.errors import responses
+
+__all__ = ["router"]
+
+log = structlog.get_logger(__name__)
+
+
+router = APIRouter(tags=["dead letters"])
+
+LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
+
+
+class DeadLetterView(View):
+    """A message that was given up."""
+
+    id: int
+    action_id: str | None
+    name: str | None
+    error: str
+    attempts: int
+    payload: str
+    created_at: datetime
+    retried_at: datetime | None
+    retried_by: str | None
+
+
+class DeadLetterList(View):
+    """Messages that were given up, oldest first; `next_after` is null on the last page."""
+
+    dead_letters: list[DeadLetterView]
+    next_after: int | None
+
+
+@router.get("/v1/dead-letters")
+async def list_dead_letters(
+    business: InBusiness, principal: Operator, after: After = 0, limit: Limit = 50
+) -> DeadLetterList:
+    """Messages that were given up."""
+    async with business.database.reading(principal.tenant) as session:
+        letters = await repository.dead_letters_after(session, after, limit + 1)
+    page = letters[:limit]
+    return DeadLetterList(
+        dead_letters=[_letter_view(letter) for letter in page],
+        next_after=page[-1].id if len(letters) > limit else None,
+    )
+
+
+@router.post("/v1/dead-letters/{letter_id}/retry", status_code=202, responses=responses(404, 409))
+async def retry_dead_letter(letter_id: LetterId, business: InBusiness, principal: Operator) -> DeadLetterView:
+    """Has an action that was given up tried again; its new result follows."""
+    letter = await approvals.try_again(business.database, principal.tenant, letter_id, by=principal.subject)
+    business.relay.kick()
+    log.info("dead_letter_retried", letter=letter_id, by=principal.subject)
+    return _letter_view(letter)
+
+
+def _letter_view(letter: DeadLetter) -> DeadLetterView:
+    return DeadLetterView(
+        id=letter.id,
+        action_id=letter.action_id,
+        name=letter.name,
+        error=letter.error,
+        attempts=letter.attempts,
+        payload=letter.payload,
+        created_at=letter.created_at,
+        retried_at=letter.retried_at,
+        retried_by=letter.retried_by,
+    )

@@ -1,0 +1,1 @@
+"""The people's desk: conversations that were handed to a person."""
