@@ -9,12 +9,12 @@ from cli.console import err, out, write_json
 from cli.errors import UsageError
 from cli.home import Home
 from cli.training import production_model, progress_bars
-from services.learning.artifacts.manifest import read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.release.quantisation import Understand
 from services.learning.release.quantisation import quantise as quantise_model
 from services.learning.runs.tracking import Tracker
 from shared.nlu.engines.runtime import Library
+from shared.nlu.manifest import read_manifest
 from shared.nlu.model import Model
 
 __all__ = ["quantise"]

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from services.learning.artifacts.manifest import read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.runs.tracking import Tracker
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
+from shared.nlu.manifest import read_manifest
 from shared.nlu.training_settings import TrainingSettings
 from tests.models import INTENTS, describe, write_model
 

@@ -14,7 +14,7 @@ from shared.nlu.entities.merging import merge_entities
 from shared.nlu.entities.patterns import find_patterns
 from shared.nlu.intents import expressed_intents, intent_probabilities
 from shared.nlu.language import language_of
-from shared.nlu.manifest import OUT_OF_SCOPE, Manifest
+from shared.nlu.manifest import OUT_OF_SCOPE, ModelManifest
 from shared.nlu.out_of_scope import Centroids, Measures
 from shared.nlu.tokenizer import Encoded
 
@@ -31,7 +31,7 @@ class Interpreter:
     What can be computed for the whole batch at once is: a call of numpy for each text costs more than its arithmetic.
     """
 
-    def __init__(self, manifest: Manifest, centroids: Centroids | None) -> None:
+    def __init__(self, manifest: ModelManifest, centroids: Centroids | None) -> None:
         """Args:
         centroids: where the intents lie, if the manifest's score of out of scope is the distance from them.
         """

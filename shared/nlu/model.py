@@ -16,7 +16,7 @@ from shared.nlu.engines.choice import open_runtime
 from shared.nlu.engines.runtime import Precision
 from shared.nlu.engines.thread_priority import give_way
 from shared.nlu.interpretation import Interpreter
-from shared.nlu.manifest import Manifest, ModelRejected, ModelSource, read_source
+from shared.nlu.manifest import ModelManifest, ModelRejected, ModelSource, read_source
 from shared.nlu.out_of_scope import CENTROIDS, NEED_CENTROIDS, Centroids
 from shared.nlu.tokenizer import Encoded, load_tokenizer
 
@@ -41,14 +41,14 @@ class Model:
 
     def __init__(
         self,
-        source: ModelSource,
+        source: ModelSource[ModelManifest],
         *,
         streams: int | None = None,
         precision: Precision = "auto",
         backend: Backend = "openvino",
     ) -> None:
         manifest = source.manifest
-        self.manifest: Manifest = manifest
+        self.manifest: ModelManifest = manifest
         self.source = source
         self.digest = source.digest
         self.loaded_at = datetime.now(UTC)
@@ -146,7 +146,7 @@ class Model:
         return self._interpreter.answers(batch, tasks, outputs, today=today)
 
 
-def _centroids(source: ModelSource) -> Centroids:
+def _centroids(source: ModelSource[ModelManifest]) -> Centroids:
     path = source.file(CENTROIDS)
     try:
         return Centroids.read(path)

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from tokenizers import Tokenizer
 
-from shared.nlu.manifest import TOKENIZER, ModelRejected, ModelSource
+from shared.nlu.manifest import TOKENIZER, ModelRejected, NetworkSource
 
 __all__ = ["SHORT_CHARACTERS", "Encoded", "TextTokenizer", "load_tokenizer"]
 
@@ -74,19 +74,21 @@ class TextTokenizer:
 _in_use: WeakValueDictionary[tuple[str, str, int], TextTokenizer] = WeakValueDictionary()
 
 
-def load_tokenizer(source: ModelSource) -> TextTokenizer:
+def load_tokenizer(source: NetworkSource) -> TextTokenizer:
     """The tokenizer of a model folder; the same object as long as another model has one of the same content.
 
     Versions of a model mostly share theirs, which takes a good part of a model's memory; and of each that is given
     back the library keeps half a megabyte.
 
     Raises:
-        ModelRejected: the file is no tokenizer.
+        ModelRejected: the file is missing or no tokenizer.
     """
     manifest = source.manifest
+    # Also where it is in memory: a folder that lacks a file is refused the same way whatever else is loaded.
+    path = source.file(TOKENIZER)
     key = manifest.files[TOKENIZER], manifest.prefix, manifest.max_tokens
     found = _in_use.get(key)
     if found is None:
-        found = TextTokenizer(source.file(TOKENIZER), prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+        found = TextTokenizer(path, prefix=manifest.prefix, max_tokens=manifest.max_tokens)
         _in_use[key] = found
     return found

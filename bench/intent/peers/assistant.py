@@ -15,7 +15,7 @@ import numpy as np
 from shared.nlu.answers import Answer
 from shared.nlu.engines.runtime import Outputs
 from shared.nlu.interpretation import Interpreter
-from shared.nlu.manifest import WEIGHTS, ModelSource, read_source
+from shared.nlu.manifest import WEIGHTS, ModelManifest, ModelSource, read_source
 from shared.nlu.model import Model
 from shared.nlu.tokenizer import Encoded, load_tokenizer
 
@@ -35,7 +35,7 @@ class Engine(Protocol):
 class OurEngine:
     """The engine of the service, one batch at a time."""
 
-    def __init__(self, source: ModelSource, precision: str) -> None:
+    def __init__(self, source: ModelSource[ModelManifest], precision: str) -> None:
         self._model = Model(source, streams=1, precision="bf16" if precision == "bf16" else "f32", backend="openvino")
         self.encode = self._model.encode
 
@@ -47,7 +47,7 @@ class OurEngine:
 class TorchEngine:
     """PyTorch as one uses it on a CPU: weights in the precision, padding to the longest text, threads in a batch."""
 
-    def __init__(self, source: ModelSource, precision: str, threads: int) -> None:
+    def __init__(self, source: ModelSource[ModelManifest], precision: str, threads: int) -> None:
         import torch
 
         from shared.nlu.network import read_weights

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openvino import opset8 as ops
 
 from services.intent.explanation.attributions import Check, Path
-from shared.nlu.manifest import MODEL, ModelRejected, ModelSource
+from shared.nlu.manifest import MODEL, ModelRejected, NetworkSource
 
 __all__ = ["OpenVinoGradients"]
 
@@ -25,7 +25,7 @@ BATCH_TOKENS = 512
 class OpenVinoGradients:
     """`model.onnx` of a folder in single precision, on one thread."""
 
-    def __init__(self, source: ModelSource, *, neutral: int) -> None:
+    def __init__(self, source: NetworkSource, *, neutral: int) -> None:
         self._neutral = neutral
         model = ov.Core().read_model(source.file(MODEL))
         lookups = dict(_lookups(model))

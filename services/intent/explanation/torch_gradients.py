@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.intent.explanation.attributions import Check, Path
-from shared.nlu.manifest import WEIGHTS, ModelRejected, ModelSource
+from shared.nlu.manifest import WEIGHTS, ModelRejected, NetworkSource
 from shared.nlu.network import WeightsError, read_weights
 
 __all__ = ["TorchGradients"]
@@ -21,7 +21,7 @@ BATCH_INTERVALS = 16
 class TorchGradients:
     """`weights.safetensors` of a folder in single precision, on the GPU where there is one."""
 
-    def __init__(self, source: ModelSource, *, neutral: int) -> None:
+    def __init__(self, source: NetworkSource, *, neutral: int) -> None:
         self._neutral = neutral
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:

@@ -21,7 +21,7 @@ from services.intent.versions.loading import estimate_bytes, load, make_live, pr
 from services.intent.versions.model_registry import PRODUCTION, Catalogue
 from services.intent.versions.version_metrics import forget
 from shared.errors import NotFound, Unavailable, ZhiyinError
-from shared.nlu.manifest import ModelRejected, ModelSource, read_source
+from shared.nlu.manifest import Manifest, ModelRejected, ModelSource, read_source
 from shared.nlu.model import Model
 
 __all__ = ["ModelRegistry"]
@@ -147,7 +147,7 @@ class ModelRegistry:
             "model_digest": _listed(each.digest[:16] for each in self),
         }
 
-    async def make_live(self, name: str, source: ModelSource) -> LiveModel:
+    async def make_live(self, name: str, source: ModelSource[Manifest]) -> LiveModel:
         """Loads a version beside what is served, after making room for it."""
         async with self._one_load:
             self._make_room(estimate_bytes(source.folder), keep=name)
@@ -245,7 +245,7 @@ class ModelRegistry:
     async def _fetch_and_load(self, full: str) -> None:
         await self._load(full, await self._source(full))
 
-    async def _source(self, name: str) -> ModelSource:
+    async def _source(self, name: str) -> ModelSource[Manifest]:
         """The last good version on this machine; without one, that which the model registry names."""
         try:
             folder = production_folder(self._settings.home, name)
@@ -254,9 +254,9 @@ class ModelRegistry:
             if self._catalogue is None or PRODUCTION not in found:
                 raise
             return await obtain(found[PRODUCTION], self._catalogue, self._models(name))
-        return await asyncio.to_thread(read_source, folder)
+        return await asyncio.to_thread(read_source, folder, Manifest)
 
-    async def _load(self, name: str, source: ModelSource) -> None:
+    async def _load(self, name: str, source: ModelSource[Manifest]) -> None:
         live = await self.make_live(name, source)
         self._sizes[name] = live.size
         self._put(name, live)

@@ -27,7 +27,7 @@ MAX_FILE = 4_000_000_000
 IDLE_SECONDS = 30.0
 
 
-async def obtain(registered: Registered, catalogue: Catalogue, models: Path) -> ModelSource:
+async def obtain(registered: Registered, catalogue: Catalogue, models: Path) -> ModelSource[Manifest]:
     """The verified folder of a version: that below `models`, else the registered one, else downloaded into `models`.
 
     Raises:
@@ -49,7 +49,7 @@ async def obtain(registered: Registered, catalogue: Catalogue, models: Path) -> 
     return await asyncio.to_thread(verify, folder, registered)
 
 
-def verify(folder: Path, registered: Registered) -> ModelSource:
+def verify(folder: Path, registered: Registered) -> ModelSource[Manifest]:
     """Checks a folder against what was registered; nothing of it is loaded.
 
     Raises:
@@ -58,7 +58,7 @@ def verify(folder: Path, registered: Registered) -> ModelSource:
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_dir() or path.suffix in SAFE_SUFFIXES):
             raise ModelRejected(f"{path} is of a kind that no model is loaded from")
-    source = read_source(folder)
+    source = read_source(folder, Manifest)
     if source.digest != registered.digest:
         raise ModelRejected(f"{folder / MANIFEST} is not the one that was registered: its SHA-256 differs")
     if source.manifest.version != registered.version:

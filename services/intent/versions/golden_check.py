@@ -8,7 +8,7 @@ from services.intent.settings import Settings
 from shared.contracts.understanding import Understanding
 from shared.errors import ConfigurationError
 from shared.nlu.golden_set import GOLDEN, GoldenSet
-from shared.nlu.manifest import ModelRejected, ModelSource
+from shared.nlu.manifest import Manifest, ModelRejected, ModelSource
 from shared.nlu.model import Model
 
 __all__ = ["Proven", "golden_of", "prove"]
@@ -26,7 +26,7 @@ class Proven:
     golden: GoldenSet | None
 
 
-def golden_of(source: ModelSource) -> GoldenSet | None:
+def golden_of(source: ModelSource[Manifest]) -> GoldenSet | None:
     """The golden set of a model folder, if it has one.
 
     Raises:

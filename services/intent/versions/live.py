@@ -16,7 +16,7 @@ from services.intent.versions.drift import Drift
 from shared.contracts.understanding import Understanding
 from shared.http.gc_tuning import keep_what_there_is
 from shared.nlu.golden_set import REFERENCE, GoldenSet, Reference
-from shared.nlu.manifest import ModelSource
+from shared.nlu.manifest import Manifest, ModelSource
 from shared.nlu.model import Model
 
 __all__ = ["LiveModel", "read_reference", "resident_bytes"]
@@ -111,7 +111,7 @@ class LiveModel:
         await asyncio.to_thread(_give_back)
 
 
-def read_reference(source: ModelSource) -> Reference | None:
+def read_reference(source: ModelSource[Manifest]) -> Reference | None:
     """What the model's answers were like after training, where its folder says."""
     return Reference.read(source.file(REFERENCE)) if REFERENCE in source.manifest.files else None
 

@@ -13,7 +13,7 @@ from services.intent.versions.golden_check import Proven, golden_of
 from services.intent.versions.live import LiveModel, read_reference, resident_bytes
 from services.intent.versions.model_registry import PRODUCTION
 from shared.nlu.golden_set import Reference
-from shared.nlu.manifest import ModelRejected, ModelSource
+from shared.nlu.manifest import Manifest, ModelManifest, ModelRejected, ModelSource
 from shared.nlu.model import Model
 
 __all__ = ["Loaded", "estimate_bytes", "load", "make_live", "production_folder"]
@@ -59,7 +59,7 @@ def estimate_bytes(folder: Path) -> int:
     return int(MEMORY_OF_FILE * max((each.stat().st_size for each in folder.iterdir() if each.is_file()), default=0))
 
 
-def load(settings: Settings, name: str, source: ModelSource) -> Loaded:
+def load(settings: Settings, name: str, source: ModelSource[Manifest]) -> Loaded:
     """Loads and warms a verified folder; blocks for seconds.
 
     Raises:
@@ -71,7 +71,7 @@ def load(settings: Settings, name: str, source: ModelSource) -> Loaded:
     before = resident_bytes()
     model = Model(
         # A tenant's model is known by its whole name, so that figures of two tenants never mix.
-        replace(source, manifest=manifest.model_copy(update={"name": name})),
+        replace(source, manifest=manifest.model_copy(update={"name": name})).described_by(ModelManifest),
         streams=settings.inference_streams or None,
         precision=settings.inference_precision,
         backend=settings.inference_backend,

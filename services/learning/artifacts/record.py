@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.learning.artifacts.manifest import ModelError
 from services.learning.progress import Epoch
+from shared.nlu.manifest import ModelError
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["TrainingRecord"]

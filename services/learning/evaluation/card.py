@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from services.learning.artifacts.manifest import ModelManifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.evaluator import ALL, Evaluation
 from services.learning.evaluation.robustness import Robustness, read_robustness
+from shared.nlu.manifest import ModelManifest
 from shared.nlu.out_of_scope import ScopeRule
 
 __all__ = ["write_card"]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from services.learning.artifacts.manifest import ModelManifest
 from services.learning.evaluation.prediction import ServedModel
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
+from shared.nlu.manifest import ModelManifest
 from shared.nlu.training_data import Assistant, HeldOut, Utterance, comparable
 
 __all__ = ["CHECK_FILES", "unseen_sentences", "write_checks"]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from services.learning.artifacts.manifest import ModelManifest
 from shared.nlu.bio_tags import TagDecoder
 from shared.nlu.intents import intent_probabilities
+from shared.nlu.manifest import ModelManifest
 from shared.nlu.out_of_scope import CENTROIDS, NEED_CENTROIDS, SCORES, Centroids, Measures, Score
 from shared.nlu.training_data import OUT_OF_SCOPE
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
-from services.learning.artifacts.manifest import ModelManifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.evaluator import ALL, Evaluation, Part
 from services.learning.evaluation.robustness import GOAL, read_robustness
+from shared.nlu.manifest import ModelManifest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

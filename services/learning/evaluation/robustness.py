@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from services.learning.artifacts.manifest import read_manifest
 from services.learning.datasets.perturbations import PERTURBATIONS, Perturbation
 from services.learning.evaluation.golden_set import unseen_sentences
 from services.learning.evaluation.prediction import Predictor, ServedModel
+from shared.nlu.manifest import read_manifest
 from shared.nlu.training_data import OUT_OF_SCOPE, HeldOut, load_assistant
 
 __all__ = ["GOAL", "Drop", "Robustness", "check_robustness", "measure_robustness", "read_robustness"]

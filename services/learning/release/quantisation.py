@@ -16,17 +16,16 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from services.learning.artifacts.folders import publish
-from services.learning.artifacts.manifest import ModelError, ModelManifest, Quantised, read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import split
 from services.learning.progress import Progress, Report
 from services.learning.training.encoders import digest_of
 from shared.errors import ConfigurationError
+from shared.nlu.manifest import INT8, MODEL, ModelError, ModelManifest, Quantised, read_manifest
 from shared.nlu.training_data import Utterance, load_assistant
 
 __all__ = ["MAX_DROP", "QuantisationRefused", "QuantisedModel", "Understand", "quantise"]
 
-MODEL, INT8, MANIFEST = "model.onnx", "model.int8.onnx", "manifest.json"
 MAX_DROP = 0.005
 CALIBRATION_UTTERANCES = 128
 NARROWING = 2
@@ -83,7 +82,7 @@ def quantise(
     wanted = [each for each in validation if each.intent is not None]
     texts = [each.text for each in wanted]
     stages = len(LEFT_OUT)
-    found = []
+    found: list[_Loss] = []
 
     def accuracies(model: Path) -> dict[str, float]:
         return {
@@ -99,23 +98,38 @@ def quantise(
             _write_int8(folder, scratch / INT8, _calibration(training, record.settings.seed), manifest, left_out)
             ours = accuracies(_stand_in(folder, scratch, manifest))
             engine = max(ours, key=lambda name: references[name] - ours[name])
-            gate = Quantised(
-                engine=engine,
-                accuracy=ours[engine],
-                reference=references[engine],
-                max_drop=max_drop,
-                utterances=len(wanted),
-            )
-            found.append(gate)
-            if gate.reference - gate.accuracy <= max_drop:
+            loss = _Loss(engine, accuracy=ours[engine], reference=references[engine])
+            found.append(loss)
+            if loss.points <= max_drop:
                 progress(Progress(stage="quantisation", done=stages, total=stages))
+                gate = Quantised(
+                    engine=engine,
+                    accuracy=loss.accuracy,
+                    reference=loss.reference,
+                    max_drop=max_drop,
+                    utterances=len(wanted),
+                )
                 return _publish(folder, scratch, manifest, gate)
-    best = min(found, key=lambda gate: gate.reference - gate.accuracy)
+    best = min(found, key=lambda loss: loss.points)
     raise QuantisationRefused(
-        f"in 8 bits version {manifest.version} understands {best.accuracy:.2%} of {best.utterances} validation "
-        f"utterances instead of {best.reference:.2%}: {100 * (best.reference - best.accuracy):.2f} points less, "
+        f"in 8 bits version {manifest.version} understands {best.accuracy:.2%} of {len(wanted)} validation "
+        f"utterances instead of {best.reference:.2%}: {100 * best.points:.2f} points less, "
         f"where {100 * max_drop:.2f} are allowed; nothing was written"
     )
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """What the library that loses most understands of the validation utterances in 8 bits, and of the model itself."""
+
+    engine: str
+    accuracy: float
+    reference: float
+
+    @property
+    def points(self) -> float:
+        """The share that is lost."""
+        return self.reference - self.accuracy
 
 
 @contextmanager
@@ -221,7 +235,7 @@ def _stand_in(folder: Path, scratch: Path, manifest: ModelManifest) -> Path:
             (stand_in / name).hardlink_to(folder / name)
     (stand_in / MODEL).hardlink_to(scratch / INT8)
     files = manifest.files | {MODEL: digest_of(scratch / INT8)}
-    (stand_in / MANIFEST).write_text(manifest.model_copy(update={"files": files}).model_dump_json(), encoding="utf-8")
+    manifest.model_copy(update={"files": files}).write(stand_in)
     return stand_in
 
 
@@ -240,6 +254,6 @@ def _publish(folder: Path, scratch: Path, manifest: ModelManifest, gate: Quantis
             "quantised": gate,
         }
     )
-    (made / MANIFEST).write_text(changed.model_dump_json(indent=1), encoding="utf-8")
+    changed.write(made)
     publish(made, folder.parent / version)
     return QuantisedModel(folder.parent / version, version, gate)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from services.learning.artifacts.folders import publish, write_alias
-from services.learning.artifacts.manifest import EncoderFacts, ModelError, ModelManifest, read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.card import write_card
 from services.learning.evaluation.evaluator import ALL, Evaluation, evaluate_predictor
@@ -24,6 +23,7 @@ from services.learning.progress import Progress, Report
 from services.learning.release.gate import shortcomings
 from services.learning.runs.tracking import PRODUCTION, Tracker
 from services.learning.training.encoders import EncoderFiles, digest_of, find_encoder
+from shared.nlu.manifest import EncoderFacts, ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS
 from shared.nlu.training_data import Assistant, load_assistant
 
@@ -257,7 +257,7 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
     write_checks(assistant, scratch, manifest)
     files_of_checks = {name: digest_of(scratch / name) for name in CHECK_FILES}
     manifest = manifest.model_copy(update={"files": manifest.files | files_of_checks})
-    (scratch / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    manifest.write(scratch)
     folder = models / manifest.version
     publish(scratch, folder)
     shutil.rmtree(work)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.learning.artifacts.manifest import ModelManifest
 from services.learning.artifacts.record import TrainingRecord
 from shared.errors import ConfigurationError
+from shared.nlu.manifest import ModelManifest
 from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG, WITHDRAWN_TAG
 
 if TYPE_CHECKING:

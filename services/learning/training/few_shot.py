@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from services.learning.artifacts.manifest import ModelError, ModelManifest, read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import Labels, split
 from services.learning.datasets.variation import Variation
@@ -21,6 +20,7 @@ from services.learning.evaluation.prediction import OnnxModel
 from services.learning.progress import Progress, Report
 from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
 from services.learning.training.pipeline import MadeModel, answers_of
+from shared.nlu.manifest import ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS
 from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
 

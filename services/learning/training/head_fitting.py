@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.learning.artifacts.manifest import ModelError
+from shared.nlu.manifest import ModelError
 
 __all__ = ["Head", "fit_head", "read_head", "replace_head"]
 

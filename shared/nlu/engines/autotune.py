@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.nlu.engines.backends import open_engine
 from shared.nlu.engines.runtime import Library, Precision, Runtime
-from shared.nlu.manifest import ModelRejected, ModelSource, read_source
+from shared.nlu.manifest import ModelRejected, NetworkSource, read_source
 
 __all__ = ["Question", "Trial", "TrialFailed", "hold"]
 
@@ -35,7 +35,7 @@ class Question(BaseModel):
     padding_id: int
     probes: tuple[tuple[int, ...], ...]
 
-    def open(self, source: ModelSource) -> Runtime:
+    def open(self, source: NetworkSource) -> Runtime:
         """The folder, compiled."""
         return Runtime(
             open_engine(source, self.library, streams=self.streams),

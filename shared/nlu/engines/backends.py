@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from shared.nlu.engines.runtime import Engine, Library, available_cores
-from shared.nlu.manifest import WEIGHTS, ModelRejected, ModelSource
+from shared.nlu.manifest import WEIGHTS, ModelRejected, NetworkSource
 
 __all__ = ["PACKAGES", "Backend", "cuda_is_here", "libraries", "open_engine"]
 
@@ -22,7 +22,7 @@ PACKAGES: Mapping[Library, tuple[str, str]] = {
 CUDA_DRIVER = "libcuda.so.1"
 
 
-def open_engine(source: ModelSource, library: Library, *, streams: int | None) -> Engine:
+def open_engine(source: NetworkSource, library: Library, *, streams: int | None) -> Engine:
     """A model folder in the hands of a library; without `streams` their number suits the device.
 
     Raises:
@@ -42,7 +42,7 @@ def open_engine(source: ModelSource, library: Library, *, streams: int | None) -
         return OpenVinoEngine(source, streams=streams or available_cores())
 
 
-def libraries(source: ModelSource) -> tuple[Library, ...]:
+def libraries(source: NetworkSource) -> tuple[Library, ...]:
     """The libraries that may serve a folder here, without a GPU, the likeliest first.
 
     PyTorch takes seconds to be imported and is the slowest on a CPU, so it is there only where no other is.

@@ -20,7 +20,7 @@ from shared.nlu.engines.allocator import give_back_early
 from shared.nlu.engines.autotune import Question, Trial, TrialFailed, hold
 from shared.nlu.engines.backends import PACKAGES, Backend, cuda_is_here, libraries
 from shared.nlu.engines.runtime import Library, Precision, Runtime, Tokens, available_cores
-from shared.nlu.manifest import INT8, ModelRejected, ModelSource
+from shared.nlu.manifest import INT8, ModelRejected, NetworkSource
 
 __all__ = ["REMEMBERED", "fastest", "open_runtime"]
 
@@ -43,7 +43,7 @@ class _Choice(BaseModel):
 
 
 def open_runtime(
-    source: ModelSource,
+    source: NetworkSource,
     backend: Backend,
     *,
     precision: Precision,
@@ -86,7 +86,7 @@ def open_runtime(
 
 
 def _on_cpu(
-    source: ModelSource,
+    source: NetworkSource,
     candidates: Sequence[Library],
     precision: Precision,
     streams: int | None,
@@ -165,9 +165,9 @@ def fastest(
     return runtime, speeds
 
 
-def _key(source: ModelSource, candidates: Sequence[Library], precision: Precision, streams: int | None) -> str:
+def _key(source: NetworkSource, candidates: Sequence[Library], precision: Precision, streams: int | None) -> str:
     subject = [
-        source.manifest.encoder.model_dump(),
+        source.manifest.encoder.model_dump(include={"name", "layers", "vocabulary"}),
         INT8 in source.manifest.files,
         {name: _version(PACKAGES[name][0]) for name in candidates},
         precision,

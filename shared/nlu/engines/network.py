@@ -1,13 +1,15 @@
 """What an ONNX network has to look like to be served: its inputs, its outputs, and as many labels as the manifest."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from shared.nlu.engines.runtime import Precision
-from shared.nlu.manifest import INT8, MODEL, Manifest, ModelRejected, ModelSource
+from shared.nlu.manifest import INT8, MODEL, ModelRejected, NetworkManifest, NetworkSource
 
-__all__ = ["INPUTS", "OUTPUTS", "check_network", "lower_precisions", "network_file"]
+__all__ = ["INPUTS", "OUTPUTS", "check_network", "lower_precisions", "network_file", "network_path"]
 
 INPUTS = ("input_ids", "attention_mask")
+EXTERNAL_DATA = ".data"
 OUTPUTS = ("intent_logits", "tag_logits", "sentiment_logits", "text_embedding")
 
 
@@ -16,13 +18,26 @@ def network_file(precision: Precision) -> str:
     return INT8 if precision == "int8" else MODEL
 
 
-def lower_precisions(source: ModelSource, *others: Precision) -> tuple[Precision, ...]:
+def network_path(source: NetworkSource, name: str) -> Path:
+    """The path of a network's file.
+
+    Raises:
+        ModelRejected: it, or the file with its weights beside it, is missing.
+    """
+    if (weights := f"{name}{EXTERNAL_DATA}") in source.manifest.files:
+        source.file(weights)
+    return source.file(name)
+
+
+def lower_precisions(source: NetworkSource, *others: Precision) -> tuple[Precision, ...]:
     """What a back end may compute faster in than f32: what its device has, and int8 where the folder has it."""
     # What a copy leaves out, an image for example, is no reason not to serve the rest.
     return (*others, "int8") if INT8 in source.manifest.files and (source.folder / INT8).is_file() else others
 
 
-def check_network(manifest: Manifest, inputs: Collection[str], outputs: Mapping[str, Sequence[int | None]]) -> None:
+def check_network(
+    manifest: NetworkManifest, inputs: Collection[str], outputs: Mapping[str, Sequence[int | None]]
+) -> None:
     """Compares the names of the inputs and the shapes of the outputs; a dimension that varies is None.
 
     Raises:

@@ -15,9 +15,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import
     RuntimeException,
 )
 
-from shared.nlu.engines.network import OUTPUTS, check_network, lower_precisions, network_file
+from shared.nlu.engines.network import OUTPUTS, check_network, lower_precisions, network_file, network_path
 from shared.nlu.engines.runtime import Integers, Library, Outputs, Precision
-from shared.nlu.manifest import ModelRejected, ModelSource
+from shared.nlu.manifest import ModelRejected, NetworkSource
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -31,7 +31,7 @@ class OnnxRuntimeEngine:
     backend: Library = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, source: ModelSource, *, streams: int) -> None:
+    def __init__(self, source: NetworkSource, *, streams: int) -> None:
         self.streams = streams
         self.lower = lower_precisions(source)
         self._source = source
@@ -51,14 +51,16 @@ class OnnxRuntimeEngine:
         return Outputs(*self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask}))
 
 
-def _read(source: ModelSource, name: str) -> Any:
+def _read(source: NetworkSource, name: str) -> Any:
     options = onnxruntime.SessionOptions()
     # With one thread a batch is computed in the thread that asks; a pool of the session's would be shared by all.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
     manifest = source.manifest
     try:
-        session = onnxruntime.InferenceSession(str(source.file(name)), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(network_path(source, name)), options, providers=["CPUExecutionProvider"]
+        )
     except UNREADABLE as error:
         raise ModelRejected(f"model {manifest.name} {manifest.version} is no ONNX model that can be read") from error
     check_network(

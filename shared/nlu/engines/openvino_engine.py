@@ -9,9 +9,9 @@ from typing import Any
 
 import openvino as ov  # type: ignore[import-untyped]
 
-from shared.nlu.engines.network import OUTPUTS, check_network, lower_precisions, network_file
+from shared.nlu.engines.network import OUTPUTS, check_network, lower_precisions, network_file, network_path
 from shared.nlu.engines.runtime import Integers, Library, Outputs, Precision
-from shared.nlu.manifest import MODEL, ModelRejected, ModelSource
+from shared.nlu.manifest import MODEL, ModelRejected, NetworkSource
 
 __all__ = ["OpenVinoEngine"]
 
@@ -22,7 +22,7 @@ class OpenVinoEngine:
     backend: Library = "openvino"
     device = "cpu"
 
-    def __init__(self, source: ModelSource, *, streams: int) -> None:
+    def __init__(self, source: NetworkSource, *, streams: int) -> None:
         self.streams = streams
         self._source = source
         self._models: dict[str, Any] = {MODEL: _read(source, MODEL)}
@@ -69,10 +69,10 @@ class OpenVinoEngine:
         return outputs
 
 
-def _read(source: ModelSource, name: str) -> Any:
+def _read(source: NetworkSource, name: str) -> Any:
     manifest = source.manifest
     try:
-        model = ov.Core().read_model(source.file(name))
+        model = ov.Core().read_model(network_path(source, name))
     except RuntimeError as error:
         raise ModelRejected(f"model {manifest.name} {manifest.version} is no ONNX model that can be read") from error
     shapes = {name: each.get_partial_shape() for each in model.outputs for name in each.get_names()}

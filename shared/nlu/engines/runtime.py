@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.nlu.manifest import Manifest, ModelRejected
+from shared.nlu.manifest import ModelRejected, NetworkManifest
 
 __all__ = [
     "LENGTH_STEP",
@@ -97,7 +97,7 @@ class Runtime:
     """A warm model; `infer` may be called from as many threads as there are streams."""
 
     def __init__(
-        self, engine: Engine, manifest: Manifest, *, precision: Precision, padding_id: int, probes: Tokens
+        self, engine: Engine, manifest: NetworkManifest, *, precision: Precision, padding_id: int, probes: Tokens
     ) -> None:
         """Compiles the model.
 

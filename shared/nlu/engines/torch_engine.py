@@ -7,7 +7,7 @@ computed in it, sums and norms are not.
 import torch
 
 from shared.nlu.engines.runtime import Integers, Library, Outputs, Precision, available_cores
-from shared.nlu.manifest import WEIGHTS, ModelRejected, ModelSource
+from shared.nlu.manifest import WEIGHTS, ModelRejected, NetworkSource
 from shared.nlu.network import WeightsError, read_weights
 
 __all__ = ["TorchEngine"]
@@ -22,7 +22,7 @@ class TorchEngine:
 
     backend: Library = "torch"
 
-    def __init__(self, source: ModelSource, *, streams: int | None) -> None:
+    def __init__(self, source: NetworkSource, *, streams: int | None) -> None:
         manifest = source.manifest
         try:
             model = read_weights(source.file(WEIGHTS))

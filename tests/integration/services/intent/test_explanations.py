@@ -16,7 +16,7 @@ from services.intent.explanation.attributions import Path as ScorePath
 from services.intent.explanation.attributions import explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from shared.nlu.manifest import ModelSource, read_source
+from shared.nlu.manifest import NetworkSource, read_source
 from shared.nlu.tokenizer import Encoded, load_tokenizer
 from shared.nlu.training_data import load_assistant
 from tests.stack import PROJECT
@@ -30,7 +30,7 @@ DRAWS = 8
 class Demo:
     """The demo model, what it was not trained on, and what it says of it."""
 
-    def __init__(self, source: ModelSource) -> None:
+    def __init__(self, source: NetworkSource) -> None:
         torch.set_num_threads(1)
         manifest = source.manifest
         self.tokenizer = load_tokenizer(source)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.nlu.manifest import ModelRejected, read_source
+from shared.nlu.engines.backends import Backend
+from shared.nlu.manifest import Manifest, ModelManifest, ModelRejected, read_manifest, read_source
 from shared.nlu.model import Model
-from tests.models import INTENTS, write_model
+from tests.models import INTENTS, write_exported_model, write_model
 
 
 def test_a_whole_folder_is_read(tmp_path: Path) -> None:
@@ -47,6 +48,39 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ModelRejected, match=f"{name} is missing"):
         Model.load(folder, streams=1, backend="openvino")
+
+
+def test_a_missing_file_is_named_also_when_another_model_has_the_same_in_memory(tmp_path: Path) -> None:
+    loaded = Model.load(write_model(tmp_path, version="v1"), streams=1, backend="onnxruntime")
+    folder = write_model(tmp_path, version="v2")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelRejected, match=r"v2/tokenizer\.json is missing"):
+        Model.load(folder, streams=1, backend="onnxruntime")
+    assert loaded.understand(["hello"])
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_missing_weights_beside_a_network_are_named(tmp_path: Path, backend: Backend) -> None:
+    folder = write_exported_model(tmp_path / "models" / "shop" / "v1")
+    (folder / "model.onnx.data").unlink()
+    with pytest.raises(ModelRejected, match=r"model\.onnx\.data is missing"):
+        Model.load(folder, streams=1, backend=backend)
+
+
+def test_what_a_later_release_adds_is_kept(tmp_path: Path) -> None:
+    read_manifest(write_model(tmp_path, version="v1", owner={"team": "north"})).write(tmp_path)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert (written["owner"], written["kind"]) == ({"team": "north"}, "understanding")
+    assert read_manifest(tmp_path).version == "v1"
+
+
+def test_a_manifest_of_another_kind_is_read_as_far_as_all_kinds_go(tmp_path: Path) -> None:
+    described = {"format": 2, "kind": "prices", "name": "rent", "version": "v1", "files": {}, "rooms": 3}
+    (tmp_path / "manifest.json").write_text(json.dumps({**described, "created_at": "2026-11-22T15:12:00Z"}))
+    source = read_source(tmp_path, Manifest)
+    assert (source.manifest.kind, source.manifest.model_extra) == ("prices", {"rooms": 3})
+    with pytest.raises(ModelRejected, match="kind"):
+        source.described_by(ModelManifest)
 
 
 def test_what_the_manifest_has_no_digest_of_is_not_used(tmp_path: Path) -> None:

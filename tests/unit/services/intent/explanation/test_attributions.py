@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from services.intent.explanation.attributions import Check, Explanation, Path, explain_text
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
-from shared.nlu.manifest import ModelSource, read_source
+from shared.nlu.manifest import NetworkSource, read_source
 from shared.nlu.tokenizer import Encoded, TextTokenizer, load_tokenizer
 from tests.models import INTENTS, write_exported_model
 
@@ -25,18 +25,18 @@ def nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> ModelSource:
+def source(tmp_path_factory: pytest.TempPathFactory) -> NetworkSource:
     return read_source(write_exported_model(tmp_path_factory.mktemp("home") / "shop" / "1"))
 
 
 @pytest.fixture(scope="module")
-def networks(source: ModelSource) -> tuple[OpenVinoGradients, TorchGradients]:
+def networks(source: NetworkSource) -> tuple[OpenVinoGradients, TorchGradients]:
     torch.set_num_threads(1)
     return OpenVinoGradients(source, neutral=1), TorchGradients(source, neutral=1)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(source: ModelSource) -> TextTokenizer:
+def tokenizer(source: NetworkSource) -> TextTokenizer:
     return load_tokenizer(source)
 
 

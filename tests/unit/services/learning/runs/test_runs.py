@@ -13,7 +13,6 @@ import torch
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from services.learning.artifacts.manifest import ModelError, read_manifest
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.prediction import ServedModel
 from services.learning.progress import Progress
@@ -23,6 +22,7 @@ from services.learning.runs.tracking import Tracker, TrackingUnavailable
 from services.learning.training.export import ExportError
 from shared.errors import ConfigurationError
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, Reference
+from shared.nlu.manifest import ModelError, read_manifest
 from shared.nlu.training_data import AssistantError
 from tests.unit.services.learning.conftest import WriteAssistant
 

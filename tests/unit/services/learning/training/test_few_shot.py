@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.learning.artifacts.manifest import ModelError, read_manifest
 from services.learning.evaluation.prediction import ServedModel
 from services.learning.progress import Progress
 from services.learning.runs.runs import train
 from services.learning.training.few_shot import MOST_LOST
+from shared.nlu.manifest import ModelError, read_manifest
 from tests.unit.services.learning.conftest import WriteAssistant
 from tests.unit.services.learning.new_intents import EXAMPLES, HELD_OUT
 

@@ -8,9 +8,9 @@ import onnx
 import pytest
 from safetensors import safe_open
 
-from services.learning.artifacts.manifest import ModelError
 from services.learning.evaluation.prediction import OnnxModel
 from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
+from shared.nlu.manifest import ModelError
 from tests.models import INTENTS, write_exported_model, write_model
 
 START = Head(np.array([[4, 0, 0], [0, 4, 0]], np.float32), np.zeros(2, np.float32))
