@@ -70,11 +70,11 @@ test-cluster: $(VENV)/.dev ## Install the chart in a real cluster and disturb it
 	@CLUSTER_TOOLS=$(CLUSTER_TOOLS) tests/cluster/run $(BIN)
 
 .PHONY: chart-readme
-chart-readme: $(VENV)/.dev ## Write the chart's README anew from the comments in its values.yaml
+chart-readme: $(VENV)/.dev ## Generate the chart's README from the comments in its values.yaml
 	@$(BIN)/python -m deploy.helm.readme
 
 .PHONY: k8s
-k8s: $(VENV)/.dev ## Write the plain manifests in deploy/k8s anew from the chart
+k8s: $(VENV)/.dev ## Render the plain manifests in deploy/k8s from the chart
 	@$(BIN)/python -m deploy.k8s.render
 
 .PHONY: bench-turn
@@ -91,7 +91,7 @@ bench-intent: $(VENV)/.dev ## Measure the intent service beside its engine and i
 	@$(BIN)/python -m bench.intent $(BENCH)
 
 .PHONY: lock
-lock: ## Write requirements.lock anew from the newest versions that pyproject.toml allows
+lock: ## Write requirements.lock with the newest versions that pyproject.toml allows
 	@rm -rf $(VENV)-lock
 	@$(MAKE) VENV=$(VENV)-lock CONSTRAINTS= $(VENV)-lock/.dev
 	@$(VENV)-lock/bin/python -m pip freeze --exclude-editable --exclude zhiyin \
@@ -114,7 +114,7 @@ $(BIN)/python:
 		|| { echo "The virtual environment needs about $(SETUP_MEGABYTES) MB and this disk has $$free MB free." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-# $(call pip,what,arguments): installs; a failure is told in a sentence where its reason is known, else in pip's words.
+# $(call pip,what,arguments): installs; a failure with a known reason is reported in one sentence, others in pip's words.
 define pip
 	@echo "Installing $(1)"; \
 	log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \

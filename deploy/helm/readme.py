@@ -54,7 +54,7 @@ def description_above(lines: list[str], key: yaml.Node) -> str:
 
 
 def walk(lines: list[str], node: yaml.MappingNode, path: str, defaults: dict[str, str]) -> Iterator[Value]:
-    """The values below a map in their order; a description is empty where nobody wrote one.
+    """The values below a map in their order; a description may be empty.
 
     `defaults` has the descriptions of `componentDefaults`, for what a component sets instead of them.
     """

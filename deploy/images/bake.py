@@ -38,12 +38,12 @@ def train(assistant: Path, home: Path) -> None:
     from services.learning.progress import Progress
     from services.learning.runs.runs import train as train_model
 
-    told: set[str] = set()
+    printed: set[str] = set()
 
     def report(progress: Progress) -> None:
         news = f"{progress.stage} {progress.detail}".strip()
-        if news not in told:
-            told.add(news)
+        if news not in printed:
+            printed.add(news)
             sys.stdout.write(f"{news}\n")
             sys.stdout.flush()
 

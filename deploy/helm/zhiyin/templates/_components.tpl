@@ -1,4 +1,4 @@
-{{/* What the components are. What they need is a fact and stands here; what can be chosen about them is in the values. */}}
+{{/* The components. What a component needs is a fact and is listed here; what can be chosen is in the values. */}}
 
 {{/*
 calls: services that it really calls, by name. redis, database: the stores that it really uses.

@@ -1,6 +1,6 @@
 {{/*
-Who really calls whom, as a list of from, to and port: services call services, all register with Consul, Consul looks
-whether they are well (also one outside of the chart), and each uses its stores. `peers` stands for what is outside of the chart.
+Which component calls which, as a list of from, to and port: services call services, all register with Consul, Consul
+(also an external one) checks their health, and each uses its stores. `peers` stands for what is outside of the chart.
 */}}
 {{- define "zhiyin.edges" -}}
 {{- $values := .Values -}}

@@ -94,7 +94,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* What "restricted" asks of a container, and a root file system that nobody writes to. */}}
+{{/* What "restricted" asks of a container, and a read-only root file system. */}}
 {{- define "zhiyin.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities:

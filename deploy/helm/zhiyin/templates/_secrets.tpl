@@ -5,9 +5,9 @@
 {{- end -}}
 
 {{/*
-The keys of the Secret with their values in base64, as YAML. The Secret of the cluster goes first, so an upgrade changes
-nothing; without a cluster everything is new. Templates are rendered one by one and random values would differ between
-them, so what was made is remembered in the values.
+The keys of the Secret with their values in base64, as YAML. Values of the Secret in the cluster are reused, so an
+upgrade changes nothing; without a cluster all are new. Templates are rendered one by one and random values would differ
+between them, so the generated ones are kept in the values.
 */}}
 {{- define "zhiyin.secretData" -}}
 {{- if not (hasKey .Values "_secretData") -}}

@@ -12,8 +12,8 @@ redis:
   data: /data
   grace: 30
   secretKey: redis-password
-  # A pod that is deleted by force may still run when the next one starts: the volume is locked by whoever uses it.
-  # The password goes into a file, for arguments can be read by whoever sees the process.
+  # A pod that was deleted by force may still run when the next one starts, so the process locks its volume.
+  # The password goes into a file, because arguments are visible to every user who can list processes.
   command:
     - sh
     - -c
@@ -92,8 +92,8 @@ postgresql:
 {{- end -}}
 
 {{/*
-Whether migrations go before everything else: at an upgrade, unless the database is the chart's own and does not run, as
-after a failed install. Then they come beside it, for it would be waited for in vain.
+Whether migrations run before everything else: at an upgrade, unless the database is the chart's own and not running, as
+after a failed install. Then they are installed together with it, because waiting for it would never end.
 */}}
 {{- define "zhiyin.migrateBefore" -}}
 {{- if .Release.IsUpgrade -}}
