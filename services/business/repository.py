@@ -86,7 +86,7 @@ async def flush(session: AsyncSession) -> None:
     await session.flush()
 
 
-def _due(moment: datetime) -> tuple[Select[tuple[ActionRecord]], ...]:
+def _due(moment: datetime) -> tuple[Select[ActionRecord], ...]:
     """One query for each of the two partial indexes; an OR of both conditions would read the whole table."""
     by_time = select(ActionRecord).where(ActionRecord.resend_at <= moment).order_by(ActionRecord.resend_at)
     # The release before this one left `resend_at` empty when it closed an action; its unpublished results are due too.
