@@ -18,9 +18,8 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(ServiceSettings):
     """What business needs beyond what every service has."""
 
-    assistants_dir: Path = PROJECT / "assistants"
-    assistant: str = "shop"
-    """A folder of `assistants_dir`, or a path."""
+    assistant: Path = PROJECT / "assistants" / "shop"
+    """The assistant's folder, as for dialogue; business reads its rules."""
     seed_demo: bool = True
     """Whether the demo shop's customers and orders are there; in development only."""
 
@@ -48,7 +47,7 @@ class Settings(ServiceSettings):
     @property
     def rules_dir(self) -> Path:
         """The assistant's decision tables."""
-        return self.assistants_dir / self.assistant / "rules"
+        return self.assistant / "rules"
 
     @property
     def business_database(self) -> str:

@@ -1,6 +1,6 @@
 """Conversations as tests: what a customer says, turn by turn, and what the assistant should answer.
 
-`assistants/<name>/tests/*.yml` holds them as data; whoever runs them brings a model and a shop.
+`assistants/<name>/tests/*.yml` holds them as data; the caller brings a model and a shop.
 """
 
 from collections.abc import Callable, Iterable

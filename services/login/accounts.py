@@ -120,7 +120,7 @@ class Accounts:
             raise Conflict("this user name is taken", field="username") from error
 
     async def login(self, credentials: Credentials, origin: Origin) -> TokenPair:
-        """A session for whoever knows the password.
+        """A session for a user name and its password.
 
         Raises:
             Unauthenticated: the name or the password is wrong, or the account is closed; the answer does not say which.
@@ -156,7 +156,7 @@ class Accounts:
         return pair
 
     async def change_password(self, account_id: str, change: NewPassword, origin: Origin) -> TokenPair:
-        """Sets a new password, ends all sessions of the account and opens one anew; raises as `login`, and
+        """Sets a new password, ends all sessions of the account and opens a new one; raises as `login`, and
 
         Raises:
             InvalidInput: the new password is not good enough, the old one, or the current one is wrong.

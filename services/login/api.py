@@ -149,7 +149,7 @@ async def me(login: LoginDep, principal: CurrentPrincipal) -> Me:
 async def change_password(
     body: NewPassword, login: LoginDep, principal: CurrentPrincipal, origin: OriginDep
 ) -> TokenPair:
-    """Sets a new password; all sessions of the account end, and the answer opens a new one for whoever asked."""
+    """Sets a new password; all sessions of the account end, and the answer opens a new one for the caller."""
     if principal.subject.startswith((GUEST_PREFIX, SERVICE_PREFIX)):
         raise Forbidden("only an account has a password")
     return await login.accounts.change_password(principal.subject, body, _by(origin, principal))

@@ -34,7 +34,7 @@ ORIGIN = Origin(address="bootstrap")
 
 MAX_BYTES = 1_000_000
 ATTEMPTS = 3
-"""Replicas that start together may write the same row; whoever is second reads it and goes on."""
+"""Replicas that start together may write the same row; the second one reads it and goes on."""
 
 
 class _Overtaken(ZhiyinError):

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 CALL_SECONDS = 1.0
 OPTIONAL_SECONDS = 0.5
-"""For so long whoever can be let in uncounted waits for the count."""
+"""How long a request that may pass uncounted waits for the count."""
 AWAY = BreakerPolicy(failures=1, open_seconds=1.0)
 """After a count that failed such ones are left out, or a Redis that is silent would slow everybody down."""
 RETRY_AFTER_SECONDS = 5
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 def connect(url: str) -> Redis:
-    """A client that gives up fast: whoever logs in is waiting, and a 503 after a second is better than silence."""
+    """A client that gives up fast: a person is waiting to log in, and a 503 after a second is better than silence."""
     return Redis.from_url(
         url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS, retry=Retry(NoBackoff(), 1)
     )

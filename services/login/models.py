@@ -46,7 +46,7 @@ class Account(TenantMixin, Base):
 class Family(TenantMixin, Base):
     """One log-in and the refresh tokens that follow from it, of which exactly one is current.
 
-    Only digests are kept, so that whoever reads this table cannot continue anybody's session.
+    Only digests are kept, so that a reader of this table cannot continue a session.
     """
 
     __tablename__ = "refresh_families"

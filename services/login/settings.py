@@ -36,7 +36,7 @@ class Settings(ServiceSettings):
     refresh_seconds: Seconds = 30 * DAY
     """A refresh token that is not used for so long is worth nothing."""
     session_seconds: Seconds = 90 * DAY
-    """After so long a person logs in anew, however busy they were."""
+    """After so long a person has to log in again, however active they were."""
     refresh_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     """Within this the same refresh token may come twice (two tabs, a lost answer); 0 is strict."""
 
@@ -50,7 +50,7 @@ class Settings(ServiceSettings):
     argon2_parallelism: Count = 1
     password_threads: Count = 4
     password_queue: Count = 64
-    """Passwords that may wait for a thread; more are told to come again."""
+    """Passwords that may wait for a thread; more are refused with a 503."""
 
     guest_customer: str | None = None
     """The customer whom a guest speaks for; by default the demo's in development and nobody in production."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.business.rules.facts import NUMBER_FACTS, TEXT_FACTS, OrderFacts
 from shared.errors import ConfigurationError
 
-__all__ = ["Decision", "RulesError"]
+__all__ = ["DecisionTable", "RulesError"]
 
 KEY = "decision"
 MAX_ROWS = 200
@@ -24,7 +24,7 @@ LARGE = Decimal(1_000_000)
 MAX_NUMBERS = 12
 """Thresholds a column may have; beside each one, below and above it, the whole table is tried."""
 
-Answer = TypeVar("Answer", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 class RulesError(ConfigurationError):
@@ -57,14 +57,14 @@ class _Jdm(_Document):
     nodes: list[_Node]
 
 
-class Decision(Generic[Answer]):
+class DecisionTable(Generic[AnswerT]):
     """A checked decision.
 
     Raises:
         RulesError: something in the file cannot be read, or some order would get no answer.
     """
 
-    def __init__(self, path: Path, source: bytes, answer: type[Answer]) -> None:
+    def __init__(self, path: Path, source: bytes, answer: type[AnswerT]) -> None:
         self._path = path
         self._model = answer
         try:
@@ -89,7 +89,7 @@ class Decision(Generic[Answer]):
             self._check_table(node)
         self._check_answers()
 
-    def answer(self, facts: OrderFacts) -> Answer:
+    def answer(self, facts: OrderFacts) -> AnswerT:
         """What the tables say.
 
         Raises:
@@ -99,7 +99,7 @@ class Decision(Generic[Answer]):
         return self._model.model_validate(self._evaluate(facts.context()))
 
     def _evaluate(self, order: dict[str, Any]) -> object:
-        # Not `evaluate_batch`: its threads do not come along into a forked process, where it would wait for ever.
+        # Not `evaluate_batch`: a forked process does not have its threads and would wait for them without end.
         try:
             return self._engine.evaluate(KEY, order)["result"]
         except Exception as error:  # nothing more exact here either
@@ -154,13 +154,13 @@ class Decision(Generic[Answer]):
 
     def _check_answers(self) -> None:
         for order in self._orders():
-            told = ", ".join(f"{fact}={value}" for fact, value in order.items())
+            facts = ", ".join(f"{fact}={value}" for fact, value in order.items())
             try:
                 self._model.model_validate(self._evaluate(order))
             except ValidationError as error:
                 first = error.errors()[0]
                 field = ".".join(map(str, first["loc"]))
-                raise self._wrong(f"an order with {told} gets no usable answer: {field}: {first['msg']}") from error
+                raise self._wrong(f"an order with {facts} gets no usable answer: {field}: {first['msg']}") from error
 
     def _orders(self) -> Iterator[dict[str, Any]]:
         """Every order that the tables can tell apart."""

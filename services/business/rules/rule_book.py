@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Gauge
 from pydantic import BaseModel, ValidationError
 
-from services.business.rules.decision_table import Decision, RulesError
+from services.business.rules.decision_table import DecisionTable, RulesError
 from services.business.rules.facts import OrderFacts, Permission, RefundDecision
 
 __all__ = ["RuleBook", "RulesError", "Table"]
@@ -24,13 +24,13 @@ MAX_BYTES = 256_000
 
 OUTDATED = Gauge("zhiyin_business_rules_outdated", "1 while a file is broken and an older table is in use", ["table"])
 
-Answer = TypeVar("Answer", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
-class Table(Generic[Answer]):
+class Table(Generic[AnswerT]):
     """One file with one question to it."""
 
-    def __init__(self, path: Path, undecided: Answer) -> None:
+    def __init__(self, path: Path, undecided: AnswerT) -> None:
         """Reads and checks the file; `undecided` is answered where the table, against all checks, says nothing.
 
         Raises:
@@ -39,11 +39,11 @@ class Table(Generic[Answer]):
         self.path = path
         self._undecided = undecided
         self._source = _read(path)
-        self._decision = Decision(path, self._source, type(undecided))
+        self._decision = DecisionTable(path, self._source, type(undecided))
         self._refused: bytes | None = None
         OUTDATED.labels(path.stem).set(0)
 
-    def decide(self, facts: OrderFacts) -> Answer:
+    def decide(self, facts: OrderFacts) -> AnswerT:
         """The answer for an order, by the file as it is now."""
         self._refresh()
         try:
@@ -61,7 +61,7 @@ class Table(Generic[Answer]):
                 if source == self._source and self._refused is not None:
                     self._accept(source, self._decision)
                 return
-            decision = Decision(self.path, source, type(self._undecided))
+            decision = DecisionTable(self.path, source, type(self._undecided))
         except RulesError as error:
             if source != self._refused:
                 self._refused = source
@@ -70,7 +70,7 @@ class Table(Generic[Answer]):
             return
         self._accept(source, decision)
 
-    def _accept(self, source: bytes, decision: Decision[Answer]) -> None:
+    def _accept(self, source: bytes, decision: DecisionTable[AnswerT]) -> None:
         self._source, self._decision, self._refused = source, decision, None
         OUTDATED.labels(self.path.stem).set(0)
         log.info("rules_loaded", table=self.path.stem)

@@ -1,4 +1,4 @@
-"""What look-ups and actions are told: one model each, every field with a limit."""
+"""The arguments of look-ups and actions: one model each, every field with a limit."""
 
 from typing import Annotated, Literal
 
@@ -57,7 +57,7 @@ class _Arguments(BaseModel):
 
 
 class NoArguments(_Arguments):
-    """Nothing needs to be told."""
+    """No arguments."""
 
 
 class OneOrder(_Arguments):

@@ -69,7 +69,7 @@ class Shipment(TenantMixin, Base):
 
 
 class OrderEvent(TenantMixin, Base):
-    """Something that happened to an order, as its customer is told."""
+    """Something that happened to an order, as its customer reads it."""
 
     __tablename__ = "order_events"
 

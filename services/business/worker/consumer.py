@@ -1,6 +1,6 @@
 """The Celery side of the worker: takes actions off the queue and has forked processes perform them.
 
-Run by `services.business.worker.service`, which looks after it.
+Started and supervised by `services.business.worker.service`.
 """
 
 import logging
@@ -36,7 +36,7 @@ ACTIONS_PER_PROCESS = 2000
 
 
 class _Child:
-    """What a forked process performs with; made at its first action, because nothing of it may be forked."""
+    """The performer of a forked process, made at its first action, because loops and connections must not be forked."""
 
     def __init__(self, settings: Settings, rules: RuleBook) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class _Child:
 
 
 def pause_before(retry: int, first_seconds: float) -> float:
-    """Seconds until a failed attempt's message comes again; grows, and no two processes agree on it."""
+    """Seconds until a failed attempt's message is delivered again: doubles, with jitter."""
     return float(min(MAX_PAUSE_SECONDS, first_seconds * 2**retry) * random.uniform(0.5, 1.0))
 
 
@@ -78,10 +78,10 @@ def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
         try:
             done = child.performer().perform(action)
         except AttemptFailed as error:
-            pipe.tell(Done(name="unknown", outcome="retry", seconds=0))
+            pipe.send(Done(name="unknown", outcome="retry", seconds=0))
             countdown = pause_before(task.request.retries or 0, settings.retry_seconds)
             raise task.retry(exc=error, countdown=countdown) from None
-        pipe.tell(done)
+        pipe.send(done)
 
     app.steps["consumer"].add(_beat_step(pipe))
     return app
@@ -108,7 +108,7 @@ def _beat_step(pipe: Pipe) -> type[bootsteps.StartStopStep]:
 
         def _beat(self) -> None:
             beat = Beat(received=sum(state.total_count.values()), active=len(state.active_requests))
-            if not pipe.tell(beat):
+            if not pipe.send(beat):
                 log.error("worker_gone")
                 os.kill(os.getpid(), signal.SIGTERM)
 
@@ -116,8 +116,8 @@ def _beat_step(pipe: Pipe) -> type[bootsteps.StartStopStep]:
 
 
 def main() -> None:
-    """Consumes until it is told to stop; ends what is in hand first."""
-    # The pipe tells of a worker that was killed, but is only looked at while the queue answers.
+    """Consume until SIGTERM; actions in hand are finished first."""
+    # The pipe shows that the worker was killed, but only while the queue answers: the beat runs in the consumer's loop.
     set_pdeathsig("SIGKILL")
     settings = Settings()
     configure_logs("worker", settings.log_level)

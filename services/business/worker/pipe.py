@@ -1,7 +1,7 @@
-"""How the processes that perform actions tell the worker's own process how they are: JSON lines through a pipe.
+"""Reports of the processes that perform actions to the worker's own process: JSON lines through a pipe.
 
 A line is far shorter than a pipe takes at once, so lines of several writers do not mix. When the reading end is gone,
-so is the worker, and whoever notices stops.
+so is the worker, and the writer stops.
 """
 
 import json
@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-__all__ = ["Beat", "Done", "Pipe", "Told", "read_line"]
+__all__ = ["Beat", "Done", "Pipe", "Report", "read_line"]
 
 
 class Beat(BaseModel):
-    """The consumer's loop turns: messages received so far, and those in hand now."""
+    """The consumer's loop is alive: messages received so far, and those in hand now."""
 
     kind: Literal["beat"] = "beat"
     received: int
@@ -30,9 +30,9 @@ class Done(BaseModel):
     seconds: float
 
 
-Told = Annotated[Beat | Done, Field(discriminator="kind")]
+Report = Annotated[Beat | Done, Field(discriminator="kind")]
 
-_told: TypeAdapter[Beat | Done] = TypeAdapter(Told)
+_report: TypeAdapter[Beat | Done] = TypeAdapter(Report)
 
 
 class Pipe:
@@ -41,9 +41,9 @@ class Pipe:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def tell(self, what: Beat | Done) -> bool:
-        """Whether somebody can still hear it."""
-        line = json.dumps(what.model_dump()) + "\n"
+    def send(self, report: Beat | Done) -> bool:
+        """Write one report; whether there is still a reader."""
+        line = json.dumps(report.model_dump()) + "\n"
         try:
             os.write(self._descriptor, line.encode("ascii"))
         except BlockingIOError:
@@ -55,8 +55,8 @@ class Pipe:
 
 
 def read_line(line: bytes) -> Beat | Done | None:
-    """What a line says; nothing if it says nothing that is understood."""
+    """The report in a line; `None` if there is none."""
     try:
-        return _told.validate_json(line)
+        return _report.validate_json(line)
     except ValidationError:
         return None

@@ -1,7 +1,7 @@
-"""The worker: a service like the others that looks after the Celery processes which perform actions.
+"""The worker: a service like the others that supervises the Celery processes which perform actions.
 
-Celery runs below this process and is started again when it ends or stops turning. Here are its health, its metrics and
-its registration, so they answer whatever Celery is busy with.
+Celery is a child process, restarted when it ends or stalls. Health, metrics and registration are here, so they answer
+whatever Celery is busy with.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class Consumer:
 
     @property
     def beat_age(self) -> float:
-        """Seconds since it last said that it turns, or since it was started."""
+        """Seconds since its last beat, or since it was started."""
         return time.monotonic() - (self._started_at if self._beat_at is None else self._beat_at)
 
     async def check(self) -> None:

@@ -48,7 +48,7 @@ class AssistantFiles:
         if not found:
             self.mistakes.add(self.name_of(self.folder / "flows"), "there are no flows here")
         own = [document for document in found if not self.read_shared(document)]
-        self.mistakes.raise_if_any()  # a mistake in a shared slot would be told again for each flow that has it
+        self.mistakes.raise_if_any()  # a mistake in a shared slot would be reported again for each flow that has it
         for document in own:
             self.read_flow(document)
         self.mistakes.raise_if_any()

@@ -281,7 +281,7 @@ class Offer(Part):
 
 
 class BusinessFile(Part):
-    """What business can be asked and told."""
+    """The look-ups and actions that business offers."""
 
     lookups: dict[Name, Offer]
     actions: dict[Name, Offer]

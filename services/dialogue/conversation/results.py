@@ -40,12 +40,12 @@ class _Mixin(ConsumerMixin):
         if self._on_body(body):
             message.ack()
         else:
-            # It comes back at once, and what was in its way is probably still there.
+            # A requeued message is delivered again at once, when the cause is probably still there.
             time.sleep(AGAIN_SECONDS)
             message.requeue()
 
     @contextmanager
-    def establish_connection(self) -> Iterator[Connection]:  # type: ignore[override]  # whatever the stubs say
+    def establish_connection(self) -> Iterator[Connection]:  # type: ignore[override]  # a context manager, against the stubs
         first, step, longest = RECONNECT_SECONDS
         with self.create_connection() as connection:
             connection.ensure_connection(
@@ -74,11 +74,11 @@ class ResultsConsumer:
         self._thread = threading.Thread(target=self._mixin.run, name="results-consumer", daemon=True)
 
     def start(self) -> None:
-        """Begins to read."""
+        """Start the thread."""
         self._thread.start()
 
     async def stop(self) -> None:
-        """Stops reading; what is not acknowledged comes back to another replica."""
+        """Stop reading; a message that is not acknowledged is delivered to another replica."""
         self._mixin.should_stop = True
         await asyncio.to_thread(self._thread.join, STOP_SECONDS)
 
@@ -86,7 +86,7 @@ class ResultsConsumer:
         try:
             result = ActionResult.model_validate(body)
         except ValidationError as error:
-            # It would fail for ever; business still has it, and a re-sent action brings it again.
+            # Retrying cannot help. Business still has the result and sends it again when the action is sent again.
             log.error("result_malformed", errors=error.error_count())
             return True
         try:

@@ -42,7 +42,7 @@ async def open_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
     folder = tmp_path_factory.mktemp("open-shop")
     shutil.copytree(Settings().rules_dir, folder / "assistants" / "shop" / "rules")
     async with Redis(folder / "redis") as redis:
-        shop = Shop(folder, redis, assistants_dir=folder / "assistants", relay_seconds=0.2)
+        shop = Shop(folder, redis, assistant=folder / "assistants" / "shop", relay_seconds=0.2)
         await shop.open()
         await shop.start_worker()
         yield shop

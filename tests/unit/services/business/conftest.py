@@ -56,7 +56,7 @@ def settings_in(folder: Path, template: Path) -> Settings:
     return Settings(
         home=folder,
         database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
-        assistants_dir=folder,
+        assistant=folder / "shop",
         redis_url=NO_REDIS,
         migrate_on_start=False,
         seed_demo=False,

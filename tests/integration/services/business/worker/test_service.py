@@ -289,7 +289,7 @@ async def test_it_goes_on_when_the_queue_has_been_away(tmp_path: Path) -> None:
 
 async def test_it_does_not_start_with_broken_rules(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "assistants" / "shop" / "rules").mkdir(parents=True)
-    environment = {**os.environ, "ZHIYIN_ASSISTANTS_DIR": str(tmp_path / "assistants")}
+    environment = {**os.environ, "ZHIYIN_ASSISTANT": str(tmp_path / "assistants" / "shop")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "shared.http", "worker"), env=environment, stderr=asyncio.subprocess.PIPE
     )

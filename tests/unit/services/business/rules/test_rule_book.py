@@ -10,7 +10,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from services.business.rules.decision_table import Decision
+from services.business.rules.decision_table import DecisionTable
 from services.business.rules.facts import OrderFacts, RefundDecision
 from services.business.rules.rule_book import RuleBook, RulesError
 from services.business.settings import Settings
@@ -210,10 +210,10 @@ def test_missing_and_oversized_files_are_named(settings: Settings) -> None:
 
 
 def test_a_question_that_no_check_foresaw_is_left_to_a_person(rules: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
-    def undecided(self: Decision[RefundDecision], facts: OrderFacts) -> RefundDecision:
+    def undecided(self: DecisionTable[RefundDecision], facts: OrderFacts) -> RefundDecision:
         return RefundDecision.model_validate({})
 
-    monkeypatch.setattr(Decision, "answer", undecided)
+    monkeypatch.setattr(DecisionTable, "answer", undecided)
 
     assert rules.refund.decide(order()).outcome == "approval"
     assert not rules.cancel_order.decide(order(status="paid")).allowed

@@ -9,7 +9,7 @@ from services.business.worker.pipe import Beat, Done, Pipe, read_line
 def test_what_is_told_is_heard(what: Beat | Done) -> None:
     reading, writing = os.pipe()
 
-    assert Pipe(writing).tell(what)
+    assert Pipe(writing).send(what)
 
     os.close(writing)
     with os.fdopen(reading, "rb") as lines:
@@ -25,7 +25,7 @@ def test_a_pipe_that_nobody_reads_says_so() -> None:
     reading, writing = os.pipe()
     os.close(reading)
 
-    assert not Pipe(writing).tell(Beat(received=0, active=0))
+    assert not Pipe(writing).send(Beat(received=0, active=0))
     os.close(writing)
 
 
@@ -34,7 +34,7 @@ def test_a_reader_that_is_behind_holds_nobody_up() -> None:
     os.set_blocking(writing, False)
     pipe = Pipe(writing)
 
-    assert all(pipe.tell(Beat(received=number, active=0)) for number in range(10_000))
+    assert all(pipe.send(Beat(received=number, active=0)) for number in range(10_000))
 
     os.close(reading)
     os.close(writing)
