@@ -3,28 +3,38 @@
 A service's tables derive from an abstract base of its own (`TableBase` with a `new_metadata()`), rows of a tenant mix
 in `TenantMixin`. Within `Database.transaction(tenant)` every SELECT, UPDATE and DELETE of such a row is limited to that
 tenant and every new row is stamped with it, so no query can forget to.
+
+There are two ways to a unit of work. `transaction` and `reading` give a session with ORM objects. `write` and `read`
+run a plain function over prepared statements (`shared.storage.statements`) and cost a fraction of that: with SQLite
+the whole unit is one hop to a thread, with PostgreSQL it talks to the driver directly.
+
+One module because both ways share connections, the writer's queue, and what counts as an outage.
 """
 
 import asyncio
 import math
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import structlog
 from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, inspect, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from shared.errors import ConfigurationError, Unavailable
+from shared.storage.statements import Unit
 
 __all__ = ["ALL_TENANTS", "Database", "TableBase", "TenantMixin", "UtcDateTime", "new_metadata", "now", "parse_url"]
 
@@ -41,12 +51,18 @@ POOL_SECONDS = 5
 ANSWERED_SECONDS = 2.0
 """So long ago a database that answers may have done it last."""
 RETRY_AFTER_SECONDS = 2.0
+SQLITE_READERS = 4
+
+T = TypeVar("T")
 
 POSTGRES_AWAY = ("08", "53", "57", "25006")
 """PostgreSQL's codes for connections, resources that ran out, an operator's shutdown or start, and a replica."""
 SQLITE_AWAY = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 )
+
+SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+"""WAL lets readers go on beside the writer; FULL makes a commit survive a power cut, which is what we promise."""
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -165,6 +181,64 @@ class Database:
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None
         self._answered_at = -math.inf
+        self._sqlite = _SqliteThreads(parsed, self.engine.dialect) if self.is_sqlite else None
+
+    async def write(self, tenant: str, work: Callable[[Unit], T]) -> T:
+        """What `work` returns; what it wrote is committed, or nothing of it when it raises.
+
+        Raises:
+            IntegrityError: a constraint refused what it wrote.
+        """
+        async with self._writer or nullcontext():
+            return await self._run(tenant, work, writing=True)
+
+    async def read(self, tenant: str, work: Callable[[Unit], T]) -> T:
+        """What `work` returns from a consistent view; it must not write."""
+        return await self._run(tenant, work, writing=False)
+
+    async def _run(self, tenant: str, work: Callable[[Unit], T], *, writing: bool) -> T:
+        if tenant == ALL_TENANTS:
+            raise ValueError("prepared statements are of one tenant")
+        try:
+            if self._sqlite is not None:
+                result = await self._sqlite.run(tenant, work, writing=writing)
+            else:
+                result = await greenlet_spawn(self._on_postgres, tenant, work)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, PoolTimeout):
+                self._answered_at = -math.inf
+            raise
+        self._answered_at = time.monotonic()
+        return result
+
+    def _on_postgres(self, tenant: str, work: Callable[[Unit], T]) -> T:
+        """Runs in a greenlet, in which plain calls may wait for the event loop."""
+        try:
+            connection = self.engine.sync_engine.raw_connection()
+        except (PoolTimeout, OSError) as error:
+            raise _away() from error
+        driver = _PostgresDriver(connection.driver_connection)
+        try:
+            driver.control("BEGIN")
+            result = work(Unit(driver, self.engine.dialect, tenant))
+            driver.control("COMMIT")
+        except Exception as error:
+            if driver.closed or isinstance(error, OSError):
+                connection.invalidate()
+                log.warning("database_connection_lost", error=type(error).__name__)
+                raise _away() from error
+            try:
+                driver.control("ROLLBACK")
+            except Exception:
+                connection.invalidate()
+            raise
+        except BaseException:
+            # Cancelled in the middle: what the server still does on this connection is unknown.
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+        return result
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -209,7 +283,119 @@ class Database:
 
     async def close(self) -> None:
         """Gives the connections back."""
+        if self._sqlite is not None:
+            await asyncio.to_thread(self._sqlite.close)
         await self.engine.dispose()
+
+
+class _PostgresDriver:
+    """An asyncpg connection for a function that runs in a greenlet; the driver keeps its prepared statements."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._connection.is_closed())
+
+    def control(self, sql: str) -> None:
+        with _translated(sql):
+            await_only(self._connection.execute(sql))
+
+    def fetch(self, sql: str, arguments: list[Any]) -> Iterable[Sequence[Any]]:
+        with _translated(sql):
+            found: Iterable[Sequence[Any]] = await_only(self._connection.fetch(sql, *arguments))
+        return found
+
+    def execute_many(self, sql: str, arguments: list[list[Any]]) -> None:
+        with _translated(sql):
+            await_only(self._connection.executemany(sql, arguments))
+
+
+class _SqliteDriver:
+    """A `sqlite3` connection of the thread that runs the unit of work."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def fetch(self, sql: str, arguments: list[Any]) -> Iterable[Sequence[Any]]:
+        with _translated(sql):
+            return self._connection.execute(sql, arguments).fetchall()
+
+    def execute_many(self, sql: str, arguments: list[list[Any]]) -> None:
+        with _translated(sql):
+            self._connection.executemany(sql, arguments)
+
+
+class _SqliteThreads:
+    """Threads that run whole units of work, each on a connection of its own: one for writing, some for reading.
+
+    A unit whose caller was cancelled comes to its end in its thread, so it leaves no lock.
+    """
+
+    def __init__(self, url: URL, dialect: Dialect) -> None:
+        self._path = url.database or ":memory:"
+        self._dialect = dialect
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._readers = ThreadPoolExecutor(SQLITE_READERS, thread_name_prefix="sqlite-reader")
+        self._own = threading.local()
+        self._open: list[sqlite3.Connection] = []
+
+    async def run(self, tenant: str, work: Callable[[Unit], T], *, writing: bool) -> T:
+        threads, begin = (self._writer, "BEGIN IMMEDIATE") if writing else (self._readers, "BEGIN")
+        return await asyncio.get_running_loop().run_in_executor(threads, self._unit, tenant, work, begin)
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        while self._open:
+            self._open.pop().close()
+
+    def _unit(self, tenant: str, work: Callable[[Unit], T], begin: str) -> T:
+        driver = _SqliteDriver(connection := self._connection())
+        try:
+            driver.fetch(begin, [])
+            result = work(Unit(driver, self._dialect, tenant))
+            driver.fetch("COMMIT", [])
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            raise
+        return result
+
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if found is None:
+            with _translated("connect"):
+                found = sqlite3.connect(
+                    self._path, timeout=SQLITE_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                for pragma in SQLITE_PRAGMAS:
+                    found.execute(f"PRAGMA {pragma}")
+            self._own.connection = found
+            self._open.append(found)
+        return found
+
+
+class _translated:  # noqa: N801 - used as a function
+    """Raises a driver's error as the session's way would: `Unavailable`, `IntegrityError` or `DBAPIError`."""
+
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        if _says_away(error):
+            log.warning("database_connection_lost", error=type(error).__name__, code=getattr(error, "sqlstate", None))
+            raise _away() from error
+        sqlstate = str(getattr(error, "sqlstate", None) or "")
+        if isinstance(error, sqlite3.IntegrityError) or sqlstate.startswith("23"):
+            raise IntegrityError(self._sql, None, error) from error
+        raise DBAPIError(self._sql, None, error) from error
 
 
 def parse_url(url: str) -> URL:
@@ -303,8 +489,7 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     # The driver's own implicit BEGIN comes too late for IMMEDIATE; `_begin_sqlite` says it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # WAL lets readers go on beside the writer; FULL makes a commit survive a power cut, which is what we promise.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in SQLITE_PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

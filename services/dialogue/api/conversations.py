@@ -9,16 +9,17 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Conversation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
+from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
-from services.dialogue.desk.repository import traces_of, was_handed_off
+from services.dialogue.desk.repository import traces_of
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, responses
 from shared.http.auth import CurrentPrincipal, Principal, require
 from shared.storage.database import Database
+from shared.storage.statements import Unit
 
 __all__ = ["MessageText", "router"]
 
@@ -114,19 +115,21 @@ InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
 
 
-async def readable(database: Database, principal: Principal, conversation_id: str) -> Conversation:
+async def readable(database: Database, principal: Principal, conversation_id: str) -> ConversationRow:
     """The conversation, if it is the caller's own or was handed to the desk that the caller works at.
 
     Raises:
         NotFound: anything else.
     """
-    async with database.reading(principal.tenant) as session:
-        conversation = await repository.find_conversation(session, conversation_id)
-        if conversation.owner == principal.subject:
+
+    def look(unit: Unit) -> ConversationRow:
+        conversation = repository.find_conversation(unit, conversation_id)
+        own = conversation.owner == principal.subject
+        if own or (principal.roles.intersection(DESK) and repository.was_handed_over(unit, conversation_id)):
             return conversation
-        if principal.roles.intersection(DESK) and await was_handed_off(session, conversation_id):
-            return conversation
-    raise NotFound("there is no such conversation")
+        raise NotFound("there is no such conversation")
+
+    return await database.read(principal.tenant, look)
 
 
 @router.post("", status_code=201)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -17,11 +18,12 @@ from services.dialogue.api.conversations import (
     readable,
 )
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.repository import Draft, StaleTurn
+from services.dialogue.conversation.repository import Appended, ConversationRow, Draft, StaleTurn
 from services.dialogue.desk import repository as desk
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
+from shared.storage.statements import Unit
 
 __all__ = ["router"]
 
@@ -78,21 +80,25 @@ async def reply(
     for _ in range(MAX_STALE):
         conversation = await readable(database, principal, conversation_id)
         try:
-            async with database.transaction(principal.tenant) as session:
-                appended = await repository.append_replies(
-                    session,
-                    conversation,
-                    drafts=[Draft(text=body.text, sender="agent")],
-                    state=conversation.state,
-                    language=conversation.language,
-                    answers=None,
-                    status="open" if body.close else "with_agent",
-                )
-                await desk.assign_handoffs(
-                    session, conversation_id, agent=principal.subject, status="closed" if body.close else "claimed"
-                )
+            appended = await database.write(
+                principal.tenant, partial(_write_reply, conversation, body, principal.subject)
+            )
         except StaleTurn:
             continue
         await wakes.wake(conversation_id)
         return Replied(events=[entry.event() for entry in appended.entries])
     raise Conflict("the conversation is too busy just now; try again")
+
+
+def _write_reply(conversation: ConversationRow, reply: AgentReply, agent: str, unit: Unit) -> Appended:
+    appended = repository.append_replies(
+        unit,
+        conversation,
+        drafts=[Draft(text=reply.text, sender="agent")],
+        state=conversation.state,
+        language=conversation.language,
+        answers=None,
+        status="open" if reply.close else "with_agent",
+    )
+    repository.work_on_handoffs(unit, conversation.id, status="closed" if reply.close else "claimed", agent=agent)
+    return appended

@@ -4,8 +4,7 @@ from typing import Any
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
-from services.dialogue.conversation.models import Conversation, Entry, Trace
-from services.dialogue.conversation.repository import Draft
+from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, TraceRow
 from services.dialogue.policy.decision import ActionCall, ActionFinished, TurnEvent, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
@@ -14,7 +13,7 @@ from shared.storage.database import now
 __all__ = ["draft_of", "request_of", "state_of", "trace_of"]
 
 
-def state_of(conversation: Conversation) -> State:
+def state_of(conversation: ConversationRow) -> State:
     """The state that the last turn left, or the first one."""
     if conversation.state is None:
         return State(language=conversation.language)
@@ -30,7 +29,7 @@ def draft_of(assistant: Assistant, say: Say) -> Draft:
     return Draft(text=rendered.text, options=rendered.options, data=data)
 
 
-def request_of(conversation: Conversation, action: ActionCall) -> ActionRequest:
+def request_of(conversation: ConversationRow, action: ActionCall) -> ActionRequest:
     """An action as business will perform it."""
     # The id is derived, so that a turn that is decided again asks for the same action and not for another one.
     return ActionRequest(
@@ -45,8 +44,12 @@ def request_of(conversation: Conversation, action: ActionCall) -> ActionRequest:
 
 
 def trace_of(
-    conversation: Conversation, event: TurnEvent, answers: Entry | None, steps: list[str], stages: dict[str, float]
-) -> Trace:
+    conversation: ConversationRow,
+    event: TurnEvent,
+    answers: EntryRow | None,
+    steps: list[str],
+    stages: dict[str, float],
+) -> TraceRow:
     """Why the turn went as it did, without the customer's words."""
     understanding = None
     if isinstance(event, Understood):
@@ -55,6 +58,11 @@ def trace_of(
     trigger = f"message:{answers.seq}" if answers else event.kind
     if isinstance(event, ActionFinished):
         trigger = f"result:{event.result.action_id}:{event.result.version}"
-    return Trace(
-        conversation_id=conversation.id, trigger=trigger, understanding=understanding, steps=steps, seconds=stages
+    return TraceRow(
+        conversation_id=conversation.id,
+        trigger=trigger,
+        understanding=understanding,
+        steps=steps,
+        seconds=stages,
+        created_at=now(),
     )

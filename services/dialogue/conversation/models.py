@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.contracts.events import Event, Option
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
 __all__ = ["Base", "Conversation", "Entry", "Handoff", "OutboxRow", "Trace"]
@@ -56,20 +55,6 @@ class Entry(TenantMixin, Base):
     options: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
-
-    def event(self) -> Event:
-        """The entry as clients read it."""
-        return Event(
-            seq=self.seq,
-            kind=self.kind,
-            sender=self.sender,
-            text=self.text,
-            message_id=self.message_id,
-            in_reply_to=self.in_reply_to,
-            options=tuple(Option(**option) for option in self.options),
-            data=self.data,
-            created_at=self.created_at,
-        )
 
 
 class Trace(TenantMixin, Base):

@@ -8,7 +8,7 @@ check of the store refuses whoever comes second.
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -35,7 +35,11 @@ AWAY = object()
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
-RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+RELEASE = """
+if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end
+if ARGV[3] ~= '' then redis.call('publish', ARGV[2], ARGV[3]) end
+"""
+"""Gives a lease back and wakes in one call: a turn's time is calls."""
 
 
 class Wakes:
@@ -95,7 +99,8 @@ class Wakes:
     async def lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
         """Whether the caller may work on the conversation now; without Redis one in each process may.
 
-        It is short and renewed while it is held, so that a killed process is soon followed by another one.
+        It is short and renewed while it is held, so that a killed process is soon followed by another one. When
+        it is given back after work that did not fail, the conversation is woken, for those who were refused it.
         """
         if conversation in self._held:
             yield False
@@ -106,6 +111,8 @@ class Wakes:
                 yield held
         finally:
             self._held.discard(conversation)
+        if held:
+            self._wake_here(conversation)
 
     @asynccontextmanager
     async def _stored_lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
@@ -116,18 +123,19 @@ class Wakes:
         if not answer or answer is AWAY:
             yield answer is AWAY
             return
-        renewal = asyncio.create_task(self._renew(key, token, seconds))
+        renewal = _Renewal(partial(self._renew, key, token, seconds), after=seconds / 3)
+        wakes = ""
         try:
             yield True
+            wakes = conversation
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
-            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token))
+            await renewal.stop()
+            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token, CHANNEL, wakes))
 
     async def _renew(self, key: str, token: str, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds / 3)
             await self._ask(partial(self._redis.eval, RENEW, 1, key, token, int(seconds * 1000)))
+            await asyncio.sleep(seconds / 3)
 
     async def _ask(self, call: Callable[[], Awaitable[Any]], *, otherwise: object = None) -> Any:
         """What Redis answers; `otherwise` when it does not, and for a moment after, so that not every turn waits."""
@@ -162,3 +170,21 @@ class Wakes:
                     log.warning("wake_listener_lost", error=type(error).__name__)
             self._listening = False
             await asyncio.sleep(RECONNECT_SECONDS)
+
+
+class _Renewal:
+    """A task that begins only `after` seconds: most leases are given back long before."""
+
+    def __init__(self, renew: Callable[[], Coroutine[Any, Any, None]], *, after: float) -> None:
+        self._renew = renew
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(after, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._renew())
+
+    async def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -18,13 +18,18 @@ import structlog
 from prometheus_client import Counter
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Conversation, Entry
 from services.dialogue.conversation.notifier import Wakes
-from services.dialogue.conversation.repository import Appended, StaleTurn
+from services.dialogue.conversation.repository import (
+    Accepted,
+    ActionRow,
+    Appended,
+    ConversationRow,
+    EntryRow,
+    StaleTurn,
+)
 from services.dialogue.conversation.turn import Stages, TurnTaker, timed
 from services.dialogue.policy.decision import ActionFinished, Opened, Origin, TurnEvent
 from services.dialogue.settings import Settings
@@ -33,6 +38,7 @@ from shared.contracts.events import Event
 from shared.errors import InvalidInput, Unavailable
 from shared.http.auth import Principal
 from shared.storage.database import ALL_TENANTS, Database, now
+from shared.storage.statements import Unit
 
 __all__ = ["Answer", "Turns"]
 
@@ -67,8 +73,8 @@ class Answer(BaseModel):
 class Waiting:
     """The message that is to be answered next, and the conversation as it was read for it."""
 
-    conversation: Conversation
-    message: Entry
+    conversation: ConversationRow
+    message: EntryRow
     stages: Stages = field(default_factory=dict)
     """Seconds that this took so far, by stage."""
     since: float = field(default_factory=time.monotonic)
@@ -89,7 +95,7 @@ class Turns:
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
         self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
 
-    async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> Conversation:
+    async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> ConversationRow:
         """A new conversation of this customer.
 
         Raises:
@@ -100,18 +106,21 @@ class Turns:
             raise InvalidInput(f"there is no assistant {assistant!r}, only {mine.name!r}", field="assistant")
         if language is not None and language not in mine.languages:
             raise InvalidInput(f"{mine.name} speaks {', '.join(mine.languages)}", field="language")
-        async with self._database.transaction(principal.tenant) as session:
-            conversation = Conversation(
-                id=uuid.uuid4().hex,
+        conversation = await self._database.write(
+            principal.tenant,
+            lambda unit: repository.add_conversation(
+                unit,
+                uuid.uuid4().hex,
                 owner=principal.subject,
                 customer=principal.customer,
                 assistant=mine.name,
                 language=language or mine.default_language,
-            )
-            await repository.add_conversation(session, conversation)
+            ),
+        )
         await self._taker.take(conversation, Opened(language=conversation.language), stages={})
-        async with self._database.reading(principal.tenant) as session:
-            return await repository.find_conversation(session, conversation.id)
+        return await self._database.read(
+            principal.tenant, lambda unit: repository.find_conversation(unit, conversation.id)
+        )
 
     async def say(
         self, principal: Principal, conversation_id: str, *, message_id: str, text: str, choice: str | None
@@ -129,29 +138,36 @@ class Turns:
 
     async def _accept(
         self, principal: Principal, conversation_id: str, message_id: str, text: str, choice: str | None
-    ) -> tuple[Entry, Waiting | None]:
+    ) -> tuple[EntryRow, Waiting | None]:
         """The message in the transcript, and a turn's begin where it is the next to be answered."""
-        for last in (False, True):
-            stages: Stages = {}
+
+        def append(unit: Unit) -> tuple[ConversationRow, Accepted]:
+            conversation = repository.find_conversation(unit, conversation_id, owner=principal.subject)
+            return conversation, repository.append_message(
+                unit, conversation, message_id=message_id, text=text, choice=choice
+            )
+
+        def find(unit: Unit) -> tuple[ConversationRow, Accepted | None]:
+            conversation = repository.find_conversation(unit, conversation_id, owner=principal.subject)
+            return conversation, repository.find_message(
+                unit, conversation, message_id=message_id, text=text, choice=choice
+            )
+
+        stages: Stages = {}
+        with timed("accept", stages):
             try:
-                with timed("accept", stages):
-                    async with self._database.transaction(principal.tenant) as session:
-                        conversation = await repository.find_conversation(
-                            session, conversation_id, owner=principal.subject
-                        )
-                        accepted = await repository.append_message(
-                            session, conversation, message_id=message_id, text=text, choice=choice
-                        )
-                break
+                conversation, accepted = await self._database.write(principal.tenant, append)
             except IntegrityError:
-                # The same id came in twice at once and the other one won: now it is there to be found.
-                if last:
+                # Most messages are new, so that the id was used before is left to the constraint to find.
+                conversation, known = await self._database.read(principal.tenant, find)
+                if known is None:
                     raise
+                accepted = known
         if accepted.new:
             await self._wakes.wake(conversation_id)
         return accepted.entry, Waiting(conversation, accepted.entry, stages) if accepted.next else None
 
-    async def _replies(self, tenant: str, message: Entry, waiting: Waiting | None) -> list[Event] | None:
+    async def _replies(self, tenant: str, message: EntryRow, waiting: Waiting | None) -> list[Event] | None:
         """What is answered to the message, by this process or another one; None when it takes too long."""
         conversation_id, seq = message.conversation_id, message.seq
         until = time.monotonic() + self._settings.answer_seconds
@@ -165,10 +181,9 @@ class Turns:
                 if (answered := work.result()) and seq in answered:
                     return answered[seq]
                 with timed("replies"):
-                    async with self._database.reading(tenant) as session:
-                        conversation = await repository.find_conversation(session, conversation_id)
-                        if conversation.answered_seq >= seq:
-                            return await repository.replies_to(session, conversation_id, seq)
+                    found = await self._database.read(tenant, partial(_replies_if_answered, conversation_id, seq))
+                if found is not None:
+                    return found
                 if time.monotonic() >= until:
                     return None
                 await self._wakes.wait(event, until - time.monotonic())
@@ -184,9 +199,6 @@ class Turns:
                     message, appended = turn
                     answered[message.seq] = [entry.event() for entry in appended.entries]
                     more = appended.more
-            if held:
-                # Told after the lease is given back, so that whoever was refused it can have it.
-                await self._wakes.wake(conversation_id)
             if not more:
                 return answered
             waiting = None
@@ -236,7 +248,9 @@ class Turns:
             log.error("turn_failed", error=type(error).__name__, exc_info=error)
         return None
 
-    async def _turn(self, tenant: str, conversation_id: str, waiting: Waiting | None) -> tuple[Entry, Appended] | None:
+    async def _turn(
+        self, tenant: str, conversation_id: str, waiting: Waiting | None
+    ) -> tuple[EntryRow, Appended] | None:
         """Answers the oldest message that is unanswered, where there is one."""
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
@@ -262,20 +276,17 @@ class Turns:
     async def _load(self, tenant: str, conversation_id: str) -> Waiting | None:
         stages: Stages = {}
         with timed("load", stages):
-            async with self._database.reading(tenant) as session:
-                conversation = await repository.find_conversation(session, conversation_id)
-                message = await repository.next_unanswered(session, conversation)
+            conversation, message = await self._database.read(tenant, partial(_next_unanswered, conversation_id))
         return None if message is None else Waiting(conversation, message, stages)
 
     async def finish_action(self, result: ActionResult) -> None:
         """Tells the conversation what became of an action, once for each version of the result."""
         for _ in range(MAX_STALE):
-            async with self._database.reading(result.tenant) as session:
-                row = await repository.find_action(session, result.action_id)
-                if row is None or row.conversation_id != result.conversation_id:
-                    log.warning("result_of_unknown_action", action=result.action_id)
-                    return
-                conversation = await repository.find_conversation(session, row.conversation_id)
+            found = await self._database.read(result.tenant, partial(_action_of, result))
+            if found is None:
+                log.warning("result_of_unknown_action", action=result.action_id)
+                return
+            row, conversation = found
             if result.version <= row.result_version:
                 return
             event = ActionFinished(result=result, origin=Origin.model_validate(row.context))
@@ -288,6 +299,24 @@ class Turns:
             return
         raise StaleTurn(f"{result.conversation_id}: {MAX_STALE} times in a row")
 
-    async def _settle(self, result: ActionResult, session: AsyncSession) -> None:
-        look_again_at = now() + timedelta(seconds=self._settings.resend_most_seconds)
-        await repository.settle_action(session, result, look_again_at)
+    def _settle(self, result: ActionResult, unit: Unit) -> None:
+        again_at = now() + timedelta(seconds=self._settings.resend_most_seconds)
+        repository.settle_action(unit, result, again_at=again_at)
+
+
+def _next_unanswered(conversation_id: str, unit: Unit) -> tuple[ConversationRow, EntryRow | None]:
+    conversation = repository.find_conversation(unit, conversation_id)
+    return conversation, repository.next_unanswered(unit, conversation)
+
+
+def _replies_if_answered(conversation_id: str, seq: int, unit: Unit) -> list[Event] | None:
+    if repository.find_conversation(unit, conversation_id).answered_seq < seq:
+        return None
+    return repository.replies_to(unit, conversation_id, seq)
+
+
+def _action_of(result: ActionResult, unit: Unit) -> tuple[ActionRow, ConversationRow] | None:
+    action = repository.find_action(unit, result.action_id)
+    if action is None or action.conversation_id != result.conversation_id:
+        return None
+    return action, repository.find_conversation(unit, action.conversation_id)

@@ -1,14 +1,20 @@
 """What dialogue reads and writes in SQL: transcripts, turns, and the actions of the outbox.
 
-Every function takes a session of a unit of work that its caller commits.
+What every turn needs takes a `Unit` of prepared statements and gives frozen records; a turn is two units of work:
+
+1. its message: SELECT the conversation, UPDATE its counters, INSERT the message;
+2. its answer: UPDATE the conversation where its version is still the one that was read, INSERT replies and trace
+   (and, seldom, the question whether more messages wait, an action, a hand-off).
+
+What sweeps over all tenants takes a session. Callers commit.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, exists, func, select, update
+from sqlalchemy import Table, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.conversation.models import Conversation, Entry, Handoff, OutboxRow, Trace
@@ -16,26 +22,113 @@ from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.events import Event, Option
 from shared.errors import Conflict, NotFound, ZhiyinError
 from shared.storage.database import now
+from shared.storage.statements import Statement, Unit, insert_into
 
 __all__ = [
     "Accepted",
+    "ActionRow",
     "Appended",
+    "ConversationRow",
     "Draft",
+    "EntryRow",
     "StaleTurn",
+    "TraceRow",
+    "add_action",
+    "add_conversation",
+    "add_handoff",
+    "add_trace",
     "append_message",
     "append_replies",
     "due_actions",
     "events_after",
+    "find_action",
     "find_conversation",
+    "find_message",
     "next_unanswered",
-    "outbox_row",
     "overdue_conversations",
     "replies_to",
+    "settle_action",
+    "was_handed_over",
+    "work_on_handoffs",
 ]
+
+MESSAGE = "message"
 
 
 class StaleTurn(ZhiyinError):
     """Another turn was committed first; read again and decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation as it was read; the names are the table's columns."""
+
+    id: str
+    tenant: str
+    owner: str
+    customer: str | None
+    assistant: str
+    language: str
+    status: str
+    state: dict[str, Any] | None
+    version: int
+    last_seq: int
+    answered_seq: int
+    pending_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One event of a transcript; the names are the table's columns."""
+
+    conversation_id: str
+    seq: int
+    kind: str
+    sender: str
+    text: str
+    message_id: str | None
+    choice: str | None
+    in_reply_to: int | None
+    options: list[dict[str, str]]
+    data: dict[str, Any]
+    created_at: datetime
+
+    def event(self) -> Event:
+        """The entry as clients read it."""
+        return Event(
+            seq=self.seq,
+            kind=self.kind,
+            sender=self.sender,
+            text=self.text,
+            message_id=self.message_id,
+            in_reply_to=self.in_reply_to,
+            options=tuple(Option(**option) for option in self.options),
+            data=self.data,
+            created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """Why a turn went as it did, to be stored; the names are the table's columns."""
+
+    conversation_id: str
+    trigger: str
+    understanding: dict[str, Any] | None
+    steps: list[str]
+    seconds: dict[str, float]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """A decided action as far as its result needs it."""
+
+    conversation_id: str
+    context: dict[str, Any]
+    result_version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +146,7 @@ class Draft:
 class Accepted:
     """A customer's message with its place in the transcript."""
 
-    entry: Entry
+    entry: EntryRow
     new: bool
     """It was not there before."""
     next: bool
@@ -64,158 +157,296 @@ class Accepted:
 class Appended:
     """A turn's entries, and whether a message of the customer still waits for one."""
 
-    entries: list[Entry]
+    entries: list[EntryRow]
     more: bool
 
 
-async def find_conversation(session: AsyncSession, conversation_id: str, *, owner: str | None = None) -> Conversation:
-    """The conversation, if it is this owner's (or whoever's, when none is named).
+def _table(model: type[Any]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+def _names(row: type[Any]) -> list[str]:
+    return [each.name for each in fields(row)]
+
+
+CONVERSATIONS, ENTRIES, OUTBOX, HANDOFFS = _table(Conversation), _table(Entry), _table(OutboxRow), _table(Handoff)
+
+_this = CONVERSATIONS.c.id == bindparam("conversation")
+_entry = select(*(ENTRIES.c[name] for name in _names(EntryRow))).where(
+    ENTRIES.c.conversation_id == bindparam("conversation")
+)
+_moment = bindparam("moment", type_=CONVERSATIONS.c.updated_at.type)
+
+FIND_CONVERSATION = Statement(select(*(CONVERSATIONS.c[name] for name in _names(ConversationRow))).where(_this))
+FIND_MESSAGE = Statement(_entry.where(ENTRIES.c.message_id == bindparam("message")))
+NEXT_UNANSWERED = Statement(
+    _entry.where(ENTRIES.c.seq > bindparam("after"), ENTRIES.c.kind == MESSAGE).order_by(ENTRIES.c.seq).limit(1)
+)
+ENTRIES_AFTER = Statement(
+    _entry.where(ENTRIES.c.seq > bindparam("after")).order_by(ENTRIES.c.seq).limit(bindparam("most"))
+)
+REPLIES_TO = Statement(_entry.where(ENTRIES.c.in_reply_to == bindparam("seq")).order_by(ENTRIES.c.seq))
+COUNT_MESSAGE = Statement(
+    update(CONVERSATIONS)
+    .where(_this)
+    .values(
+        last_seq=CONVERSATIONS.c.last_seq + 1,
+        pending_since=func.coalesce(CONVERSATIONS.c.pending_since, _moment),
+        updated_at=_moment,
+    )
+    .returning(CONVERSATIONS.c.last_seq)
+)
+COMMIT_TURN = Statement(
+    update(CONVERSATIONS)
+    .where(_this, CONVERSATIONS.c.version == bindparam("seen"))
+    .values(
+        version=CONVERSATIONS.c.version + 1,
+        last_seq=CONVERSATIONS.c.last_seq + bindparam("replies"),
+        # Where nothing came behind what is answered, nothing waits.
+        pending_since=case(
+            (CONVERSATIONS.c.last_seq == bindparam("answered"), None), else_=CONVERSATIONS.c.pending_since
+        ),
+        answered_seq=bindparam("answered"),
+        state=bindparam("new_state", type_=CONVERSATIONS.c.state.type),
+        language=bindparam("new_language"),
+        status=func.coalesce(bindparam("new_status", type_=CONVERSATIONS.c.status.type), CONVERSATIONS.c.status),
+        updated_at=_moment,
+    )
+    .returning(CONVERSATIONS.c.last_seq, CONVERSATIONS.c.pending_since)
+)
+NOTHING_WAITS = Statement(update(CONVERSATIONS).where(_this).values(pending_since=None))
+WAS_HANDED_OVER = Statement(
+    select(HANDOFFS.c.id).where(HANDOFFS.c.conversation_id == bindparam("conversation")).limit(1)
+)
+WORK_ON_HANDOFFS = Statement(
+    update(HANDOFFS)
+    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status != "closed")
+    .values(status=bindparam("new_status"), agent=bindparam("by"))
+)
+FIND_ACTION = Statement(
+    select(*(OUTBOX.c[name] for name in _names(ActionRow))).where(OUTBOX.c.action_id == bindparam("action"))
+)
+SETTLE_ACTION = Statement(
+    update(OUTBOX)
+    .where(OUTBOX.c.action_id == bindparam("action"), OUTBOX.c.result_version < bindparam("new_version"))
+    .values(
+        result_version=bindparam("new_version"),
+        status=bindparam("new_status"),
+        done=bindparam("final"),
+        next_attempt_at=bindparam("again_at", type_=OUTBOX.c.next_attempt_at.type),
+    )
+    .returning(OUTBOX.c.action_id)
+)
+ADD_CONVERSATION = insert_into(Conversation, *(name for name in _names(ConversationRow) if name != "tenant"))
+ADD_ENTRY = insert_into(Entry, *_names(EntryRow))
+ADD_TRACE = insert_into(Trace, *_names(TraceRow))
+ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "created_at")
+ADD_ACTION = insert_into(
+    OutboxRow, "action_id", "conversation_id", "request", "context", "done", "result_version", "attempts",
+    "next_attempt_at", "created_at",
+)  # fmt: skip
+
+
+def add_conversation(
+    unit: Unit, conversation_id: str, *, owner: str, customer: str | None, assistant: str, language: str
+) -> ConversationRow:
+    """A new conversation without any event."""
+    moment = now()
+    row = ConversationRow(
+        id=conversation_id, tenant=unit.tenant, owner=owner, customer=customer, assistant=assistant,
+        language=language, status="open", state=None, version=0, last_seq=0, answered_seq=0, pending_since=None,
+        created_at=moment, updated_at=moment,
+    )  # fmt: skip
+    unit.run(ADD_CONVERSATION, **_values(row))
+    return row
+
+
+def find_conversation(unit: Unit, conversation_id: str, *, owner: str | None = None) -> ConversationRow:
+    """The conversation, if it is this owner's (or any owner's, when none is named).
 
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    row = await session.get(Conversation, conversation_id)
+    found = unit.row(FIND_CONVERSATION, conversation=conversation_id)
+    row = None if found is None else ConversationRow(*found)
     if row is None or (owner is not None and row.owner != owner):
         raise NotFound("there is no such conversation")
     return row
 
 
-async def append_message(
-    session: AsyncSession, conversation: Conversation, *, message_id: str, text: str, choice: str | None
-) -> Accepted:
-    """Puts the customer's message at the end of the transcript, unless it is there already.
+def find_message(
+    unit: Unit, conversation: ConversationRow, *, message_id: str, text: str, choice: str | None
+) -> Accepted | None:
+    """The customer's message, if it was appended before.
 
     Raises:
         Conflict: the id was used before for another text.
     """
-    known = await session.scalar(
-        select(Entry).where(Entry.conversation_id == conversation.id, Entry.message_id == message_id)
-    )
-    if known is not None:
-        if known.text != text or known.choice != choice:
-            raise Conflict("this message_id was already used for another text", field="message_id")
-        return Accepted(known, new=False, next=False)
-    seq = await session.scalar(
-        update(Conversation)
-        .where(Conversation.id == conversation.id)
-        .values(
-            last_seq=Conversation.last_seq + 1,
-            pending_since=func.coalesce(Conversation.pending_since, now()),
-            updated_at=now(),
-        )
-        .returning(Conversation.last_seq)
-        .execution_options(synchronize_session=False)
-    )
-    entry = Entry(
-        conversation_id=conversation.id, seq=seq, kind="message", sender="customer", text=text,
-        message_id=message_id, choice=choice, options=[], data={}, created_at=now(),
+    found = unit.row(FIND_MESSAGE, conversation=conversation.id, message=message_id)
+    if found is None:
+        return None
+    known = EntryRow(*found)
+    if known.text != text or known.choice != choice:
+        raise Conflict("this message_id was already used for another text", field="message_id")
+    return Accepted(known, new=False, next=False)
+
+
+def append_message(
+    unit: Unit, conversation: ConversationRow, *, message_id: str, text: str, choice: str | None
+) -> Accepted:
+    """Puts the customer's message at the end of the transcript.
+
+    Raises:
+        IntegrityError: it is there already; the unit of work has failed, and `find_message` finds it in another one.
+    """
+    moment = now()
+    counted = unit.row(COUNT_MESSAGE, conversation=conversation.id, moment=moment)
+    if counted is None:
+        raise NotFound("there is no such conversation")
+    seq: int = counted[0]
+    entry = EntryRow(
+        conversation_id=conversation.id, seq=seq, kind=MESSAGE, sender="customer", text=text,
+        message_id=message_id, choice=choice, in_reply_to=None, options=[], data={}, created_at=moment,
     )  # fmt: skip
-    session.add(entry)
-    await session.flush()
+    unit.run(ADD_ENTRY, **_values(entry))
     alone = conversation.pending_since is None and seq == conversation.last_seq + 1
     return Accepted(entry, new=True, next=alone)
 
 
-async def next_unanswered(session: AsyncSession, conversation: Conversation) -> Entry | None:
+def next_unanswered(unit: Unit, conversation: ConversationRow) -> EntryRow | None:
     """The oldest message of the customer that no turn has answered."""
-    row: Entry | None = await session.scalar(
-        select(Entry)
-        .where(
-            Entry.conversation_id == conversation.id,
-            Entry.seq > conversation.answered_seq,
-            Entry.kind == "message",
-        )
-        .order_by(Entry.seq)
-        .limit(1)
-    )
-    return row
+    found = unit.row(NEXT_UNANSWERED, conversation=conversation.id, after=conversation.answered_seq)
+    return None if found is None else EntryRow(*found)
 
 
-async def append_replies(
-    session: AsyncSession,
-    conversation: Conversation,
+def append_replies(
+    unit: Unit,
+    conversation: ConversationRow,
     *,
-    drafts: list[Draft],
+    drafts: Sequence[Draft],
     state: dict[str, Any] | None,
     language: str,
-    answers: Entry | None,
+    answers: EntryRow | None,
     status: str | None = None,
 ) -> Appended:
-    """Commits a turn's outcome to the conversation as it was read: this is where a late writer is refused.
+    """Writes a turn's outcome to the conversation as it was read: this is where a late writer is refused.
 
     Raises:
         StaleTurn: another turn was committed since `conversation` was read.
     """
+    moment = now()
     answered = conversation.answered_seq if answers is None else answers.seq
-    row = await session.execute(
-        update(Conversation)
-        .where(Conversation.id == conversation.id, Conversation.version == conversation.version)
-        .values(
-            version=Conversation.version + 1,
-            last_seq=Conversation.last_seq + len(drafts),
-            # Where nothing came behind what is answered, nothing waits.
-            pending_since=case((Conversation.last_seq == answered, None), else_=Conversation.pending_since),
-            answered_seq=answered,
-            state=state,
-            language=language,
-            status=status or Conversation.status,
-            updated_at=now(),
-        )
-        .returning(Conversation.last_seq, Conversation.pending_since)
-        .execution_options(synchronize_session=False)
+    written = unit.row(
+        COMMIT_TURN,
+        conversation=conversation.id,
+        seen=conversation.version,
+        replies=len(drafts),
+        answered=answered,
+        new_state=state,
+        new_language=language,
+        new_status=status,
+        moment=moment,
     )
-    written = row.one_or_none()
     if written is None:
         raise StaleTurn(conversation.id)
     last_seq, pending = written
     if pending is not None:
-        waiting = exists().where(
-            Entry.conversation_id == conversation.id, Entry.seq > answered, Entry.kind == "message"
-        )
-        pending = await session.scalar(select(waiting))
-        if not pending:
-            await session.execute(
-                update(Conversation)
-                .where(Conversation.id == conversation.id)
-                .values(pending_since=None)
-                .execution_options(synchronize_session=False)
-            )
+        pending = unit.row(NEXT_UNANSWERED, conversation=conversation.id, after=answered)
+        if pending is None:
+            unit.run(NOTHING_WAITS, conversation=conversation.id)
     first = last_seq - len(drafts) + 1
     entries = [
-        Entry(
+        EntryRow(
             conversation_id=conversation.id,
             seq=first + index,
             kind=draft.kind,
             sender=draft.sender,
             text=draft.text,
+            message_id=None,
+            choice=None,
             in_reply_to=None if answers is None else answers.seq,
             options=[option.model_dump() for option in draft.options],
             data=draft.data or {},
-            created_at=now(),
+            created_at=moment,
         )
         for index, draft in enumerate(drafts)
     ]
-    session.add_all(entries)
-    return Appended(entries, more=bool(pending))
+    unit.run_many(ADD_ENTRY, [_values(entry) for entry in entries])
+    return Appended(entries, more=pending is not None)
 
 
-async def events_after(session: AsyncSession, conversation_id: str, after: int, limit: int) -> list[Event]:
+def add_trace(unit: Unit, trace: TraceRow) -> None:
+    """Keeps why a turn went as it did."""
+    unit.run(ADD_TRACE, **_values(trace))
+
+
+def add_action(unit: Unit, request: ActionRequest, context: dict[str, Any]) -> None:
+    """Makes sure of an action: it is sent until its final result has come."""
+    moment = now()
+    unit.run(
+        ADD_ACTION,
+        action_id=request.id,
+        conversation_id=request.conversation_id,
+        request=request.model_dump(mode="json"),
+        context=context,
+        done=False,
+        result_version=0,
+        attempts=0,
+        next_attempt_at=moment,
+        created_at=moment,
+    )
+
+
+def find_action(unit: Unit, action_id: str) -> ActionRow | None:
+    """A decided action."""
+    found = unit.row(FIND_ACTION, action=action_id)
+    return None if found is None else ActionRow(*found)
+
+
+def settle_action(unit: Unit, result: ActionResult, *, again_at: datetime) -> None:
+    """Remembers the version of an action's result; one that is not final is asked for again at `again_at`.
+
+    Raises:
+        StaleTurn: that version was remembered before.
+    """
+    taken = unit.row(
+        SETTLE_ACTION,
+        action=result.action_id,
+        new_version=result.version,
+        new_status=result.status,
+        final=result.final,
+        again_at=again_at,
+    )
+    if taken is None:
+        raise StaleTurn(result.action_id)
+
+
+def add_handoff(unit: Unit, conversation_id: str, reason: str) -> None:
+    """Lets the conversation wait for a person."""
+    unit.run(ADD_HANDOFF, conversation_id=conversation_id, reason=reason, status="waiting", created_at=now())
+
+
+def was_handed_over(unit: Unit, conversation_id: str) -> bool:
+    """Whether the conversation was ever handed to the desk."""
+    return unit.row(WAS_HANDED_OVER, conversation=conversation_id) is not None
+
+
+def work_on_handoffs(unit: Unit, conversation_id: str, *, status: str, agent: str) -> None:
+    """Says who works on the conversation's hand-offs that are not closed, and how far that is."""
+    unit.run(WORK_ON_HANDOFFS, conversation=conversation_id, new_status=status, by=agent)
+
+
+def events_after(unit: Unit, conversation_id: str, after: int, limit: int) -> list[Event]:
     """The transcript from behind `after`, in order."""
-    rows = await session.scalars(
-        select(Entry)
-        .where(Entry.conversation_id == conversation_id, Entry.seq > after)
-        .order_by(Entry.seq)
-        .limit(limit)
-    )
-    return [row.event() for row in rows]
+    rows = unit.rows(ENTRIES_AFTER, conversation=conversation_id, after=after, most=limit)
+    return [EntryRow(*row).event() for row in rows]
 
 
-async def replies_to(session: AsyncSession, conversation_id: str, seq: int) -> list[Event]:
+def replies_to(unit: Unit, conversation_id: str, seq: int) -> list[Event]:
     """What was answered to the message with this `seq`."""
-    rows = await session.scalars(
-        select(Entry).where(Entry.conversation_id == conversation_id, Entry.in_reply_to == seq).order_by(Entry.seq)
-    )
-    return [row.event() for row in rows]
+    return [EntryRow(*row).event() for row in unit.rows(REPLIES_TO, conversation=conversation_id, seq=seq)]
 
 
 async def overdue_conversations(session: AsyncSession, before: datetime, limit: int) -> list[tuple[str, str]]:
@@ -241,44 +472,9 @@ async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> li
     return list(rows)
 
 
-def outbox_row(request: ActionRequest, context: dict[str, Any]) -> OutboxRow:
-    """The row that makes sure of an action."""
-    return OutboxRow(
-        action_id=request.id,
-        tenant=request.tenant,
-        conversation_id=request.conversation_id,
-        request=request.model_dump(mode="json"),
-        context=context,
-    )
-
-
-async def find_action(session: AsyncSession, action_id: str) -> OutboxRow | None:
-    """A decided action."""
-    return await session.get(OutboxRow, action_id)
-
-
-async def settle_action(session: AsyncSession, result: ActionResult, look_again_at: datetime) -> None:
-    """Store a version of an action's result; raises `StaleTurn` if it or a newer one is stored already."""
-    taken = await session.scalar(
-        update(OutboxRow)
-        .where(OutboxRow.action_id == result.action_id, OutboxRow.result_version < result.version)
-        .values(result_version=result.version, status=result.status, done=result.final, next_attempt_at=look_again_at)
-        .returning(OutboxRow.action_id)
-        .execution_options(synchronize_session=False)
-    )
-    if taken is None:
-        raise StaleTurn(result.action_id)
-
-
-async def add_conversation(session: AsyncSession, conversation: Conversation) -> None:
-    """Store a new conversation."""
-    session.add(conversation)
-    await session.flush()
-
-
-def add_outcome(session: AsyncSession, *, actions: Iterable[OutboxRow], handoff: Handoff | None, trace: Trace) -> None:
-    """Store what a turn leads to besides its replies."""
-    session.add_all([*actions, *([] if handoff is None else [handoff]), trace])
+def _values(row: ConversationRow | EntryRow | TraceRow) -> dict[str, Any]:
+    """Columns and values; `dataclasses.asdict` would copy everything below, too."""
+    return {name: getattr(row, name) for name in row.__slots__}
 
 
 async def own_conversations(session: AsyncSession, owner: str, limit: int) -> Sequence[Conversation]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
@@ -9,6 +10,7 @@ from shared.contracts.events import Event
 from shared.errors import Unavailable
 from shared.http.health import Health
 from shared.storage.database import Database
+from shared.storage.statements import Unit
 
 __all__ = ["server_sent_events", "wait_for_events"]
 
@@ -26,8 +28,7 @@ async def wait_for_events(
     async with wakes.watching(conversation_id) as wake:
         while True:
             wake.clear()
-            async with database.reading(tenant) as session:
-                events = await repository.events_after(session, conversation_id, after, limit)
+            events = await database.read(tenant, partial(_events, conversation_id, after, limit))
             left = until - time.monotonic()
             if events or left <= 0:
                 return events
@@ -47,8 +48,7 @@ async def server_sent_events(
         while not health.stopping.is_set():
             wake.clear()
             try:
-                async with database.reading(tenant) as session:
-                    events = await repository.events_after(session, conversation_id, after, BATCH)
+                events = await database.read(tenant, partial(_events, conversation_id, after, BATCH))
             except Unavailable:
                 # The database comes back; this client should not have to.
                 events = []
@@ -66,3 +66,7 @@ async def server_sent_events(
                 spoken = moment
             await wakes.wait(wake, KEEP_ALIVE_SECONDS)
     yield "event: reconnect\ndata: {}\n\n"
+
+
+def _events(conversation_id: str, after: int, limit: int, unit: Unit) -> list[Event]:
+    return repository.events_after(unit, conversation_id, after, limit)

@@ -1,19 +1,17 @@
 """One turn on a conversation as it was read: understands, decides, looks up what is asked for, and commits."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 from prometheus_client import Counter, Histogram
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
-from services.dialogue.conversation.models import Conversation, Entry, Handoff
-from services.dialogue.conversation.repository import Appended
+from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
@@ -34,6 +32,7 @@ from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
 from shared.storage.database import Database
+from shared.storage.statements import Unit
 
 __all__ = ["Stages", "TurnTaker", "timed"]
 
@@ -69,7 +68,7 @@ class TurnTaker:
         self._client = client
         self._on_action = on_action
 
-    async def understand(self, conversation: Conversation, message: Entry, stages: Stages) -> TurnEvent:
+    async def understand(self, conversation: ConversationRow, message: EntryRow, stages: Stages) -> TurnEvent:
         """What the customer's message means, or that nobody could say."""
         if message.choice is not None:
             return Chosen(choice=message.choice)
@@ -89,12 +88,12 @@ class TurnTaker:
 
     async def take(
         self,
-        conversation: Conversation,
+        conversation: ConversationRow,
         event: TurnEvent,
         *,
         stages: Stages,
-        answers: Entry | None = None,
-        settle: Callable[[AsyncSession], Awaitable[None]] | None = None,
+        answers: EntryRow | None = None,
+        settle: Callable[[Unit], None] | None = None,
     ) -> Appended:
         """Decides, looking up what is asked for, and commits everything or nothing.
 
@@ -103,36 +102,40 @@ class TurnTaker:
         """
         decision, steps = await self._decide(conversation, event, stages)
         state = decision.state
+        drafts = [draft_of(self._assistant, say) for say in decision.replies]
+        trace = trace_of(conversation, event, answers, steps, stages)
+
+        def write(unit: Unit) -> Appended:
+            appended = repository.append_replies(
+                unit,
+                conversation,
+                drafts=drafts,
+                state=state.model_dump(mode="json"),
+                language=state.language or conversation.language,
+                answers=answers,
+                status="waiting_for_agent" if decision.handoff else None,
+            )
+            for action in decision.actions:
+                request = request_of(conversation, action)
+                repository.add_action(unit, request, action.origin.model_dump(mode="json"))
+            if decision.handoff is not None:
+                repository.add_handoff(unit, conversation.id, decision.handoff.reason)
+            repository.add_trace(unit, trace)
+            if settle is not None:
+                settle(unit)
+            return appended
+
         await faults.point("dialogue.turn.before_commit")
         with timed("commit", stages):
-            async with self._database.transaction(conversation.tenant) as session:
-                appended = await repository.append_replies(
-                    session,
-                    conversation,
-                    drafts=[draft_of(self._assistant, say) for say in decision.replies],
-                    state=state.model_dump(mode="json"),
-                    language=state.language or conversation.language,
-                    answers=answers,
-                    status="waiting_for_agent" if decision.handoff else None,
-                )
-                handed = decision.handoff
-                repository.add_outcome(
-                    session,
-                    actions=[
-                        repository.outbox_row(request_of(conversation, action), action.origin.model_dump(mode="json"))
-                        for action in decision.actions
-                    ],
-                    handoff=None if handed is None else Handoff(conversation_id=conversation.id, reason=handed.reason),
-                    trace=trace_of(conversation, event, answers, steps, stages),
-                )
-                if settle is not None:
-                    await settle(session)
+            appended = await self._database.write(conversation.tenant, write)
         TURNS.labels(event.kind).inc()
         if decision.actions:
             self._on_action()
         return appended
 
-    async def _decide(self, conversation: Conversation, event: TurnEvent, stages: Stages) -> tuple[Decision, list[str]]:
+    async def _decide(
+        self, conversation: ConversationRow, event: TurnEvent, stages: Stages
+    ) -> tuple[Decision, list[str]]:
         state = state_of(conversation)
         steps: list[str] = []
         replies: list[Say] = []
@@ -161,7 +164,7 @@ class TurnTaker:
             update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
         ), steps
 
-    async def _look_up(self, conversation: Conversation, call: LookupCall) -> TurnEvent:
+    async def _look_up(self, conversation: ConversationRow, call: LookupCall) -> TurnEvent:
         try:
             answer = LookupAnswer.model_validate(
                 await self._client.post(

@@ -68,6 +68,35 @@ async def test_one_replica_holds_the_lease_until_it_gives_it_back(pair: tuple[Wa
         assert theirs
 
 
+async def test_a_lease_that_is_given_back_wakes_those_who_were_refused_it(
+    redis_server: Redis, pair: tuple[Wakes, Wakes]
+) -> None:
+    first, second = pair
+    await listening(redis_server, 2)
+    async with first.watching("a") as here, second.watching("a") as there:
+        async with first.lease("a", 60), second.lease("a", 60) as theirs:
+            assert not theirs
+            assert not here.is_set()
+        await asyncio.wait_for(there.wait(), DEADLINE)
+        assert here.is_set()
+        async with second.lease("a", 60) as theirs:
+            assert theirs, "it was free when they were woken"
+
+
+async def test_a_lease_whose_work_failed_wakes_nobody(redis_server: Redis, pair: tuple[Wakes, Wakes]) -> None:
+    """Those who wait would only fail the same way, again and again."""
+    first, second = pair
+    await listening(redis_server, 2)
+    async with first.watching("a") as here, second.watching("a") as there, second.watching("b") as other:
+        with pytest.raises(RuntimeError):
+            async with first.lease("a", 60):
+                raise RuntimeError("anything")
+        await first.wake("b")
+        await asyncio.wait_for(other.wait(), DEADLINE)
+        assert not here.is_set()
+        assert not there.is_set()
+
+
 async def test_a_lease_lasts_as_long_as_its_owner_and_not_much_longer(
     redis_server: Redis, pair: tuple[Wakes, Wakes]
 ) -> None:

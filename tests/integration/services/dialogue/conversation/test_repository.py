@@ -1,20 +1,22 @@
 """The transcript's promises at the store: gapless, once, and a late writer is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Conversation, Entry
-from services.dialogue.conversation.repository import Accepted, Appended, Draft, StaleTurn
+from services.dialogue.conversation.models import Entry
+from services.dialogue.conversation.repository import Accepted, Appended, ConversationRow, Draft, EntryRow, StaleTurn
 from shared.contracts.events import Option
 from shared.errors import Conflict, NotFound
 from shared.storage.database import ALL_TENANTS, Database, now
 from shared.storage.migrations import migrate
+from shared.storage.statements import Unit
 from tests.postgres import Postgres
 
 
@@ -30,21 +32,25 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Pos
 
 
 async def opened(database: Database, tenant: str = "default", name: str = "c1") -> str:
-    async with database.transaction(tenant) as session:
-        session.add(Conversation(id=name, owner="me", customer="C1001", assistant="shop", language="zh"))
+    def add(unit: Unit) -> None:
+        repository.add_conversation(unit, name, owner="me", customer="C1001", assistant="shop", language="zh")
+
+    await database.write(tenant, add)
     return name
 
 
 async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> Accepted:
-    async with database.transaction("default") as session:
-        conversation = await repository.find_conversation(session, name)
-        return await repository.append_message(session, conversation, message_id=message_id, text=text, choice=None)
+    def append(unit: Unit) -> Accepted:
+        conversation = repository.find_conversation(unit, name)
+        return repository.append_message(unit, conversation, message_id=message_id, text=text, choice=None)
+
+    return await database.write("default", append)
 
 
-async def answered(database: Database, conversation: Conversation, message: Entry, *texts: str) -> Appended:
-    async with database.transaction("default") as session:
-        return await repository.append_replies(
-            session,
+async def answered(database: Database, conversation: ConversationRow, message: EntryRow, *texts: str) -> Appended:
+    def append(unit: Unit) -> Appended:
+        return repository.append_replies(
+            unit,
             conversation,
             drafts=[Draft(text=text, options=(Option(id="yes", title="Yes"),)) for text in texts],
             state={"turn": 1},
@@ -52,10 +58,11 @@ async def answered(database: Database, conversation: Conversation, message: Entr
             answers=message,
         )
 
+    return await database.write("default", append)
 
-async def read(database: Database, name: str = "c1") -> Conversation:
-    async with database.reading("default") as session:
-        return await repository.find_conversation(session, name)
+
+async def read(database: Database, name: str = "c1") -> ConversationRow:
+    return await database.read("default", lambda unit: repository.find_conversation(unit, name))
 
 
 async def test_every_event_has_the_next_number(database: Database) -> None:
@@ -65,23 +72,31 @@ async def test_every_event_has_the_next_number(database: Database) -> None:
     replies = await answered(database, await read(database), first, "a", "b")
     await said(database, "three", "m3")
     assert [reply.seq for reply in replies.entries] == [3, 4]
-    async with database.reading("default") as session:
-        events = await repository.events_after(session, "c1", 0, 100)
-        assert [event.seq for event in events] == [1, 2, 3, 4, 5]
-        assert [event.seq for event in await repository.events_after(session, "c1", 2, 2)] == [3, 4]
-        assert [event.text for event in await repository.replies_to(session, "c1", 1)] == ["a", "b"]
+    events = await database.read("default", lambda unit: repository.events_after(unit, "c1", 0, 100))
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+    part = await database.read("default", lambda unit: repository.events_after(unit, "c1", 2, 2))
+    assert [event.seq for event in part] == [3, 4]
+    answers = await database.read("default", lambda unit: repository.replies_to(unit, "c1", 1))
+    assert [event.text for event in answers] == ["a", "b"]
     assert events[2].options[0].title == "Yes"
 
 
 async def test_the_same_id_again_changes_nothing(database: Database) -> None:
     await opened(database)
     first = await said(database, "one", "m1")
-    again = await said(database, "one", "m1")
-    assert (first.new, again.new) == (True, False)
-    assert again.entry.seq == first.entry.seq
-    assert not again.next
+    with pytest.raises(IntegrityError):
+        await said(database, "one", "m1")
+
+    async def again(text: str) -> Accepted | None:
+        def find(unit: Unit) -> Accepted | None:
+            conversation = repository.find_conversation(unit, "c1")
+            return repository.find_message(unit, conversation, message_id="m1", text=text, choice=None)
+
+        return await database.read("default", find)
+
+    assert await again("one") == Accepted(first.entry, new=False, next=False)
     with pytest.raises(Conflict):
-        await said(database, "another text", "m1")
+        await again("another text")
     assert (await read(database)).last_seq == 1
 
 
@@ -118,8 +133,8 @@ async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -
     await answered(database, seen, message, "first")
     with pytest.raises(StaleTurn):
         await answered(database, seen, message, "second")
-    async with database.reading("default") as session:
-        assert [event.text for event in await repository.replies_to(session, "c1", 1)] == ["first"]
+    answers = await database.read("default", lambda unit: repository.replies_to(unit, "c1", 1))
+    assert [event.text for event in answers] == ["first"]
 
 
 async def test_a_conversation_is_overdue_until_its_last_message_is_answered(database: Database) -> None:
@@ -135,8 +150,7 @@ async def test_a_conversation_is_overdue_until_its_last_message_is_answered(data
     assert (await answered(database, await read(database), first, "a")).more
     assert await overdue() == [("default", "c1")]
     conversation = await read(database)
-    async with database.reading("default") as session:
-        message = await repository.next_unanswered(session, conversation)
+    message = await database.read("default", lambda unit: repository.next_unanswered(unit, conversation))
     assert message is not None
     assert message.seq == second.seq
     assert not (await answered(database, conversation, second, "b")).more
@@ -145,11 +159,13 @@ async def test_a_conversation_is_overdue_until_its_last_message_is_answered(data
 
 async def test_a_conversation_is_its_owners_and_its_tenants(database: Database) -> None:
     await opened(database)
-    async with database.reading("default") as session:
-        assert (await repository.find_conversation(session, "c1", owner="me")).id == "c1"
+
+    def find(tenant: str, owner: str | None) -> Awaitable[ConversationRow]:
+        return database.read(tenant, lambda unit: repository.find_conversation(unit, "c1", owner=owner))
+
+    assert (await find("default", "me")).id == "c1"
+    for tenant, owner in (("default", "you"), ("another", None), ("another", "me")):
         with pytest.raises(NotFound):
-            await repository.find_conversation(session, "c1", owner="you")
+            await find(tenant, owner)
     async with database.reading("another") as session:
-        with pytest.raises(NotFound):
-            await repository.find_conversation(session, "c1")
         assert (await session.scalars(select(Entry))).all() == []
