@@ -1,4 +1,4 @@
-"""What intent tells dialogue about one text."""
+"""What the intent service answers about one text."""
 
 from typing import Annotated, Literal
 
