@@ -1,4 +1,4 @@
-"""What the intent service answers about one text."""
+"""What intent tells dialogue about one text."""
 
 from typing import Annotated, Literal
 
