@@ -50,7 +50,7 @@ def accounts(data: Data) -> dict[str, Any]:
 
 
 def checksums(chart: Rendered) -> dict[str, str]:
-    """What makes each component's pods start anew when its secrets change."""
+    """What restarts each component's pods when its secrets change."""
     return {each: chart.pod(each)["metadata"]["annotations"]["checksum/secret"] for each in COMPONENTS}
 
 
@@ -88,7 +88,7 @@ def unchanged() -> str:
 
 
 def restarted(data: Data) -> set[str]:
-    """Components whose pods start anew when the Secret is this."""
+    """Components whose pods restart when the Secret is this."""
     before, after = json.loads(unchanged()), checksums(against(data))
     return {each for each in COMPONENTS if before[each] != after[each]}
 

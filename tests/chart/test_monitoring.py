@@ -166,5 +166,5 @@ def test_a_dashboard_can_be_read_by_people(path: Any) -> None:
         assert panel["title"]
         assert panel["type"] == "text" or panel["targets"], panel["title"]
         assert panel["type"] in ("text", "logs") or panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-        # No data source of somebody's own installation.
+        # No data source of a particular installation.
         assert "${" in json.dumps(panel.get("datasource", "${")), panel["title"]

@@ -123,7 +123,7 @@ def test_metrics_may_be_read_from_where_it_is_said() -> None:
 
 
 def entries(chart: Rendered, component: str, port: int) -> list[Any]:
-    """The rules that let somebody in on a port."""
+    """The rules that allow connections to a port."""
     return [
         rule
         for each in policies(chart)

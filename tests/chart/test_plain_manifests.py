@@ -26,7 +26,7 @@ def test_they_are_up_to_date(install: str) -> None:
     expected = manifests(INSTALLS[install])
     found = {each.name: each.read_text() for each in (FOLDER / install).glob("*.yaml")}
     outdated = {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
-    assert outdated == set(), "`make k8s` renders them anew"
+    assert outdated == set(), "`make k8s` renders them"
 
 
 @pytest.mark.parametrize("install", INSTALLS)

@@ -1,4 +1,4 @@
-"""The chart's README tells every value, from the comments in values.yaml."""
+"""The chart's README describes every value, from the comments in values.yaml."""
 
 import re
 
@@ -76,7 +76,7 @@ def test_every_value_is_in_the_readme() -> None:
 
 
 def test_the_readme_is_up_to_date() -> None:
-    assert README.read_text() == filled(README.read_text(), TEXT), "`make chart-readme` writes it anew"
+    assert README.read_text() == filled(README.read_text(), TEXT), "`make chart-readme` generates it"
 
 
 @pytest.mark.parametrize("file", sorted(each.name for each in CHART.glob("values*.yaml")))

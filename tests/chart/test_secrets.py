@@ -1,4 +1,4 @@
-"""Secrets are made, never shipped; they are in Secrets only, and a pod starts anew when what it reads has changed."""
+"""Secrets are made, never shipped; they are in Secrets only, and a pod restarts when what it reads has changed."""
 
 import base64
 import json

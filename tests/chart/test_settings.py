@@ -106,7 +106,7 @@ def test_a_program_in_kubernetes_mode_has_nothing_to_do_with_consul() -> None:
         given = variables(chart, component)
         assert given["ZHIYIN_REGISTRY"] == "kubernetes"
         assert not [name for name in given if "CONSUL" in name]
-        # Endpoints are told of a leaving pod through the API server, which takes a moment.
+        # A leaving pod is removed from the endpoints through the API server, which takes a moment.
         assert float(given["ZHIYIN_DRAIN_SECONDS"]) >= 5
     assert not [each for each in chart.objects if "consul" in each["metadata"]["name"]]
 

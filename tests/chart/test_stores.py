@@ -1,4 +1,4 @@
-"""The stores that the chart brings, for trying out, and those that it is told of."""
+"""The stores that the chart brings, for trying out, and external ones."""
 
 import pytest
 

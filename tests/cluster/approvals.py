@@ -16,7 +16,7 @@ SAID = ("20261103004 我要退货退款", "质量问题", "确认")
 
 
 async def approved_refund(zhiyin: Installation) -> None:
-    """Asks for a refund as a guest, approves it as an agent, and waits until the guest is told."""
+    """Asks for a refund as a guest, approves it as an agent, and waits until the guest is informed."""
     async with aiohttp.ClientSession(await zhiyin.url("dialogue")) as session:
         guest = Guest(session)
         await guest.enter([])

@@ -49,7 +49,7 @@ class Cancellation:
         assert "cancel_accepted" in names, names
 
     async def told(self) -> int:
-        """How often the customer was told that it is done."""
+        """How often the customer got the reply that it is done."""
         events = await self.guest.transcript()
         assert not gaps([event["seq"] for event in events])
         return sum(event["data"].get("reply") == "cancel_succeeded" for event in events)
@@ -73,7 +73,7 @@ async def cancelling(zhiyin: Installation, series: int, count: int) -> AsyncIter
 
 
 async def done_once(zhiyin: Installation, cancellations: list[Cancellation]) -> None:
-    """Waits until every order is cancelled and its customer told; then neither may have happened twice."""
+    """Waits until every order is cancelled and its customer informed; then neither may have happened twice."""
 
     async def all_told() -> bool:
         return all(await asyncio.gather(*(each.told() for each in cancellations)))

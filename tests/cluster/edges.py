@@ -108,7 +108,7 @@ class EdgeWatch:
                 await process.wait()
             if not forever:
                 return
-            # A watch ends now and then; what changed meanwhile is told at the start of the next one.
+            # A watch ends now and then; the next one starts with what changed meanwhile.
             await asyncio.sleep(0.5)
 
 

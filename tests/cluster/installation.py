@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Images:
-    """Where the images under test are: `{prefix}dialogue:{tag}` and so on; `next_tag` names the same ones anew.
+    """Where the images under test are: `{prefix}dialogue:{tag}` and so on; `next_tag` is another name of the same.
 
     `gpu_name` is what stands behind the prefix for the GPU pool: another name, where there is no GPU to try it on.
     """
@@ -136,7 +136,7 @@ class Installation:
             raise AssertionError(f"{failure}\n{await self.describe()}") from None
 
     async def describe(self) -> str:
-        """What there is, for whoever reads a failed test."""
+        """The state of the cluster, for the report of a failed test."""
         pods = await self.kubectl("get", "pods", "--output=wide")
         events = await self.kubectl("get", "events", "--sort-by=.lastTimestamp")
         said = []
@@ -217,7 +217,7 @@ class Installation:
         """Gives a store that is scaled to nothing an empty volume."""
         claim = await self.get("persistentvolumeclaim", f"{RELEASE}-{store}")
         await self.kubectl("delete", "persistentvolumeclaim", claim["metadata"]["name"], "--timeout=60s")
-        anew: Json = {
+        fresh: Json = {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {key: claim["metadata"][key] for key in ("name", "labels")},
@@ -225,8 +225,8 @@ class Installation:
         }
         # What helm made is still helm's.
         owner = claim["metadata"]["annotations"]
-        anew["metadata"]["annotations"] = {key: owner[key] for key in owner if key.startswith("meta.helm.sh/")}
-        await self.kubectl("create", "--filename=-", stdin=json.dumps(anew))
+        fresh["metadata"]["annotations"] = {key: owner[key] for key in owner if key.startswith("meta.helm.sh/")}
+        await self.kubectl("create", "--filename=-", stdin=json.dumps(fresh))
 
     async def delete(self, pod: Pod, *, force: bool = False) -> None:
         """Deletes a pod as `kubectl delete pod` does; with `force`, without waiting for its end."""

@@ -22,7 +22,7 @@ __all__ = ["CutTwice", "Failure", "Guest", "Load", "Refused", "Report", "steady_
 TURNS_A_SECOND = 10.0
 CUSTOMERS = 30
 NEWCOMER_EVERY = 10
-"""Every so many turns somebody new logs in, opens a conversation and says the turn's sentence."""
+"""After this many turns a new customer logs in, opens a conversation and says the turn's sentence."""
 RETRY_AFTER_SECONDS = 2.0
 CALL_SECONDS = 20.0
 READ_SECONDS = 60.0

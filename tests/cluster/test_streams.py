@@ -14,7 +14,7 @@ PAUSE_SECONDS = 1.0
 
 
 async def talk(followers: list[Follower]) -> None:
-    """Lets somebody say something every moment, for ever."""
+    """Sends messages at short intervals until it is cancelled."""
     for number in itertools.count():
         follower = followers[number % len(followers)]
         message = await follower.guest.say(SENTENCES[number % len(SENTENCES)])

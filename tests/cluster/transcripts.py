@@ -1,4 +1,4 @@
-"""What must hold of a transcript, given what its customer sent and was told."""
+"""What must hold of a transcript, given what its customer sent and was answered."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Message:
 
     @property
     def accepted(self) -> bool:
-        """Whether the customer was told that it is stored."""
+        """Whether the customer got an answer that says it is stored."""
         return self.status in (200, 202)
 
 
