@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from services.login.addresses import neighbourhood
+from services.login.client_address import neighbourhood
 from services.login.settings import HOUR, MINUTE, Settings
 from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 from shared.errors import TooManyRequests, Unavailable

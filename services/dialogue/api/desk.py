@@ -18,7 +18,7 @@ from services.dialogue.api.conversations import (
 )
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Draft, StaleTurn
-from services.dialogue.desk import repository as desk
+from services.dialogue.desk.repository import assign_handoffs, open_handoffs
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
@@ -62,7 +62,7 @@ async def handoffs(
 ) -> list[HandoffView]:
     """What waits or is in work, the oldest first."""
     async with database.reading(principal.tenant) as session:
-        rows = await desk.open_handoffs(session, limit)
+        rows = await open_handoffs(session, limit)
         return [HandoffView.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -88,7 +88,7 @@ async def reply(
                     answers=None,
                     status="open" if body.close else "with_agent",
                 )
-                await desk.assign_handoffs(
+                await assign_handoffs(
                     session, conversation_id, agent=principal.subject, status="closed" if body.close else "claimed"
                 )
         except StaleTurn:

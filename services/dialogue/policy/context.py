@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
-from services.dialogue.assistant.values import MAX_OPTIONS, Option, Say
+from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
 from services.dialogue.policy.state import MAX_FRAMES, Finished, Frame, Mention, Pending, State
 
@@ -75,7 +75,7 @@ class TurnContext:
         name: str,
         values: Mapping[str, JsonValue] | None = None,
         *,
-        options: Sequence[Option] = (),
+        options: Sequence[QuickReply] = (),
         source: str | None = None,
         offering: bool = True,
     ) -> None:

@@ -6,7 +6,7 @@ when that has ended the conversation goes back. Nothing here reads a clock, a fi
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.validation import ASK_HUMAN
-from services.dialogue.assistant.values import Option
+from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.business_events import action_finished, looked_up, lookup_failed
 from services.dialogue.policy.confirmation import answer_confirm
 from services.dialogue.policy.context import TurnContext
@@ -76,7 +76,7 @@ def names_something(context: TurnContext) -> bool:
     return slot is not None and slot.text is not None and slot.entity is not None
 
 
-def clicked(option: Option) -> UserInput:
+def clicked(option: QuickReply) -> UserInput:
     """A quick reply says what it stands for."""
     return UserInput(text="", intent=option.intent, confidence=1.0, option=option)
 
@@ -169,7 +169,7 @@ def asks_for_time(context: TurnContext, user_input: UserInput, pending: Pending)
     return user_input.intent == "wait" and not user_input.entities and (user_input.sure or not free)
 
 
-def answer(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
+def answer(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[QuickReply, ...]) -> bool:
     """Whether the message answered the question; what follows from it is then decided."""
     if pending.kind == "intent":
         return answer_intent(context, user_input, pending, offered)
@@ -218,7 +218,9 @@ def answer_retry(context: TurnContext, user_input: UserInput) -> bool:
     return False
 
 
-def answer_intent(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
+def answer_intent(
+    context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[QuickReply, ...]
+) -> bool:
     """An answer to `which of these do you mean?`."""
     numbers = user_input.intent in (None, "affirm", "inform")
     option = user_input.option or typed_option(user_input.text, offered, numbers=numbers)

@@ -23,7 +23,7 @@ from services.dialogue.assistant.schema import (
     Step,
     picked,
 )
-from services.dialogue.assistant.values import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, Option, value_id
+from services.dialogue.assistant.values import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, QuickReply, value_id
 from services.dialogue.policy.bounds import bounded, digest
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
@@ -219,10 +219,10 @@ class Run:
         self.context.note(f"{frame.flow}: asks for {name}")
         return Signal.WAIT
 
-    def options(self, name: str, slot: Slot) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+    def options(self, name: str, slot: Slot) -> tuple[tuple[QuickReply, ...], tuple[QuickReply, ...]]:
         """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
         wrong = self.context.frame.excluded.get(name)
-        found: list[tuple[Option, bool]] = []
+        found: list[tuple[QuickReply, bool]] = []
         if isinstance(slot.options, SlotList):
             items = resolve(self.scope, slot.options.of)
             for item in items if isinstance(items, list) else []:
@@ -238,22 +238,22 @@ class Run:
             tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
         )
 
-    def fixed(self, name: str, index: int, option: SlotOption) -> Option:
+    def fixed(self, name: str, index: int, option: SlotOption) -> QuickReply:
         """An answer that the file suggests; its title is its value where it states none."""
         language = self.context.language or self.context.assistant.default_language
-        return Option(
+        return QuickReply(
             id=f"value:{name}:{index}",
             titles=dict(option.title),
             value=option.value or option.title.get(language, next(iter(option.title.values()))),
             words=tuple(option.words),
         )
 
-    def listed(self, name: str, item: JsonValue, listing: SlotList) -> Option:
+    def listed(self, name: str, item: JsonValue, listing: SlotList) -> QuickReply:
         """One item as an option."""
         fields = item if isinstance(item, dict) else {}
         value = fields.get(listing.value)
         text = value[:MAX_TEXT_KEPT] if isinstance(value, str) else ""
-        return Option(
+        return QuickReply(
             id=value_id(name, text), titles=self.context.assistant.replies.titles(listing.title, fields), value=text
         )
 
