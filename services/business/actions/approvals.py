@@ -1,4 +1,4 @@
-"""What people decide: refunds that wait for a yes or a no, and actions that were given up and may be tried again."""
+"""Decisions of people: on refunds that wait for approval, and on retrying actions that were given up."""
 
 from typing import Literal
 
@@ -26,7 +26,7 @@ async def decide(
 
     Raises:
         NotFound: no such action ever waited for a decision.
-        Conflict: somebody decided otherwise.
+        Conflict: it was decided otherwise before.
     """
     moment = now()
     async with database.transaction(tenant) as session:

@@ -1,4 +1,4 @@
-"""Beginning something new: what a message asks for when it is no answer to a question."""
+"""Routing: which flow or document a message starts when it does not answer a question."""
 
 from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.context import TurnContext
@@ -142,7 +142,7 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
 
 
 def first_values(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> dict[str, str | None]:
-    """What a flow knows when it begins: from the sentence, from the question before, from what was named before."""
+    """A new flow's slots: from the message, from the question before it, from values named earlier."""
     values: dict[str, str | None] = {}
     reach = (
         TURNS_AFTER_CLICK if user_input.option is not None else TURNS_REMEMBERED if refers_back(user_input.text) else -1

@@ -19,11 +19,11 @@ __all__ = [
 ]
 
 SHORT = 10
-"""A text of so many characters may be a place in a list even where any sentence could be the answer."""
+"""Up to this length, a text may name a place in a list even for a slot that takes any text."""
 
 
 def fill(context: TurnContext, values: dict[str, str | None]) -> None:
-    """Put values into slots; the one filled last stands last."""
+    """Put values into slots; the latest is the last in the mapping."""
     frame = context.frame
     kept = {name: value for name, value in frame.slots.items() if name not in values}
     context.update(slots={**kept, **values})

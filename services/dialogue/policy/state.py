@@ -1,4 +1,4 @@
-"""What a conversation remembers between two events: small, bounded, and the same after a trip through JSON."""
+"""A conversation's state between two events: small, bounded, and unchanged by a round trip through JSON."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What a message says to a conversation: an understanding or a click, weighed by the assistant's thresholds."""
+"""A message as the policy sees it: an understanding or a click, weighed by the assistant's thresholds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,12 +46,12 @@ class UserInput:
         return self.intent is not None and self.confidence >= SURE
 
     def surely_one_of(self, *intents: str) -> bool:
-        """Whether one of the intents is clearly meant, no matter which: where they come to the same, chances add up."""
+        """Whether one of these intents is meant, no matter which: their probabilities are added."""
         return sum(self.chances.get(intent, 0.0) for intent in set(intents)) >= SURE
 
 
 def user_input_of(assistant: Assistant, understanding: Understanding, option: QuickReply | None) -> UserInput:
-    """A sentence, as far as its understanding is to be trusted; `option` is the quick reply that it names, if any."""
+    """The input of a message, as far as its understanding is trusted; `option` is a quick reply that it names."""
     text = understanding.text.strip()
     intent, threshold = understanding.intent, assistant.thresholds.out_of_scope
     outside = understanding.out_of_scope
