@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from services.login.accounts import Accounts
-from services.login.api import Login, router
+from services.login.api import administration, people, services
+from services.login.api.dependencies import Login
 from services.login.bootstrap import apply_bootstrap
 from services.login.clients import Clients
 from services.login.families import Families
@@ -33,7 +34,7 @@ NAME = "login"
 
 
 def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime] = now) -> FastAPI:
-    """The login service as an ASGI application; `clock` says what time it is."""
+    """The login service as an ASGI application; `clock` gives the current time."""
     settings = settings or Settings()
     url = settings.database(NAME)
     database = Database(url)
@@ -73,7 +74,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
         settings,
         name=NAME,
         description="Who is talking: accounts, tokens and keys.",
-        routers=[router],
+        routers=[people.router, services.router, administration.router],
         lifespan=run,
         # Redis is not among them: without it nobody logs in, but sessions go on and keys are still needed.
         ready_checks={"database": database.check},

@@ -7,7 +7,7 @@ A token is `<family>.<secret>`. Of a family the database knows the digest of the
   that refresh at the same moment, or a client whose answer was lost on the way, so keep their session; there is still
   never more than one live token a family, and a thief who comes within that window shares a token that the next
   exchange unmasks.
-* Anything else was used before or made up by somebody who knows the family: the family is revoked.
+* Anything else was used before, or forged with a known family id: the family is revoked.
 
 The next secret is computed from the presented one and the login secret, which is what makes the second answer equal
 to the first without a token being stored anywhere.

@@ -140,7 +140,7 @@ class DatabaseKeys:
 
 
 class FileKeys:
-    """Keys that somebody else keeps and rotates: a JWK set with private keys, of which the first one signs.
+    """Keys that an operator keeps and rotates: a JWK set with private keys, of which the first one signs.
 
     To rotate, append the new key; once all replicas and verifiers have read it, move it to the front; remove the old
     one when its last tokens have expired. A file that cannot be read later on changes nothing.

@@ -1,4 +1,4 @@
-"""How often somebody may try: counters in Redis, so that all replicas count together.
+"""Limits on attempts: counters in Redis, shared by all replicas.
 
 An attempt is counted *before* it is made and given back when it was honest, so guesses that come at the same moment
 cannot slip through between a check and a count.
@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from services.login.addresses import neighbourhood
+from services.login.client_address import neighbourhood
 from services.login.settings import HOUR, MINUTE, Settings
 from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 from shared.errors import TooManyRequests, Unavailable
@@ -153,7 +153,7 @@ class Limits:
         await self._redis.aclose()
 
     def _key(self, limit: Limit, subject: str) -> str:
-        # Digested: a key has one length, and who tried to log in is nobody's business who reads Redis.
+        # A digest has a fixed length, and readers of Redis do not learn who tried to log in.
         return f"{self._prefix}:{limit.name}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
 
     async def _count_if_possible(self, limit: Limit, address: str) -> None:

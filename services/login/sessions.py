@@ -47,7 +47,7 @@ class Sessions:
         return self._pair(account.id, account, refresh_token)
 
     async def guest(self, origin: Origin) -> TokenPair:
-        """A session for somebody who did not say who they are.
+        """A session for an anonymous visitor.
 
         Raises:
             TooManyRequests: there were too many guests from that address.

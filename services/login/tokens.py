@@ -17,7 +17,7 @@ ISSUED = Counter("zhiyin_login_tokens_issued_total", "Access tokens issued", ["k
 
 
 class TokenIssuer:
-    """Signs what login knows about somebody."""
+    """Signs access tokens with what login knows about their subject."""
 
     def __init__(self, settings: Settings, keys: Keys, clock: Callable[[], datetime]) -> None:
         self._settings = settings

@@ -1,13 +1,13 @@
-"""What people decide: refunds that wait for a yes or a no, and actions that were given up and may be tried again."""
+"""Decisions of people: on refunds that wait for approval, and on retrying actions that were given up."""
 
 from typing import Literal
 
 from services.business import repository
 from services.business.actions.ledger import GAVE_UP, close
 from services.business.models import ActionRecord, DeadLetter
-from services.business.shop import repository as shop
 from services.business.shop.actions import Outcome, pay_refund, reject_refund
 from services.business.shop.orders import money_of
+from services.business.shop.repository import refund_of_action
 from shared.errors import Conflict, NotFound
 from shared.storage.database import Database, now
 
@@ -26,12 +26,12 @@ async def decide(
 
     Raises:
         NotFound: no such action ever waited for a decision.
-        Conflict: somebody decided otherwise.
+        Conflict: it was decided otherwise before.
     """
     moment = now()
     async with database.transaction(tenant) as session:
         record = await repository.find_action(session, action_id, lock=True)
-        found = await shop.refund_of_action(session, action_id)
+        found = await refund_of_action(session, action_id)
         if record is None or found is None or record.result_version == 0:
             raise NotFound("no action with this id waits for approval")
         refund, order = found

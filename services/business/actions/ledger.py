@@ -55,10 +55,10 @@ class Ledger:
         self._settings = settings
 
     async def perform(self, request: ActionRequest) -> ActionResult | None:
-        """One attempt at an action, unless it has its result already.
+        """Make one attempt at an action, unless it has its result already.
 
         Returns:
-            The result; nothing when all attempts are used and the last of them may still be under way elsewhere.
+            The result; `None` when all attempts are used and the last one may still be running elsewhere.
 
         Raises:
             AttemptFailed: it did not work this time.
@@ -77,7 +77,7 @@ class Ledger:
             return given_up
 
     async def bury(self, payload: Any, reason: str) -> None:
-        """Keeps a message that is no action for an operator; again the same one only once."""
+        """Keep a malformed message for an operator; the same action's message is kept once."""
         known = payload if isinstance(payload, dict) else {}
         action_id = _text_of(known.get("id"))
         async with self._database.transaction(_text_of(known.get("tenant")) or self._settings.tenant) as session:

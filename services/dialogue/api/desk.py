@@ -19,7 +19,7 @@ from services.dialogue.api.conversations import (
 )
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Appended, ConversationRow, Draft, StaleTurn
-from services.dialogue.desk import repository as desk
+from services.dialogue.desk.repository import open_handoffs
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
@@ -64,7 +64,7 @@ async def handoffs(
 ) -> list[HandoffView]:
     """What waits or is in work, the oldest first."""
     async with database.reading(principal.tenant) as session:
-        rows = await desk.open_handoffs(session, limit)
+        rows = await open_handoffs(session, limit)
         return [HandoffView.model_validate(row, from_attributes=True) for row in rows]
 
 

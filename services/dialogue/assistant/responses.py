@@ -7,10 +7,10 @@ from zlib import crc32
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from services.dialogue.assistant.templates import Template, TemplateField, looked_up
-from services.dialogue.assistant.values import MAX_OPTIONS, Option, Say
+from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.assistant.yaml_source import Part
 from shared.contracts.base import Contract
-from shared.contracts.events import Option as OfferedOption
+from shared.contracts.events import Option
 
 __all__ = ["OptionText", "Rendered", "Replies", "RepliesFile", "ReplyText"]
 
@@ -77,7 +77,7 @@ class Rendered(Contract):
     """A reply as the customer reads it."""
 
     text: str
-    options: tuple[OfferedOption, ...] = ()
+    options: tuple[Option, ...] = ()
     source: str | None = None
 
 
@@ -95,13 +95,13 @@ class Replies:
         """The values that a reply needs in any language."""
         return frozenset[str]().union(*(texts[reply].names for texts in self.languages.values() if reply in texts))
 
-    def options(self, reply: str) -> tuple[Option, ...]:
+    def options(self, reply: str) -> tuple[QuickReply, ...]:
         """The quick replies of a reply with their titles in every language."""
-        offered: dict[str, Option] = {}
+        offered: dict[str, QuickReply] = {}
         for language, texts in self.languages.items():
             for option in texts[reply].options if reply in texts else ():
                 titles = offered[option.id].titles if option.id in offered else {}
-                offered[option.id] = Option(
+                offered[option.id] = QuickReply(
                     id=option.id, titles={**titles, language: option.title}, intent=option.intent
                 )
         return tuple(offered.values())
@@ -123,7 +123,7 @@ class Replies:
         return Rendered(
             text="\n".join(lines),
             options=tuple(
-                OfferedOption(id=option.id, title=option.titles.get(language) or option.id) for option in say.options
+                Option(id=option.id, title=option.titles.get(language) or option.id) for option in say.options
             ),
             source=say.source,
         )

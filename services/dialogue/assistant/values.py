@@ -11,7 +11,7 @@ __all__ = [
     "MAX_LOOKUPS_A_TURN",
     "MAX_OPTIONS",
     "MAX_TEXT_KEPT",
-    "Option",
+    "QuickReply",
     "Say",
     "Value",
     "value_id",
@@ -32,7 +32,7 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Option(Value):
+class QuickReply(Value):
     """A quick reply that was offered: what choosing it means, and its title in each language."""
 
     id: str
@@ -57,5 +57,5 @@ class Say(Value):
     language: str
     variant: int = 0
     variables: dict[str, JsonValue] = Field(default_factory=dict)
-    options: tuple[Option, ...] = ()
+    options: tuple[QuickReply, ...] = ()
     source: str | None = None

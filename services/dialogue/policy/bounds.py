@@ -1,4 +1,4 @@
-"""Keeping what comes from outside small and the same after a trip through JSON."""
+"""Limits for data from outside: bounded in size, and unchanged by a round trip through JSON."""
 
 import hashlib
 import json

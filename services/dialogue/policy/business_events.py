@@ -14,7 +14,7 @@ FAILURES_BEFORE_PERSON = 2
 
 
 def looked_up(context: TurnContext, event: LookedUp) -> None:
-    """The answer that the flow waits for; any other is too late and changes nothing."""
+    """Take the answer that the flow waits for; any other is late and changes nothing."""
     pending = context.pending
     if pending is None or pending.kind != "lookup" or pending.name != event.name or not context.frames:
         context.note(f"nobody waits for {event.name}")
@@ -44,7 +44,7 @@ def lookup_failed(context: TurnContext, event: LookupFailed) -> None:
 
 
 def action_finished(context: TurnContext, event: ActionFinished) -> None:
-    """Tell what became of an action; what is being talked about goes on undisturbed."""
+    """Reply with the result of an action; the current flow is not disturbed."""
     status, origin = event.result.status, event.origin
     context.note(f"{origin.flow}: {event.result.name} {status}")
     step = context.assistant.steps.get(origin.flow, {}).get(origin.step)

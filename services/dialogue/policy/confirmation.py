@@ -41,7 +41,7 @@ def answer_confirm(context: TurnContext, user_input: UserInput, pending: Pending
 
 
 def settle(context: TurnContext, pending: Pending, answer: str) -> None:
-    """Take the answer for what was asked, and go on."""
+    """Store the answer for exactly what was asked, and run on."""
     context.update(memo={**context.frame.memo, pending.name: f"{pending.mark}:{answer}"})
     context.note(f"{context.frame.flow}: {answer}")
     run(context)

@@ -1,4 +1,4 @@
-"""The conversation while one event is being decided: the state as it becomes, and what has been decided so far."""
+"""The working state of one decision: the conversation's next state, and what has been decided so far."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
-from services.dialogue.assistant.values import MAX_OPTIONS, Option, Say
+from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
 from services.dialogue.policy.state import MAX_FRAMES, Finished, Frame, Mention, Pending, State
 
@@ -67,7 +67,7 @@ class TurnContext:
     # Replies
 
     def note(self, step: str) -> None:
-        """Leave a trace."""
+        """Add a line to the trace."""
         self.steps.append(step)
 
     def say(
@@ -75,11 +75,11 @@ class TurnContext:
         name: str,
         values: Mapping[str, JsonValue] | None = None,
         *,
-        options: Sequence[Option] = (),
+        options: Sequence[QuickReply] = (),
         source: str | None = None,
         offering: bool = True,
     ) -> None:
-        """Reply with what `values` have for it; not `offering`, its quick replies leave those offered before."""
+        """Add a reply, filled from `values`; unless `offering`, the quick replies on offer stay as they are."""
         values = values or {}
         offered = (*options, *self.assistant.replies.options(name))[:MAX_OPTIONS]
         if offering and offered:
@@ -99,32 +99,32 @@ class TurnContext:
 
     @property
     def frame(self) -> Frame:
-        """The flow that is being talked about."""
+        """The frame of the current flow."""
         return self.frames[-1]
 
     @property
     def flow(self) -> Flow:
-        """Its file."""
+        """The current flow's definition."""
         return self.assistant.flows[self.frame.flow]
 
     @property
     def slots(self) -> Mapping[str, Slot]:
-        """Its slots."""
+        """The current flow's slots, with those of flows that it calls."""
         return self.assistant.slots[self.frame.flow]
 
     def update(self, **changes: Any) -> None:
-        """Change the frame that is being talked about."""
+        """Change the current frame."""
         self.frames[-1] = self.frame.model_copy(update=changes)
 
     def push(self, frame: Frame) -> None:
-        """Begin a flow on top of what is under way; the oldest gives way when there are too many."""
+        """Start a flow on top of the current one; the oldest is dropped beyond `MAX_FRAMES`."""
         self.note(f"{frame.flow}: begins")
         self.frames = [*self.frames, frame][-MAX_FRAMES:]
         self.pending = None
         self.finished = None
 
     def pop(self, how: str) -> None:
-        """End the flow that is being talked about."""
+        """End the current flow."""
         frame = self.frames.pop()
         self.note(f"{frame.flow}: {how}")
         self.pending = None
@@ -132,7 +132,7 @@ class TurnContext:
             self.finished = Finished(flow=frame.flow, slots=frame.slots, committed=frame.committed, turn=self.turn)
 
     def mention(self, entity: str | None, value: str | None) -> None:
-        """Remember a value that was named, for a sentence that points back at it."""
+        """Remember a value that was named, for a later message that refers back to it."""
         if entity is not None and value is not None:
             others = {name: mention for name, mention in self.mentions.items() if name != entity}
             kept = dict(list(others.items())[1 - MAX_MENTIONS :])

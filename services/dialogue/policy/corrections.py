@@ -1,6 +1,6 @@
 """Corrections: what was given before was wrong."""
 
-from services.dialogue.assistant.values import MAX_TEXT_KEPT, Option
+from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.interpreter import run
 from services.dialogue.policy.slots import change, fill, filled, named, new_values, picked_option
@@ -65,12 +65,12 @@ def other_option(context: TurnContext, user_input: UserInput, names: list[str]) 
 
 def ask_what_to_change(context: TurnContext, names: list[str]) -> None:
     """More than one thing was given: which one is wrong?"""
-    options = tuple(Option(id=f"slot:{name}", titles=dict(context.slots[name].name)) for name in names)
+    options = tuple(QuickReply(id=f"slot:{name}", titles=dict(context.slots[name].name)) for name in names)
     context.say("which_to_change", options=options)
     context.pending = Pending(kind="change")
 
 
-def answer_change(context: TurnContext, user_input: UserInput, offered: tuple[Option, ...]) -> bool:
+def answer_change(context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...]) -> bool:
     """An answer to `what is wrong?`."""
     option = user_input.option or typed_option(user_input.text, offered, numbers=True)
     name = option.id.removeprefix("slot:") if option is not None else ""

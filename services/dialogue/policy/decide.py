@@ -1,12 +1,12 @@
 """What a turn decides: a pure function of the assistant, the conversation's state and an event.
 
-A message is first an answer to what was asked; what is no answer begins something new, on top of what is under way, and
-when that has ended the conversation goes back. Nothing here reads a clock, a file or the network, and nothing raises.
+A message is first tried as an answer to the pending question. If it is none, it starts a flow on top of the current
+one; when that flow ends, the conversation returns to the one below. Nothing here does I/O, reads a clock or raises.
 """
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.validation import ASK_HUMAN
-from services.dialogue.assistant.values import Option
+from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.business_events import action_finished, looked_up, lookup_failed
 from services.dialogue.policy.confirmation import answer_confirm
 from services.dialogue.policy.context import TurnContext
@@ -34,7 +34,7 @@ __all__ = ["decide"]
 
 
 def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
-    """What happens next in a conversation; the same for the same input, always."""
+    """The next decision of a conversation; deterministic: equal inputs give equal decisions."""
     context = TurnContext(assistant, state)
     match event:
         case Opened():
@@ -57,7 +57,7 @@ def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
 
 
 def understood(context: TurnContext, understanding: Understanding) -> None:
-    """A sentence and what it means."""
+    """Handle a message that the model has understood."""
     option = typed_option(understanding.text, context.options, numbers=False)
     user_input = user_input_of(context.assistant, understanding, option)
     if not (user_input.intent == "inform" and names_something(context)):
@@ -76,13 +76,13 @@ def names_something(context: TurnContext) -> bool:
     return slot is not None and slot.text is not None and slot.entity is not None
 
 
-def clicked(option: Option) -> UserInput:
-    """A quick reply says what it stands for."""
+def clicked(option: QuickReply) -> UserInput:
+    """The input that a click on the quick reply stands for."""
     return UserInput(text="", intent=option.intent, confidence=1.0, option=option)
 
 
 def follow_language(context: TurnContext, text: str) -> None:
-    """The conversation goes on in the language of the last sentence that clearly had one."""
+    """Switch to the message's language, if it clearly has one."""
     language = language_of(text, certain=context.turn > 0 and context.language is not None)
     if language in context.assistant.languages:
         context.language = language
@@ -98,7 +98,7 @@ def without_entities(understanding: Understanding) -> str:
 
 
 def chosen(context: TurnContext, choice: str) -> None:
-    """A click on a quick reply, perhaps on an old one."""
+    """Handle a click on a quick reply, which may no longer be on offer."""
     offered = list(context.options)
     if context.pending is not None and context.frames:
         offered += context.frame.offered.get(context.pending.name, ())
@@ -118,7 +118,7 @@ def chosen(context: TurnContext, choice: str) -> None:
 
 
 def not_understood(context: TurnContext, text: str) -> None:
-    """There is no model: a quick reply that was typed out still counts, anything else gets an apology."""
+    """Handle a message without a model: a typed-out quick reply still counts, anything else gets an apology."""
     follow_language(context, text)
     apology = "understanding_unavailable"
     option = typed_option(text, (*context.options, *context.assistant.replies.options(apology)), numbers=False)
@@ -131,7 +131,7 @@ def not_understood(context: TurnContext, text: str) -> None:
 
 
 def handle_message(context: TurnContext, user_input: UserInput) -> None:
-    """A message: an answer to what was asked, or something new."""
+    """Handle a message: as an answer to the pending question, or else as something new."""
     context.turn += 1
     pending, context.pending = context.pending, None
     offered, context.options = context.options, ()
@@ -161,7 +161,7 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
 
 
 def asks_for_time(context: TurnContext, user_input: UserInput, pending: Pending) -> bool:
-    """Whether the customer wants a moment; where any sentence may be the answer, that has to be sure."""
+    """Whether the customer asks for a moment; for a slot that takes any text, the intent must be sure."""
     if hesitates(user_input.text):
         return True
     slot = context.slots.get(pending.name) if pending.kind == "slot" and context.frames else None
@@ -169,8 +169,8 @@ def asks_for_time(context: TurnContext, user_input: UserInput, pending: Pending)
     return user_input.intent == "wait" and not user_input.entities and (user_input.sure or not free)
 
 
-def answer(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
-    """Whether the message answered the question; what follows from it is then decided."""
+def answer(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[QuickReply, ...]) -> bool:
+    """Whether the message answered the pending question; if so, what follows from it has been decided."""
     if pending.kind == "intent":
         return answer_intent(context, user_input, pending, offered)
     if pending.kind == "person" and answer_offer(context, user_input):
@@ -218,7 +218,9 @@ def answer_retry(context: TurnContext, user_input: UserInput) -> bool:
     return False
 
 
-def answer_intent(context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[Option, ...]) -> bool:
+def answer_intent(
+    context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[QuickReply, ...]
+) -> bool:
     """An answer to `which of these do you mean?`."""
     numbers = user_input.intent in (None, "affirm", "inform")
     option = user_input.option or typed_option(user_input.text, offered, numbers=numbers)

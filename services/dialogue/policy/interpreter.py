@@ -1,4 +1,4 @@
-"""Running flows: from the top over everything that is already known, up to what somebody must answer first."""
+"""Running flows: from the first step over everything already known, up to the next question or look-up."""
 
 from enum import Enum, auto
 
@@ -23,7 +23,7 @@ from services.dialogue.assistant.schema import (
     Step,
     picked,
 )
-from services.dialogue.assistant.values import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, Option, value_id
+from services.dialogue.assistant.values import MAX_LOOKUPS, MAX_OPTIONS, MAX_TEXT_KEPT, QuickReply, value_id
 from services.dialogue.policy.bounds import bounded, digest
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
@@ -44,7 +44,7 @@ class Signal(Enum):
 
 
 def run(context: TurnContext) -> None:
-    """Carry the flows on until somebody has to answer or all of them have ended."""
+    """Run the flows until one waits for the customer or business, or all have ended."""
     while context.frames:
         match Run(context).steps(context.flow.steps, ""):
             case Signal.WAIT:
@@ -56,7 +56,7 @@ def run(context: TurnContext) -> None:
 
 
 def stop(context: TurnContext) -> None:
-    """Give up what is under way, and go back to what it had interrupted."""
+    """End the current flow at the customer's wish, and return to the one that it interrupted."""
     if context.frame.committed:
         context.say("acknowledged")
     else:
@@ -69,7 +69,7 @@ def stop(context: TurnContext) -> None:
 
 
 class Run:
-    """One pass over the flow that is being talked about."""
+    """One pass over the current flow."""
 
     def __init__(self, context: TurnContext) -> None:
         self.context = context
@@ -116,7 +116,7 @@ class Run:
         return Signal.NEXT
 
     def reply(self, name: str, here: str) -> None:
-        """Say something that was not said before, or not with these values."""
+        """Reply, unless this step has replied before with the same values."""
         mark = digest({key: resolve(self.scope, key) for key in self.context.assistant.replies.names(name)})
         if self.context.frame.memo.get(here) != mark:
             self.context.say(name, self.scope)
@@ -129,12 +129,12 @@ class Run:
     # Look-ups
 
     def arguments(self, conditions: dict[str, Condition]) -> dict[str, JsonValue]:
-        """Values for a call; what is not there is not sent."""
+        """The arguments of a call, without those that have no value."""
         values = {name: bounded(condition.value(self.scope)) for name, condition in conditions.items()}
         return {name: value for name, value in values.items() if value is not None}
 
     def ask_business(self, name: str, conditions: dict[str, Condition]) -> Found | None:
-        """What business answered; `None` when it has yet to be asked."""
+        """The look-up's answer; `None`, with the look-up requested, when there is none yet."""
         arguments = self.arguments(conditions)
         key = f"{name}:{digest(arguments)}"
         found = self.context.frame.lookups.get(key)
@@ -150,7 +150,7 @@ class Run:
         return found
 
     def look_up(self, step: LookupStep, here: str) -> Signal:
-        """Give a name to what business knows."""
+        """Store a look-up's answer under the step's name."""
         found = self.ask_business(step.lookup, step.arguments)
         if found is None:
             return Signal.WAIT
@@ -160,7 +160,7 @@ class Run:
     # Slots
 
     def collect(self, name: str) -> Signal:
-        """Have a slot filled with a value that will do."""
+        """Collect a slot: ask until it has a value that passes its check."""
         slot, frame = self.context.slots[name], self.context.frame
         if name not in frame.slots:
             return self.ask(name, slot)
@@ -176,7 +176,7 @@ class Run:
         return Signal.NEXT
 
     def check(self, name: str, value: str, slot: Slot, check: Check) -> Signal:
-        """Whether business takes the value; if not, say why and ask for another."""
+        """Check the value with business; if it is rejected, say why and empty the slot."""
         found = self.ask_business(check.lookup, check.arguments)
         if found is None:
             return Signal.WAIT
@@ -219,10 +219,10 @@ class Run:
         self.context.note(f"{frame.flow}: asks for {name}")
         return Signal.WAIT
 
-    def options(self, name: str, slot: Slot) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+    def options(self, name: str, slot: Slot) -> tuple[tuple[QuickReply, ...], tuple[QuickReply, ...]]:
         """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
         wrong = self.context.frame.excluded.get(name)
-        found: list[tuple[Option, bool]] = []
+        found: list[tuple[QuickReply, bool]] = []
         if isinstance(slot.options, SlotList):
             items = resolve(self.scope, slot.options.of)
             for item in items if isinstance(items, list) else []:
@@ -238,29 +238,29 @@ class Run:
             tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
         )
 
-    def fixed(self, name: str, index: int, option: SlotOption) -> Option:
+    def fixed(self, name: str, index: int, option: SlotOption) -> QuickReply:
         """An answer that the file suggests; its title is its value where it states none."""
         language = self.context.language or self.context.assistant.default_language
-        return Option(
+        return QuickReply(
             id=f"value:{name}:{index}",
             titles=dict(option.title),
             value=option.value or option.title.get(language, next(iter(option.title.values()))),
             words=tuple(option.words),
         )
 
-    def listed(self, name: str, item: JsonValue, listing: SlotList) -> Option:
+    def listed(self, name: str, item: JsonValue, listing: SlotList) -> QuickReply:
         """One item as an option."""
         fields = item if isinstance(item, dict) else {}
         value = fields.get(listing.value)
         text = value[:MAX_TEXT_KEPT] if isinstance(value, str) else ""
-        return Option(
+        return QuickReply(
             id=value_id(name, text), titles=self.context.assistant.replies.titles(listing.title, fields), value=text
         )
 
     # Effects
 
     def confirm(self, step: ConfirmStep, here: str) -> Signal:
-        """Ask, and hold the answer for exactly what was asked."""
+        """Ask for a confirmation; an answer counts only for exactly the values that were shown."""
         shown = {name: resolve(self.scope, name) for name in self.context.assistant.replies.names(step.confirm)}
         mark = digest({"shown": shown, "collected": dict(self.collected)})
         answer = self.context.frame.memo.get(here)
@@ -275,7 +275,7 @@ class Run:
         return Signal.WAIT
 
     def act(self, step: ActionStep, here: str) -> Signal:
-        """Decide an effect, once for each time that the flow runs through."""
+        """Request an action, once in each run of the flow."""
         context = self.context
         if here in context.frame.memo:
             return Signal.NEXT

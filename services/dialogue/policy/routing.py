@@ -1,6 +1,6 @@
-"""Beginning something new: what a message asks for when it is no answer to a question."""
+"""Routing: which flow or document a message starts when it does not answer a question."""
 
-from services.dialogue.assistant.values import MAX_TEXT_KEPT, Option
+from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import correct
 from services.dialogue.policy.cues import refers_back
@@ -17,9 +17,9 @@ TURNS_AFTER_CLICK = 2
 TURNS_CORRECTABLE = 3
 
 
-def intent_option(context: TurnContext, intent: str) -> Option:
+def intent_option(context: TurnContext, intent: str) -> QuickReply:
     """A quick reply that stands for an intent."""
-    return Option(id=f"intent:{intent}", titles=dict(context.assistant.title_of(intent) or {}), intent=intent)
+    return QuickReply(id=f"intent:{intent}", titles=dict(context.assistant.title_of(intent) or {}), intent=intent)
 
 
 def route(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> None:
@@ -142,7 +142,7 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
 
 
 def first_values(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> dict[str, str | None]:
-    """What a flow knows when it begins: from the sentence, from the question before, from what was named before."""
+    """A new flow's slots: from the message, from the question before it, from values named earlier."""
     values: dict[str, str | None] = {}
     reach = (
         TURNS_AFTER_CLICK if user_input.option is not None else TURNS_REMEMBERED if refers_back(user_input.text) else -1

@@ -4,7 +4,7 @@
 """
 
 from services.dialogue.assistant.schema import Slot
-from services.dialogue.assistant.values import Option, value_id
+from services.dialogue.assistant.values import QuickReply, value_id
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
 from services.dialogue.policy.cues import is_question, normal
@@ -17,7 +17,7 @@ from services.dialogue.policy.user_input import UserInput
 __all__ = ["answer_slot"]
 
 
-def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered: tuple[Option, ...]) -> bool:
+def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered: tuple[QuickReply, ...]) -> bool:
     """An answer to a slot's question."""
     slot = context.slots[name]
     if user_input.option is not None:
@@ -58,7 +58,7 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     return True
 
 
-def choose(context: TurnContext, user_input: UserInput, option: Option, name: str) -> bool:
+def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name: str) -> bool:
     """A quick reply as the answer, with what else the sentence has."""
     if option.value is not None:
         typed = [title for title in option.titles.values() if normal(title) == normal(user_input.text)]
@@ -115,7 +115,7 @@ def could_use(context: TurnContext, intent: str, slot: Slot) -> bool:
 def ask_which(context: TurnContext, name: str, slot: Slot, values: tuple[str, ...]) -> None:
     """More than one value was given: which one is meant?"""
     options = tuple(
-        Option(id=value_id(name, value), titles=dict.fromkeys(context.assistant.languages, value), value=value)
+        QuickReply(id=value_id(name, value), titles=dict.fromkeys(context.assistant.languages, value), value=value)
         for value in values
     )
     context.say("which_value", {"slot": dict(slot.name)}, options=options)

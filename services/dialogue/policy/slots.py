@@ -1,7 +1,7 @@
 """Values in slots: what a sentence offers for them, and putting it in or taking it out."""
 
 from services.dialogue.assistant.schema import CollectStep, ReplyStep, Slot
-from services.dialogue.assistant.values import Option
+from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match, mentions, ordinal
 from services.dialogue.policy.user_input import UserInput, typed_option
@@ -19,11 +19,11 @@ __all__ = [
 ]
 
 SHORT = 10
-"""A text of so many characters may be a place in a list even where any sentence could be the answer."""
+"""Up to this length, a text may name a place in a list even for a slot that takes any text."""
 
 
 def fill(context: TurnContext, values: dict[str, str | None]) -> None:
-    """Put values into slots; the one filled last stands last."""
+    """Put values into slots; the latest is the last in the mapping."""
     frame = context.frame
     kept = {name: value for name, value in frame.slots.items() if name not in values}
     context.update(slots={**kept, **values})
@@ -90,8 +90,8 @@ def named(context: TurnContext, user_input: UserInput) -> list[str]:
 
 
 def picked_option(
-    slot: Slot, user_input: UserInput, offered: tuple[Option, ...], others: tuple[Option, ...]
-) -> Option | None:
+    slot: Slot, user_input: UserInput, offered: tuple[QuickReply, ...], others: tuple[QuickReply, ...]
+) -> QuickReply | None:
     """The suggested answer that the sentence names by its place or its words; `others` by their words only."""
     listed = [option for option in offered if option.value is not None]
     named = [option for option in listed if mentions(user_input.text, option.words)]

@@ -1,10 +1,10 @@
-"""What a conversation remembers between two events: small, bounded, and the same after a trip through JSON."""
+"""A conversation's state between two events: small, bounded, and unchanged by a round trip through JSON."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from services.dialogue.assistant.values import Option, Value
+from services.dialogue.assistant.values import QuickReply, Value
 
 __all__ = ["MAX_FRAMES", "Finished", "Found", "Frame", "Mention", "Pending", "State"]
 
@@ -44,8 +44,8 @@ class Frame(Value):
     slots: dict[str, str | None] = Field(default_factory=dict)
     memo: dict[str, str] = Field(default_factory=dict)
     lookups: dict[str, Found] = Field(default_factory=dict)
-    offered: dict[str, tuple[Option, ...]] = Field(default_factory=dict)
-    others: dict[str, tuple[Option, ...]] = Field(default_factory=dict)
+    offered: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
+    others: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
     excluded: dict[str, str] = Field(default_factory=dict)
     attempts: dict[str, int] = Field(default_factory=dict)
     failures: int = 0
@@ -77,7 +77,7 @@ class State(Value):
     turn: Annotated[int, Field(ge=0)] = 0
     frames: tuple[Frame, ...] = ()
     pending: Pending | None = None
-    options: tuple[Option, ...] = ()
+    options: tuple[QuickReply, ...] = ()
     misses: Annotated[int, Field(ge=0)] = 0
     actions: Annotated[int, Field(ge=0)] = 0
     mentions: dict[str, Mention] = Field(default_factory=dict)

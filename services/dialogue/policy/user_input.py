@@ -1,10 +1,10 @@
-"""What a message says to a conversation: an understanding or a click, weighed by the assistant's thresholds."""
+"""A message as the policy sees it: an understanding or a click, weighed by the assistant's thresholds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.dialogue.assistant.assistant import Assistant
-from services.dialogue.assistant.values import MAX_TEXT_KEPT, Option
+from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.cues import normal, ordinal
 from shared.contracts.understanding import Understanding
 from shared.nlu.training_data import OUT_OF_SCOPE
@@ -38,7 +38,7 @@ class UserInput:
     chances: Mapping[str, float] = field(default_factory=dict)
     entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mood: str = "neutral"
-    option: Option | None = None
+    option: QuickReply | None = None
 
     @property
     def sure(self) -> bool:
@@ -46,12 +46,12 @@ class UserInput:
         return self.intent is not None and self.confidence >= SURE
 
     def surely_one_of(self, *intents: str) -> bool:
-        """Whether one of the intents is clearly meant, no matter which: where they come to the same, chances add up."""
+        """Whether one of these intents is meant, no matter which: their probabilities are added."""
         return sum(self.chances.get(intent, 0.0) for intent in set(intents)) >= SURE
 
 
-def user_input_of(assistant: Assistant, understanding: Understanding, option: Option | None) -> UserInput:
-    """A sentence, as far as its understanding is to be trusted; `option` is the quick reply that it names, if any."""
+def user_input_of(assistant: Assistant, understanding: Understanding, option: QuickReply | None) -> UserInput:
+    """The input of a message, as far as its understanding is trusted; `option` is a quick reply that it names."""
     text = understanding.text.strip()
     intent, threshold = understanding.intent, assistant.thresholds.out_of_scope
     outside = understanding.out_of_scope
@@ -81,7 +81,7 @@ def user_input_of(assistant: Assistant, understanding: Understanding, option: Op
     )
 
 
-def typed_option(text: str, options: Sequence[Option], *, numbers: bool) -> Option | None:
+def typed_option(text: str, options: Sequence[QuickReply], *, numbers: bool) -> QuickReply | None:
     """The quick reply whose title was typed out, or, with `numbers`, that was named by its place."""
     wanted = normal(text)
     for option in options:

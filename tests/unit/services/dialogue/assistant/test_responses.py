@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.assistant import Assistant, load_assistant
-from services.dialogue.assistant.values import Option, Say
+from services.dialogue.assistant.values import QuickReply, Say
 from tests.unit.services.dialogue.assistants import REPLIES, write_assistant
 
 EN = (
@@ -49,7 +49,7 @@ def test_a_list_is_bounded_and_may_be_none(mini: Assistant, words: object, count
 
 
 def test_quick_replies_are_titled_in_the_language_of_the_reply(mini: Assistant) -> None:
-    option = Option(id="value:x:1", titles={"en": "One"}, value="1")
+    option = QuickReply(id="value:x:1", titles={"en": "One"}, value="1")
     offered = mini.render(Say(name="ask_note", language="en", options=(option,))).options
     assert [(each.id, each.title) for each in offered] == [("value:x:1", "One")]
     offered = mini.render(Say(name="ask_note", language="zh", options=(option,))).options

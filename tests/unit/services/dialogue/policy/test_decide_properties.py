@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.dialogue.assistant.assistant import load_assistant
-from services.dialogue.assistant.values import MAX_OPTIONS, Option
+from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionFinished,
@@ -142,7 +142,7 @@ events: st.SearchStrategy[TurnEvent] = st.one_of(
 )
 
 options = st.builds(
-    Option,
+    QuickReply,
     id=st.sampled_from(CHOICES),
     titles=st.dictionaries(st.sampled_from(["zh", "en"]), texts, max_size=2),
     intent=st.none() | intents,

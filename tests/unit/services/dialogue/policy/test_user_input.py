@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.assistant import Assistant, load_assistant
-from services.dialogue.assistant.values import Option
+from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.user_input import typed_option, user_input_of
 from shared.contracts.understanding import OutOfScope
 from tests.unit.services.dialogue.assistants import MANIFEST, load, write_assistant
@@ -50,8 +50,8 @@ def test_values_are_kept_once_and_within_bounds(mini: Assistant) -> None:
 
 def test_a_typed_title_is_a_click() -> None:
     options = [
-        Option(id="a", titles={"zh": "质量问题", "en": "Quality problem"}),
-        Option(id="b", titles={"en": "Other"}),
+        QuickReply(id="a", titles={"zh": "质量问题", "en": "Quality problem"}),
+        QuickReply(id="b", titles={"en": "Other"}),
     ]
     assert typed_option("质量问题。", options, numbers=False) == options[0]
     assert typed_option("quality PROBLEM", options, numbers=False) == options[0]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.login.addresses import client_address, neighbourhood
+from services.login.client_address import client_address, neighbourhood
 
 LOOPBACK = ip_network("127.0.0.0/8")
 CLUSTER = ip_network("10.0.0.0/8")

@@ -1,0 +1,55 @@
+"""Accounts and the audit log, for administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from services.login.api.dependencies import LoginDep, OriginDep, by
+from services.login.repository import events_before
+from services.login.schemas import AccountChange, AccountDetails, AccountList, AuditList, AuditRecord, NewAccount
+from shared.errors import responses
+from shared.http.auth import Principal, require
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["administration"])
+
+Admin = Annotated[Principal, Depends(require(roles={"admin"}))]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.post("/v1/accounts", status_code=201, responses=responses(409))
+async def provision(body: NewAccount, login: LoginDep, admin: Admin, origin: OriginDep) -> AccountDetails:
+    """Makes an account with roles and a customer number."""
+    return AccountDetails.model_validate(await login.accounts.provision(body, by(origin, admin)))
+
+
+@router.get("/v1/accounts")
+async def accounts(
+    login: LoginDep, _admin: Admin, after: Annotated[str, Query(max_length=64)] = "", limit: Limit = 50
+) -> AccountList:
+    """Accounts in the order of their user names, after the given one."""
+    found = await login.accounts.after(after, limit)
+    return AccountList(accounts=[AccountDetails.model_validate(each) for each in found])
+
+
+@router.patch("/v1/accounts/{account_id}", responses=responses(404, 409))
+async def change_account(
+    account_id: Annotated[str, Path(max_length=64)],
+    body: AccountChange,
+    login: LoginDep,
+    admin: Admin,
+    origin: OriginDep,
+) -> AccountDetails:
+    """Changes roles, customer number or display name of an account, or closes and reopens it."""
+    return AccountDetails.model_validate(await login.accounts.change(account_id, body, by(origin, admin)))
+
+
+@router.get("/v1/audit")
+async def audit(
+    login: LoginDep, admin: Admin, before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None, limit: Limit = 50
+) -> AuditList:
+    """What happened, newest first; `before` continues after the last event of the page before."""
+    async with login.database.reading(admin.tenant) as session:
+        events = await events_before(session, before, limit)
+    return AuditList(events=[AuditRecord.model_validate(each) for each in events])
