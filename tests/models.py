@@ -5,6 +5,7 @@ Every character or word of the vocabulary votes for an intent, a tag and a senti
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -20,6 +21,7 @@ from shared.nlu.answers import Answer, Task
 from shared.nlu.manifest import read_source
 from shared.nlu.model import Model
 from shared.nlu.tokenizer import Encoded
+from tests.kept import ROOT, digest_of, kept
 
 if TYPE_CHECKING:
     from shared.nlu.network import Understander
@@ -105,12 +107,21 @@ def write_model(
 
 def write_exported_model(folder: Path) -> Path:
     """Writes the random network as training exports a model; what it says means nothing."""
-    from services.learning.training.export import export_model
-
-    folder.mkdir(parents=True)
-    export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
+    sources = [
+        Path(__file__),
+        ROOT / "shared/nlu/network.py",
+        ROOT / "services/learning/training/export.py",
+    ]
+    key = digest_of(files=sources, packages=("torch", "transformers", "onnx", "onnxscript"))
+    shutil.copytree(kept("exported-model", key, _export), folder)
     describe(folder, {}, {})
     return folder
+
+
+def _export(folder: Path) -> None:
+    from services.learning.training.export import export_model
+
+    export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
 
 
 def random_network() -> "Understander":

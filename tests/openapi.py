@@ -28,12 +28,16 @@ CHECKS = [
 ]
 
 
-def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples: int = 12) -> int:
+def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples: int | None = None) -> int:
     """Raises for the first answer that is a 5xx or that the document does not allow; blocks, so run it in a thread.
+
+    Args:
+        examples: how many of each operation and mode; by default a fifth of what hypothesis' profile says.
 
     Returns:
         How many operations were tried.
     """
+    tried = examples or max(4, settings().max_examples // 5)
     schema = schemathesis.openapi.from_url(f"{base_url}/openapi.json")
     operations = 0
     for result in schema.get_all_operations():
@@ -46,7 +50,7 @@ def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples
 
             @given(case=operation.as_strategy(generation_mode=mode))
             @settings(
-                max_examples=examples,
+                max_examples=tried,
                 deadline=None,
                 derandomize=True,
                 database=None,

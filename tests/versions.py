@@ -14,9 +14,10 @@ from services.learning.artifacts.record import TrainingRecord
 from services.learning.runs.tracking import Tracker
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
 from shared.nlu.training_settings import TrainingSettings
+from tests.kept import ROOT, digest_of, kept
 from tests.models import INTENTS, describe, write_model
 
-__all__ = ["GOLDEN_TEXTS", "Versions", "copied", "damage"]
+__all__ = ["GOLDEN_TEXTS", "Versions", "copied", "damage", "empty_store", "put_empty_store"]
 
 GOLDEN_TEXTS = (
     ("快递", "track_order"),
@@ -128,8 +129,23 @@ def _slow_down(path: Path) -> None:
     onnx.save(model, path)
 
 
-def copied(template: Path, home: Path) -> Versions:
-    """Versions in a home with an empty store that need not be made anew."""
+def empty_store() -> Path:
+    """An MLflow store with its tables and nothing in them, to be copied; its migrations take seconds."""
+    tracking = ROOT / "services" / "learning" / "runs" / "tracking.py"
+    return kept("mlflow", digest_of(files=[tracking], packages=["mlflow-skinny"]), _make_store) / "mlflow.db"
+
+
+def _make_store(home: Path) -> None:
+    assert Tracker(home).versions("shop") == []
+
+
+def put_empty_store(home: Path) -> None:
+    """Gives a home an empty store."""
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(template, home / "mlflow.db")
+    shutil.copyfile(empty_store(), home / "mlflow.db")
+
+
+def copied(home: Path) -> Versions:
+    """Versions in a home with an empty store."""
+    put_empty_store(home)
     return Versions(home)

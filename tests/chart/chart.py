@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from tests.kubernetes import helm
+from tests.kept import digest_of, kept
+from tests.kubernetes import CommandFailed, helm, program
 
 __all__ = [
     "CHART",
@@ -145,4 +146,25 @@ def _render(values: str, files: tuple[str, ...], upgrade: bool, kubernetes: str,
         arguments += ["--api-versions", each]
     if upgrade:
         arguments.append("--is-upgrade")
-    return Rendered(documents(helm(*arguments, "--values", "-", stdin=values)))
+    key = digest_of(more=[_chart_digest(), *arguments[3:], values])
+    folder = kept("renders", key, lambda fresh: _write_render(fresh, [*arguments, "--values", "-"], values))
+    if (folder / "refused").exists():
+        raise CommandFailed((folder / "refused").read_text(encoding="utf-8"))
+    return Rendered(documents((folder / "objects.yaml").read_text(encoding="utf-8")))
+
+
+def _write_render(folder: Path, arguments: list[str], values: str) -> None:
+    try:
+        (folder / "objects.yaml").write_text(helm(*arguments, stdin=values), encoding="utf-8")
+    except CommandFailed as refused:
+        (folder / "refused").write_text(str(refused), encoding="utf-8")
+
+
+@functools.cache
+def _chart_digest() -> str:
+    """The digest of everything below the chart's folder, and of which helm renders it."""
+    files = sorted(each for each in CHART.rglob("*") if each.is_file())
+    helm_program = program("helm")
+    return digest_of(
+        files=files, more=[*(str(each.relative_to(CHART)) for each in files), f"{helm_program.stat().st_size}"]
+    )

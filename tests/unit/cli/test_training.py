@@ -14,7 +14,7 @@ from services.learning.evaluation.robustness import Drop, Robustness
 from services.learning.progress import Progress
 from services.learning.runs.runs import TrainedModel
 from tests.models import write_model
-from tests.versions import Versions
+from tests.versions import copied
 
 
 def test_figures_of_each_language_in_a_column() -> None:
@@ -110,7 +110,7 @@ def test_a_model_that_is_held_back_says_why_and_what_to_do(
 
 def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop, home = PROJECT / "assistants" / "shop", Home(tmp_path)
-    versions = Versions(home.root)
+    versions = copied(home.root)
     versions.add("v1", accuracy=0.9375)
     versions.add("v2")
     training.promote(shop, home, "v1", alias="canary", force=False, mlflow_uri="")

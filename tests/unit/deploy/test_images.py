@@ -43,6 +43,8 @@ ENTRY = {
     ),
 }
 BOTH = ("model.onnx", "weights.safetensors")
+# Their imports take long; that a build trains, which needs the same packages, is looked at always.
+WITH_TORCH = {"intent-gpu", "learning"}
 WITH_TABLES = {"login", "dialogue", "business"}
 
 IMPORT = """
@@ -206,7 +208,9 @@ def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
         assert any(Path(path).is_relative_to(folder) for folder in sent), f".dockerignore keeps {path} away"
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize(
+    "image", [pytest.param(image, marks=pytest.mark.long if image in WITH_TORCH else ()) for image in IMAGES]
+)
 def test_an_image_has_all_that_its_service_imports(image: str, lists: Path) -> None:
     there = installed(lists, extras_of(image))
     refused = [top for top, names in packages().items() if not names & there and "zhiyin" not in names]

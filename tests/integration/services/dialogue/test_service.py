@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,8 @@ class Neighbourhood:
         await asyncio.to_thread(publish)
 
 
-@pytest.fixture
-async def around(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
+@asynccontextmanager
+async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
     bootstrap.write_text(json.dumps({"accounts": [AGENT], "clients": [CLIENT]}), encoding="utf-8")
@@ -93,7 +93,9 @@ async def around(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
         known: dict[str, str] = {}
         apps: dict[str, Callable[[], FastAPI]] = {
             "login": lambda: create_login(LoginSettings(**common, bootstrap_file=bootstrap)),
-            "intent": lambda: create_intent(IntentSettings(**common, static_services=known)),
+            "intent": lambda: create_intent(
+                IntentSettings(**common, static_services=known, inference_backend="openvino", inference_streams=1)
+            ),
             "business": lambda: create_business(BusinessSettings(**common, static_services=known)),
         }
         for name, create in apps.items():
@@ -111,6 +113,13 @@ async def around(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
         yield Neighbourhood(dialogue, stacks, running)
 
 
+@pytest.fixture(scope="module")
+async def around(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Neighbourhood]:
+    """Shared by tests that leave it as they found it."""
+    async with neighbourhood(tmp_path_factory.mktemp("around")) as running:
+        yield running
+
+
 @pytest.fixture
 async def calls(around: Neighbourhood) -> AsyncIterator[Calls]:
     async with calling(around.dialogue.base_url) as calls:
@@ -119,6 +128,10 @@ async def calls(around: Neighbourhood) -> AsyncIterator[Calls]:
 
 @pytest.fixture
 async def guest(calls: Calls) -> Customer:
+    return await new_guest(calls)
+
+
+async def new_guest(calls: Calls) -> Customer:
     token = (await calls.post("/v1/auth/guest", json={})).body["access_token"]
     opened = await calls.post("/v1/conversations", json={"language": "en"}, token=token)
     assert opened.status == 201
@@ -202,20 +215,22 @@ async def test_more_messages_at_once_than_there_are_turns_at_once(guest: Custome
             assert answer.body["replies"] == [event for event in events if event["in_reply_to"] == seq]
 
 
-async def test_neighbours_that_are_gone(around: Neighbourhood, guest: Customer) -> None:
-    await around.stop("business")
-    assert texts(await guest.say("where is 20261103001"))
-    await around.stop("intent")
-    replies = await guest.say("hello")
-    assert replies[-1]["options"], "a person is offered"
-    handed = await guest.say(replies[-1]["options"][0]["title"], choice=replies[-1]["options"][0]["id"])
-    assert handed
-    view = await guest.calls.get(guest.path, token=guest.token)
-    assert view.body["status"] == "waiting_for_agent"
-    await around.stop("login")
-    refused = await guest.calls.post("/v1/auth/guest", json={})
-    assert refused.status == 503
-    assert (await guest.events())[-1]["seq"] == handed[-1]["seq"], "who is logged in stays so while login is away"
+async def test_neighbours_that_are_gone(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path) as around, calling(around.dialogue.base_url) as calls:
+        guest = await new_guest(calls)
+        await around.stop("business")
+        assert texts(await guest.say("where is 20261103001"))
+        await around.stop("intent")
+        replies = await guest.say("hello")
+        assert replies[-1]["options"], "a person is offered"
+        handed = await guest.say(replies[-1]["options"][0]["title"], choice=replies[-1]["options"][0]["id"])
+        assert handed
+        view = await guest.calls.get(guest.path, token=guest.token)
+        assert view.body["status"] == "waiting_for_agent"
+        await around.stop("login")
+        refused = await guest.calls.post("/v1/auth/guest", json={})
+        assert refused.status == 503
+        assert (await guest.events())[-1]["seq"] == handed[-1]["seq"], "who is logged in stays so while login is away"
 
 
 async def test_the_desk_reads_what_was_handed_over_and_answers(calls: Calls, guest: Customer) -> None:

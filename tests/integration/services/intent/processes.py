@@ -45,6 +45,7 @@ async def running(
         "ZHIYIN_REGISTRY": "static",
         "ZHIYIN_STATIC_SERVICES": json.dumps({"login": login}),
         "ZHIYIN_INFERENCE_STREAMS": "2",
+        "ZHIYIN_INFERENCE_BACKEND": "openvino",
         "ZHIYIN_FAULTS": json.dumps(faults or {}),
     }
     command = ["-m", "uvicorn", "--factory", "services.intent.app:create_app", "--port", str(port), "--no-access-log"]

@@ -36,7 +36,7 @@ class Held:
 @pytest.fixture
 async def held(tmp_path: Path) -> AsyncIterator[Held]:
     folder = write_model(tmp_path)
-    app = create_app(Settings(home=tmp_path, inference_streams=1), jwks=TOKENS.fetch)
+    app = create_app(Settings(home=tmp_path, inference_streams=1, inference_backend="openvino"), jwks=TOKENS.fetch)
     async with serve(app) as server, calling(server.base_url) as calls:
         model = GatedModel(folder)
         app.state.models.get("shop").close()

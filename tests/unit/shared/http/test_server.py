@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from shared.http.__main__ import SERVICES, end
+from shared.http.__main__ import SERVICES, end, main
 from shared.http.server import load, server_of
 from shared.http.service import ServiceContext, create_service
 from shared.settings import ServiceSettings
@@ -82,16 +82,30 @@ async def until_status(url: str, status: int) -> None:
         ({"database_url": "s3cret"}, "ZHIYIN_DATABASE_URL is not an address"),
     ],
 )
-async def test_settings_that_cannot_be_used_are_one_sentence(
-    tmp_path: Path, settings: Mapping[str, str], said: str
+def test_settings_that_cannot_be_used_are_one_sentence(
+    tmp_path: Path,
+    settings: Mapping[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with running("login", tmp_path, **settings) as process:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    for name, value in {"home": str(tmp_path), **settings}.items():
+        monkeypatch.setenv(f"ZHIYIN_{name.upper()}", value)
+    with pytest.raises(SystemExit) as ended:
+        main(["login"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.startswith("The service login cannot start: ")
+    assert said in told
+    assert told.count("\n") == 1
+    assert "s3cret" not in told
+
+
+async def test_a_process_whose_settings_cannot_be_used_says_nothing_else(tmp_path: Path) -> None:
+    async with running("login", tmp_path, port="many") as process:
         end = await ended(process)
-    assert end.code == 2
-    assert end.err.startswith("The service login cannot start: ")
-    assert said in end.err
-    assert end.err.count("\n") == 1
-    assert "s3cret" not in end.err
+    assert (end.code, end.out, end.err.count("\n")) == (2, "", 1)
 
 
 async def test_a_start_that_fails_for_a_known_reason_is_told_without_a_trace(tmp_path: Path) -> None:

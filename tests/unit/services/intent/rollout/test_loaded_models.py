@@ -5,12 +5,19 @@ from pathlib import Path
 import pytest
 
 from services.intent.rollout.loaded_models import ModelRegistry
-from services.intent.settings import Settings
+from services.intent.settings import Settings as AnySettings
 from services.intent.versions.loading import production_folder
 from shared.contracts.understanding import Understanding
 from shared.errors import NotFound, Unavailable
+from shared.nlu.engines.backends import Backend
 from shared.nlu.manifest import ModelRejected
 from tests.models import write_model
+
+
+class Settings(AnySettings):
+    """Without the trials of `auto`: which library computes is nothing to these tests."""
+
+    inference_backend: Backend = "openvino"
 
 
 def test_production_is_the_version_that_the_file_names(home: Path) -> None:

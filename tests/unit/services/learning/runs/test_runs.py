@@ -25,6 +25,7 @@ from shared.errors import ConfigurationError
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, Reference
 from shared.nlu.training_data import AssistantError
 from tests.unit.services.learning.conftest import WriteAssistant
+from tests.versions import put_empty_store
 
 
 class Stopped(Exception):
@@ -39,6 +40,7 @@ def quiet(progress: Progress) -> None:
 def finished(write_assistant: WriteAssistant, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedModel]:
     """An assistant's folder and its model; nothing may change the model's folder."""
     root = tmp_path_factory.mktemp("finished")
+    put_empty_store(root / "home")
     assistant = write_assistant(root / "mini")
     return assistant, train(assistant, root / "home", quiet)
 
@@ -237,6 +239,7 @@ def test_a_stopped_training_goes_on_and_needs_no_held_out_sentences(
 ) -> None:
     assistant = write_assistant(tmp_path / "mini")
     shutil.rmtree(assistant / "heldout")
+    put_empty_store(tmp_path / "home")
 
     def stop(progress: Progress) -> None:
         if progress.detail == "epoch 2 of 2":

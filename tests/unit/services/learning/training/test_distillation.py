@@ -64,6 +64,7 @@ class Stopped(Exception):
     """Stands for a process that is killed."""
 
 
+@pytest.mark.long
 def test_a_distilled_model_is_made_and_a_stopped_one_goes_on(write_assistant: WriteAssistant, tmp_path: Path) -> None:
     lesson = "{teacher_layers: 2, teacher_frozen_layers: 0, teacher_learning_rate: 0.001}"
     assistant = write_assistant(tmp_path / "mini", distillation=lesson)

@@ -47,6 +47,7 @@ def test_embeddings_are_means_over_tokens_in_the_order_of_the_texts(encoder_fold
         torch.testing.assert_close(embedding, wanted, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.long
 def test_a_model_is_trained_with_hints_and_written_without_their_map(
     write_assistant: WriteAssistant, tmp_path: Path
 ) -> None:

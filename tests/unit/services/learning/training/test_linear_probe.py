@@ -84,6 +84,7 @@ def test_what_was_probed_is_known_from_the_start(encoder_folder: Path, several: 
     torch.testing.assert_close(after.embeddings, before.embeddings)
 
 
+@pytest.mark.long
 def test_a_stopped_training_goes_on_with_the_heads_that_it_had(encoder_folder: Path, tmp_path: Path) -> None:
     whole = logits(encoder_folder, tmp_path / "whole")
     with pytest.raises(Stopped):

@@ -163,7 +163,11 @@ def test_without_a_gpu_torch_is_never_imported(exported: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "left"),
-    [(["openvino"], "onnxruntime"), (["onnxruntime"], "openvino"), (["openvino", "onnxruntime"], "torch")],
+    [
+        (["openvino"], "onnxruntime"),
+        pytest.param(["onnxruntime"], "openvino", marks=pytest.mark.long),
+        pytest.param(["openvino", "onnxruntime"], "torch", marks=pytest.mark.long),
+    ],
 )
 def test_auto_does_without_what_is_not_installed(exported: Path, missing: list[str], left: str) -> None:
     statement = (
@@ -304,6 +308,8 @@ except OutOfMemory as error:
     return without([], statement).partition("\n")[0]
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    "library", [pytest.param(each, marks=pytest.mark.long if each == "torch" else ()) for each in LIBRARIES]
+)
 def test_memory_that_ran_out_has_a_name_and_the_next_batch_is_computed(exported: Path, library: Library) -> None:
     assert limited(library, exported) == f"100000 texts of up to 32 tokens (1, {len(INTENTS)})"
