@@ -40,6 +40,7 @@ def test_quick():
 """
 
 
+@pytest.mark.budget(15, "starts pytest, and pytest its workers")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_slow_test_is_named_and_shared_set_up_is_nobodys(tmp_path: Path, workers: str) -> None:
     folder = tmp_path / "tests" / "unit"
