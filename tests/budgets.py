@@ -70,7 +70,7 @@ class Budgets:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Result[pytest.TestReport], None]:
         """Attaches what this phase of the test has used."""
-        report = (yield).get_result()
+        report: Any = (yield).get_result()
         marker = item.get_closest_marker("budget")
         used = processor_seconds()
         report.budget = marker.args[0] if marker else default_budget(item.nodeid.partition("::")[0])
