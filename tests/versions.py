@@ -1,13 +1,8 @@
 """Versions of the tiny models, registered in a real MLflow store."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import onnx
-from onnx import helper, numpy_helper
 
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.runs.tracking import Tracker
@@ -31,7 +26,6 @@ GOLDEN_TEXTS = (
 )
 MIXED_UP = ("refund", "track_order", "out_of_scope", "greet")
 ENCODER = {"name": "tiny", "layers": 1, "vocabulary": 40, "digest": "0" * 64, "source": "a test"}
-SLOW_WIDTH = 1500
 
 
 class Versions:
@@ -48,7 +42,6 @@ class Versions:
         name: str = "shop",
         accuracy: float = 1.0,
         worse: bool = False,
-        slow: bool = False,
         checked: bool = True,
         production: bool = False,
         network: bytes | None = None,
@@ -66,8 +59,6 @@ class Versions:
         if worse:
             changes["intents"] = MIXED_UP
         folder = write_model(self.home, name=name, version=version, production=production)
-        if slow:
-            _slow_down(folder / "model.onnx")
         if network is not None:
             (folder / "model.onnx").write_bytes(network)
         if checked:
@@ -100,33 +91,6 @@ def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(bytes(content))
-
-
-def _slow_down(path: Path) -> None:
-    """Makes a network compute a lot that changes nothing."""
-    model = onnx.load(path)
-    graph = model.graph
-    random = np.random.default_rng(1).standard_normal((SLOW_WIDTH, SLOW_WIDTH)).astype(np.float32)
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(random / SLOW_WIDTH, "slow_weights"),
-            numpy_helper.from_array(np.zeros((SLOW_WIDTH, len(INTENTS)), np.float32), "slow_nothing"),
-            numpy_helper.from_array(np.array([1, SLOW_WIDTH], np.int64), "slow_shape"),
-        ]
-    )
-    for node in graph.node:
-        if "intent_logits" in node.output:
-            node.output[list(node.output).index("intent_logits")] = "quick_logits"
-    steps: Sequence[tuple[str, list[str], str]] = [
-        ("ReduceMax", ["mask"], "slow_one"),
-        ("Expand", ["slow_one", "slow_shape"], "slow_0"),
-        *(("MatMul", [f"slow_{step}", "slow_weights"], f"slow_{step + 1}") for step in range(40)),
-        ("MatMul", ["slow_40", "slow_nothing"], "slow_end"),
-        ("Add", ["quick_logits", "slow_end"], "intent_logits"),
-    ]
-    graph.node.extend(helper.make_node(kind, inputs, [output]) for kind, inputs, output in steps)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
 
 
 def empty_store() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tests.kept import digest_of, kept
-from tests.kubernetes import CommandFailed, helm, program
+from tests.kubernetes import helm, program
 
 __all__ = [
     "CHART",
@@ -147,17 +147,11 @@ def _render(values: str, files: tuple[str, ...], upgrade: bool, kubernetes: str,
     if upgrade:
         arguments.append("--is-upgrade")
     key = digest_of(more=[_chart_digest(), *arguments[3:], values])
-    folder = kept("renders", key, lambda fresh: _write_render(fresh, [*arguments, "--values", "-"], values))
-    if (folder / "refused").exists():
-        raise CommandFailed((folder / "refused").read_text(encoding="utf-8"))
-    return Rendered(documents((folder / "objects.yaml").read_text(encoding="utf-8")))
 
+    def make(folder: Path) -> None:
+        (folder / "objects.yaml").write_text(helm(*arguments, "--values", "-", stdin=values), encoding="utf-8")
 
-def _write_render(folder: Path, arguments: list[str], values: str) -> None:
-    try:
-        (folder / "objects.yaml").write_text(helm(*arguments, stdin=values), encoding="utf-8")
-    except CommandFailed as refused:
-        (folder / "refused").write_text(str(refused), encoding="utf-8")
+    return Rendered(documents((kept("renders", key, make) / "objects.yaml").read_text(encoding="utf-8")))
 
 
 @functools.cache

@@ -57,7 +57,7 @@ def test_only_the_tables_of_a_readme_are_written() -> None:
     new = filled(readme, EXAMPLE)
     assert new.startswith("before\n")
     assert new.endswith("after\n")
-    assert "earlier" not in new
+    assert "\nold\n" not in new
     assert '| `two` | `"a\\|b"` |' in new
     assert filled(new, EXAMPLE) == new
 

@@ -11,7 +11,7 @@ from tests.stack import RunningStack
 async def test_where_is_my_parcel_asks_which_order_and_tells_of_the_real_one(stack: RunningStack) -> None:
     async with customer(stack) as guest:
         replies = await guest.say("我的快递到哪了？")
-        assert replies[-1]["options"] or "订单" in texts(replies)
+        assert any("20261103001" in option["title"] for option in replies[-1]["options"]), replies
         replies = await guest.say("20261103001")
         assert "上海" in texts(replies)
         assert "SF1234567890" in texts(replies)
@@ -36,7 +36,8 @@ async def refund(guest: Customer, order: str) -> list[Event]:
     await guest.say("I want my money back")
     await guest.say(order)
     replies = await guest.say("it is broken, the sound does not work")
-    assert order in texts(replies) or replies[-1]["options"], texts(replies)
+    assert order in texts(replies)
+    assert len(replies[-1]["options"]) == 2, "yes or no"
     return await guest.say("yes, please")
 
 
@@ -51,7 +52,7 @@ async def test_a_refund_within_the_rules_is_accepted_at_once_and_done_a_moment_l
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert await guest.events(after=3) == events[3:]
         again = texts(await guest.say("refund 20261103003"))
-        assert re.search(r"already|refund", again, re.IGNORECASE)
+        assert "already" in again.lower()
 
 
 async def test_a_large_refund_waits_for_a_person_who_approves_it(stack: RunningStack) -> None:
@@ -88,8 +89,8 @@ async def test_never_mind_and_a_correction_and_a_digression(stack: RunningStack)
         assert "20261103005" in texts(replies) or "双肩包" in texts(replies)
         digression = texts(await guest.say("运费怎么算"))
         assert "99" in digression
-        stopped = texts(await guest.say("算了"))
-        assert stopped
+        stopped = await guest.say("算了")
+        assert not any("20261103005" in option["title"] for reply in stopped for option in reply["options"])
         assert "SF1234567890" in texts(await guest.say("订单 20261103001 到哪了"))
 
 

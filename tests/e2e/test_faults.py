@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import uuid
 
+import pytest
 import redis.asyncio
 
 from cli.consul_process import passing
@@ -28,6 +29,7 @@ async def accepted_refund(guest: Customer, order: str) -> int:
     return int((await guest.say("确认"))[-1]["seq"])
 
 
+@pytest.mark.long
 async def test_the_worker_is_killed_in_the_middle_of_a_refund_and_it_happens_once(stack: RunningStack) -> None:
     await stack.restart("worker", extra={"ZHIYIN_FAULTS": '{"business.perform.before_commit": 50}'})
     async with customer(stack, username="hanmeimei") as guest:
@@ -60,6 +62,7 @@ async def test_the_same_message_three_times_at_once_is_one_turn(stack: RunningSt
         assert answer.body["errors"][0]["field"] == "message_id"
 
 
+@pytest.mark.long
 async def test_dialogue_is_killed_in_the_middle_of_a_turn_and_the_message_is_answered_once(stack: RunningStack) -> None:
     async with customer(stack) as guest:
         await stack.restart("dialogue", extra={"ZHIYIN_FAULTS": '{"dialogue.turn.before_commit": 50}'})

@@ -26,13 +26,19 @@ async def tokens(stack: RunningStack) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("service", "who"),
     [
-        ("login", "admin"),
-        ("intent", "service"),
-        ("business", "service"),
-        ("business", "agent"),
-        ("business", "admin"),
         ("dialogue", "guest"),
         ("dialogue", "agent"),
+        # These have such a test of their own.
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (
+                ("login", "admin"),
+                ("intent", "service"),
+                ("business", "service"),
+                ("business", "agent"),
+                ("business", "admin"),
+            )
+        ),
     ],
 )
 async def test_generated_input_finds_nothing(stack: RunningStack, service: str, who: str) -> None:

@@ -4,16 +4,17 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from tests.calls import calling
 from tests.customers import Customer, customer
 from tests.stack import RunningStack
 
-CONVERSATIONS = 50
-MESSAGES = 20
 SAID = ("你好", "thanks", "运费怎么算", "订单 20261103001 到哪了", "what can you do?")
 
 
-async def test_nothing_is_reordered_lost_or_doubled(stack: RunningStack) -> None:
+@pytest.mark.parametrize(("conversations", "messages"), [(6, 8), pytest.param(50, 20, marks=pytest.mark.long)])
+async def test_nothing_is_reordered_lost_or_doubled(stack: RunningStack, conversations: int, messages: int) -> None:
     if len(stack.dialogue_urls) < 2:
         await stack.add_dialogue()
     draw = random.Random(20261122)
@@ -22,7 +23,7 @@ async def test_nothing_is_reordered_lost_or_doubled(stack: RunningStack) -> None
         async with customer(stack) as guest, calling(stack.dialogue_urls[1]) as other:
             replicas = [guest.calls, other]
             sent: list[str] = []
-            for index in range(MESSAGES):
+            for index in range(messages):
                 guest.calls = draw.choice(replicas)
                 name = f"m{number}-{index}"
                 sent.append(name)
@@ -33,7 +34,7 @@ async def test_nothing_is_reordered_lost_or_doubled(stack: RunningStack) -> None
                     await guest.post(answer.body["message"]["text"], message_id=name)
             await check(guest, sent)
 
-    await asyncio.gather(*(chat(number) for number in range(CONVERSATIONS)))
+    await asyncio.gather(*(chat(number) for number in range(conversations)))
 
 
 async def test_messages_sent_all_at_once_are_answered_in_their_order(stack: RunningStack) -> None:

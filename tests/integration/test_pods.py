@@ -113,6 +113,7 @@ async def test_the_database_stops_and_comes_back(stack: RunningStack, server: Po
     assert all("Traceback" not in stack.log(name) for name in SERVICES), "nobody was surprised"
 
 
+@pytest.mark.long
 async def test_an_action_that_was_accepted_survives_the_database(stack: RunningStack, server: Postgres) -> None:
     async with customer(stack, language="en") as guest:
         await stack.stop("worker")
@@ -194,6 +195,7 @@ async def spread(ports: list[int]) -> AsyncIterator[int]:
             task.cancel()
 
 
+@pytest.mark.long
 async def test_behind_a_clusters_service_too(stack: RunningStack) -> None:
     (port,) = free_ports(1)
     intent = stack.programs["intent"]
@@ -249,6 +251,7 @@ async def test_a_stop_is_told_before_it_happens(stack: RunningStack) -> None:
             assert (await asyncio.wait_for(again.get(), 10))["seq"] == seen[-1]["seq"] + 1
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_stopped_answers_for_itself_until_its_action_is_done(stack: RunningStack) -> None:
     await stack.restart("worker", extra={"ZHIYIN_FAULTS": '{"business.perform.before_commit": 4}'})
     async with customer(stack, username="hanmeimei", language="en") as guest:
@@ -271,6 +274,7 @@ async def test_a_worker_that_is_stopped_answers_for_itself_until_its_action_is_d
     await stack.start("worker")
 
 
+@pytest.mark.long
 async def test_stores_that_come_late_are_waited_for(server: Postgres, tmp_path: Path) -> None:
     """All pods start at once and the stores last."""
     stack = on_postgres(tmp_path, server, ZHIYIN_RECONCILE_SECONDS="1")
@@ -302,6 +306,7 @@ async def test_stores_that_come_late_are_waited_for(server: Postgres, tmp_path: 
         await stack.kill_all()
 
 
+@pytest.mark.long
 async def test_who_must_not_migrate_waits_for_the_schema(server: Postgres, tmp_path: Path) -> None:
     stack = on_postgres(tmp_path, server, ZHIYIN_MIGRATE_ON_START="false", ZHIYIN_DATABASE_WAIT_SECONDS="2")
     with pytest.raises(AssertionError, match="login ended with exit code 3 before it was ready"):

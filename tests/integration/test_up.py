@@ -221,6 +221,7 @@ async def chats_hold(environment: Environment) -> None:
     assert "not said" not in out
 
 
+@pytest.mark.long
 async def test_nothing_outlives_a_killed_run_and_the_next_one_starts(environment: Environment) -> None:
     async with started(environment, "up") as up:
         await up.says("Zhiyin is up")

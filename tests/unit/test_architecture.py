@@ -1,4 +1,4 @@
-"""Services meet only over REST, the queue and the contracts: none imports another."""
+"""Services meet only over REST, the queue and the contracts: none imports another. Tests mirror the tree."""
 
 import ast
 from collections.abc import Iterator
@@ -9,6 +9,100 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = sorted(each.name for each in (ROOT / "services").iterdir() if (each / "__init__.py").exists())
+
+LOGIC = (
+    ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.With, ast.AsyncWith, ast.Match,
+    ast.comprehension, ast.BoolOp, ast.Compare,
+)  # fmt: skip
+TESTED_ELSEWHERE = frozenset(
+    [
+        "services/business/actions/approvals.py",
+        "services/business/actions/results.py",
+        "services/business/app.py",
+        "services/business/repository.py",
+        "services/business/rules/decision_table.py",
+        "services/business/settings.py",
+        "services/business/shop/arguments.py",
+        "services/business/shop/orders.py",
+        "services/business/worker/performer.py",
+        "services/dialogue/api/auth.py",
+        "services/dialogue/api/conversations.py",
+        "services/dialogue/api/desk.py",
+        "services/dialogue/app.py",
+        "services/dialogue/assistant/faq.py",
+        "services/dialogue/assistant/loader.py",
+        "services/dialogue/assistant/schema.py",
+        "services/dialogue/assistant/validation.py",
+        "services/dialogue/conversation/mapping.py",
+        "services/dialogue/conversation/outbox.py",
+        "services/dialogue/conversation/processor.py",
+        "services/dialogue/conversation/results.py",
+        "services/dialogue/conversation/stream.py",
+        "services/dialogue/conversation/turn.py",
+        "services/dialogue/policy/business_events.py",
+        "services/dialogue/policy/context.py",
+        "services/dialogue/policy/interpreter.py",
+        "services/dialogue/policy/routing.py",
+        "services/dialogue/policy/slot_filling.py",
+        "services/intent/api/inference_messages.py",
+        "services/intent/api/inference_outputs.py",
+        "services/intent/api/protocol_errors.py",
+        "services/intent/batching/fair_queue.py",
+        "services/intent/explanation/openvino_gradients.py",
+        "services/intent/explanation/torch_gradients.py",
+        "services/intent/metrics.py",
+        "services/intent/versions/comparison.py",
+        "services/intent/versions/deployment.py",
+        "services/intent/versions/fetching.py",
+        "services/intent/versions/live.py",
+        "services/intent/versions/loading.py",
+        "services/intent/versions/model_registry.py",
+        "services/intent/versions/version_metrics.py",
+        "services/learning/artifacts/folders.py",
+        "services/learning/artifacts/manifest.py",
+        "services/learning/artifacts/record.py",
+        "services/learning/evaluation/card.py",
+        "services/learning/evaluation/golden_set.py",
+        "services/learning/evaluation/report.py",
+        "services/learning/runs/tracking.py",
+        "services/learning/training/devices.py",
+        "services/learning/training/encoder.py",
+        "services/learning/training/export.py",
+        "services/learning/training/pipeline.py",
+        "services/learning/training/validation.py",
+        "services/login/api.py",
+        "services/login/audit.py",
+        "services/login/clients.py",
+        "services/login/limits.py",
+        "services/login/repository.py",
+        "services/login/sessions.py",
+        "services/login/tokens.py",
+        "shared/calls/discovery.py",
+        "shared/contracts/actions.py",
+        "shared/http/__main__.py",
+        "shared/http/health.py",
+        "shared/http/problems.py",
+        "shared/logs.py",
+        "shared/nlu/engines/allocator.py",
+        "shared/nlu/engines/autotune.py",
+        "shared/nlu/engines/network.py",
+        "shared/nlu/engines/onnxruntime_engine.py",
+        "shared/nlu/engines/openvino_engine.py",
+        "shared/nlu/engines/runtime.py",
+        "shared/nlu/engines/thread_priority.py",
+        "shared/nlu/engines/torch_engine.py",
+        "shared/nlu/golden_set.py",
+        "shared/nlu/interpretation.py",
+        "shared/nlu/network.py",
+        "cli/assistant_tests.py",
+        "cli/consul_process.py",
+        "cli/process.py",
+        "cli/quantisation.py",
+        "cli/status.py",
+        "cli/up.py",
+    ]
+)
+"""Modules whose tests are those of a neighbour or of a whole service. A list that only shrinks: no module is added."""
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -163,3 +257,30 @@ def test_a_module_is_short_or_says_why(folder: str) -> None:
         docstring = ast.get_docstring(ast.parse(source)) or ""
         long = len(source.splitlines()) > 400 and "migrations" not in file.parts
         assert not long or "One module because" in docstring, f"{file} has more than 400 lines and does not say why"
+
+
+def has_logic(file: Path) -> bool:
+    """Whether a function of the module decides, repeats or handles something."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return any(isinstance(node, LOGIC) for function in functions for node in ast.walk(function))
+
+
+def has_test(file: Path) -> bool:
+    folder, name = file.relative_to(ROOT).parent, f"test_{file.stem.strip('_')}.py"
+    return any((ROOT / "tests" / kind / folder / name).exists() for kind in ("unit", "integration"))
+
+
+def test_a_module_with_logic_has_its_test_at_its_path() -> None:
+    """`shared/nlu/model.py` is tested in `tests/unit/shared/nlu/test_model.py`, or below `tests/integration`."""
+    without = {
+        str(file.relative_to(ROOT))
+        for folder in ("services", "shared", "cli")
+        for file in files_below(folder)
+        if file.name != "__init__.py" and "migrations" not in file.parts and has_logic(file) and not has_test(file)
+    }
+    assert sorted(without - TESTED_ELSEWHERE) == [], "have no test at their path"
+    assert sorted(TESTED_ELSEWHERE - without) == [], "have one now, or are gone: strike them from TESTED_ELSEWHERE"

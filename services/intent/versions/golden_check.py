@@ -1,7 +1,7 @@
 """A new version against its golden set, and against the version in production, before anybody is served by it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.intent.settings import Settings
@@ -40,11 +40,19 @@ def golden_of(source: ModelSource[Manifest]) -> GoldenSet | None:
         raise ModelRejected(str(error)) from error
 
 
-def prove(candidate: Proven, current: Proven | None, settings: Settings, *, forced: bool) -> None:
+def prove(
+    candidate: Proven,
+    current: Proven | None,
+    settings: Settings,
+    *,
+    forced: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> None:
     """Lets a candidate through that is what it was after training, and neither worse nor much slower than the current.
 
     Args:
         forced: a person wants it although it is worse; then only its own golden set counts.
+        clock: seconds that only grow; the models are timed by it.
 
     Raises:
         ModelRejected: it does not pass; the message has the figures.
@@ -53,7 +61,7 @@ def prove(candidate: Proven, current: Proven | None, settings: Settings, *, forc
     if candidate.golden is None:
         raise ModelRejected(f"version {version} has no golden set; train it again")
     asked = [each.text for each in candidate.golden.texts]
-    answers, seconds = _answers(candidate.model, asked)
+    answers, seconds = _answers(candidate.model, asked, clock)
     found = _accuracy(answers, candidate.golden)
     if found < candidate.golden.accuracy - settings.golden_margin:
         raise ModelRejected(
@@ -63,24 +71,24 @@ def prove(candidate: Proven, current: Proven | None, settings: Settings, *, forc
     if current is None or forced:
         return
     before = current.model.manifest.version
-    known, known_seconds = _answers(current.model, asked)
+    known, known_seconds = _answers(current.model, asked, clock)
     if current.golden is not None:
         if current.golden.texts != candidate.golden.texts:
             texts = [each.text for each in current.golden.texts]
-            (answers, _), (known, _) = (_answers(each, texts) for each in (candidate.model, current.model))
+            (answers, _), (known, _) = (_answers(each, texts, clock) for each in (candidate.model, current.model))
         mine, theirs = (_accuracy(each, current.golden) for each in (answers, known))
         if mine < theirs - settings.worse_margin:
             raise ModelRejected(
                 f"version {version} gets {mine:.3f} of the golden set of {before} right, which itself gets {theirs:.3f}"
             )
-    _require_speed(candidate.model, current.model, asked, (seconds, known_seconds), settings.max_slowdown)
+    _require_speed(candidate.model, current.model, asked, (seconds, known_seconds), settings.max_slowdown, clock)
 
 
-def _answers(model: Model, texts: Sequence[str]) -> tuple[list[Understanding], float]:
+def _answers(model: Model, texts: Sequence[str], clock: Callable[[], float]) -> tuple[list[Understanding], float]:
     """What a model says of the texts, and the seconds that it took."""
-    started = time.perf_counter()
+    started = clock()
     answers = model.understand(texts)
-    return answers, time.perf_counter() - started
+    return answers, clock() - started
 
 
 def _accuracy(answers: Sequence[Understanding], golden: GoldenSet) -> float:
@@ -89,7 +97,12 @@ def _accuracy(answers: Sequence[Understanding], golden: GoldenSet) -> float:
 
 
 def _require_speed(
-    candidate: Model, current: Model, texts: Sequence[str], times: tuple[float, float], max_slowdown: float
+    candidate: Model,
+    current: Model,
+    texts: Sequence[str],
+    times: tuple[float, float],
+    max_slowdown: float,
+    clock: Callable[[], float],
 ) -> None:
     """Compares the best times; the models take turns, so that a busy moment meets both.
 
@@ -102,8 +115,8 @@ def _require_speed(
     for _ in range(ROUNDS):
         if mine <= theirs * max_slowdown + SLACK_SECONDS:
             return
-        theirs = min(theirs, _answers(current, texts)[1])
-        mine = min(mine, _answers(candidate, texts)[1])
+        theirs = min(theirs, _answers(current, texts, clock)[1])
+        mine = min(mine, _answers(candidate, texts, clock)[1])
     raise ModelRejected(
         f"version {candidate.manifest.version} takes {mine:.3f} s for its golden set, "
         f"{current.manifest.version} takes {theirs:.3f} s"

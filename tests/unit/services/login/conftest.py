@@ -1,6 +1,6 @@
 """A migrated SQLite database, and a clock that stands still until it is told."""
 
-import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,10 +16,17 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables and nothing in them, to be copied."""
+    file = tmp_path_factory.mktemp("login") / "login.sqlite"
+    migrate("login", f"sqlite+aiosqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'login.sqlite'}"
-    await asyncio.to_thread(migrate, "login", url)
-    database = Database(url)
+async def database(migrated: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    shutil.copyfile(migrated, tmp_path / "login.sqlite")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'login.sqlite'}")
     yield database
     await database.close()

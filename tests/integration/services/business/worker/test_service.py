@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 from redis.asyncio import Redis as RedisClient
 from sqlalchemy import text
 
@@ -91,6 +92,7 @@ async def test_celery_is_started_again_when_it_dies(shop: Shop) -> None:
     assert await shop.metric("zhiyin_worker_restarts_total") == 1
 
 
+@pytest.mark.long
 async def test_celery_is_started_again_when_it_stands_still(shop: Shop) -> None:
     await shop.start_worker(stall_seconds=4)
     os.kill(shop.consumer_pid(), signal.SIGSTOP)
@@ -104,6 +106,7 @@ async def test_celery_is_started_again_when_it_stands_still(shop: Shop) -> None:
     assert (await shop.result(request)).status == "succeeded"
 
 
+@pytest.mark.long
 async def test_celery_does_not_outlive_its_worker(shop: Shop) -> None:
     await shop.start_worker()
     assert shop.worker is not None
@@ -163,6 +166,7 @@ async def test_an_action_that_takes_too_long_is_cut_off_and_counted(shop: Shop) 
     assert await shop.paid() == 0
 
 
+@pytest.mark.long
 async def test_a_process_that_hangs_is_killed_and_replaced(shop: Shop) -> None:
     request = shop.refund()
     await shop.start_worker(faults={BEFORE_COMMIT: 30}, action_seconds=29, hard_limit_seconds=2, concurrency=1)
@@ -194,6 +198,7 @@ async def test_a_stopping_worker_finishes_what_is_in_hand(shop: Shop) -> None:
     assert (await shop.result(request)).status == "succeeded"
 
 
+@pytest.mark.long
 async def test_a_stopping_worker_does_not_wait_for_ever(shop: Shop) -> None:
     request = shop.refund()
     await shop.start_worker(faults={BEFORE_COMMIT: 60}, warm_stop_seconds=0.5, action_seconds=59)
@@ -264,6 +269,7 @@ async def test_it_says_how_it_is_and_registers_as_worker(redis: Redis, tmp_path:
         await shop.close()
 
 
+@pytest.mark.long
 async def test_it_goes_on_when_the_queue_has_been_away(tmp_path: Path) -> None:
     async with Redis(tmp_path / "redis") as own:
         shop = Shop(tmp_path, own)

@@ -162,10 +162,6 @@ def worse_than_production(versions: Versions) -> None:
     versions.add("v2", worse=True, accuracy=0.0)
 
 
-def slower(versions: Versions) -> None:
-    versions.add("v2", slow=True)
-
-
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -178,7 +174,6 @@ def slower(versions: Versions) -> None:
         (unchecked, "no golden set"),
         (worse_than_it_was, "gets 0.000 of its golden set right, after training it was 1.000"),
         (worse_than_production, "of the golden set of v1 right, which itself gets 1.000"),
-        (slower, "s for its golden set, v1 takes"),
     ],
 )
 async def test_a_bad_version_is_refused_while_the_good_one_serves(
