@@ -40,7 +40,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.run ## Install what is needed, train the demo once, start everything; Ctrl-C stops it
+run: $(VENV)/.run ## Install what is needed, make a first model, start everything; Ctrl-C stops it
 	@exec $(BIN)/zhiyin up $(ASSISTANT)
 
 .PHONY: test

@@ -81,7 +81,8 @@ def opened() -> "tuple[CommandSettings, Home]":
 def up(assistant: AssistantArgument = DEMO) -> None:
     """Start everything on this machine; Ctrl-C stops it.
 
-    Redis, Consul, the services and the worker run below one supervisor; the model is trained first if there is none.
+    Redis, Consul, the services and the worker run below one supervisor. Without a trained model a quick one is made
+    first, and the whole one is trained in the background and swapped in.
     """
     from cli.settings import assistant_folder
     from cli.up import up as run
@@ -129,6 +130,10 @@ def train(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only teach the model in production its new intents, in seconds.")
     ] = False,
+    soon: Annotated[
+        bool,
+        typer.Option("--soon", help="If there is none yet, only make one that can serve soon, in a minute or two."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train an assistant's model, evaluate it on its held-out sentences and put it into production.
@@ -139,7 +144,7 @@ def train(
     from cli.training import train as run
 
     settings, home = opened()
-    run(assistant_folder(assistant), home, quick=quick, mlflow_uri=settings.mlflow_uri, as_json=as_json)
+    run(assistant_folder(assistant), home, quick=quick, soon=soon, mlflow_uri=settings.mlflow_uri, as_json=as_json)
 
 
 @app.command()

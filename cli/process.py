@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +27,10 @@ Condition = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What is run, and how it is known to be ready. `address` is host:port, `ready_seconds` the deadline."""
+    """What is run, and how it is known to be ready. `address` is host:port, `ready_seconds` the deadline.
+
+    `results` is the file that standard output goes to, where that is not the log.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -36,6 +39,7 @@ class Program:
     ready: Condition
     ready_seconds: float = 60.0
     address: str | None = None
+    results: Path | None = None
 
 
 class NeverReady(CommandError):
@@ -78,11 +82,13 @@ class Process:
             EnvironmentUnfit: it cannot be started at all.
         """
         try:
-            with open_log(log) as output:
+            with ExitStack() as files:
+                output = files.enter_context(open_log(log))
+                results = files.enter_context(program.results.open("wb")) if program.results else output
                 child = await asyncio.create_subprocess_exec(
                     *program.command,
                     stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
+                    stdout=results,
                     stderr=output,
                     env=dict(program.environment),
                     cwd=program.folder,

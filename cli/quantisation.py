@@ -8,7 +8,8 @@ from typing import get_args
 from cli.console import err, out, write_json
 from cli.errors import UsageError
 from cli.home import Home
-from cli.training import production_model, progress_bars
+from cli.progress import shown_progress
+from cli.training import production_model
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.release.quantisation import Understand
 from services.learning.release.quantisation import quantise as quantise_model
@@ -33,7 +34,7 @@ def quantise(
             raise UsageError(f"There is no version {version} in {folder.parent}.")
     # PyTorch serves no 8-bit form.
     libraries = [each for each in get_args(Library) if each != "torch" and importlib.util.find_spec(each) is not None]
-    with progress_bars(lambda: home.prepare(free_megabytes=FREE_MEGABYTES)) as report:
+    with shown_progress(err, lambda: home.prepare(free_megabytes=FREE_MEGABYTES)) as report:
         made = quantise_model(
             assistant,
             folder,

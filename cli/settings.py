@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class CommandSettings(BaseSettings):
-    """What `zhiyin` is told; each field is the variable `ZHIYIN_<NAME>`."""
+    """The settings of `zhiyin`; each field is the variable `ZHIYIN_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True)
 

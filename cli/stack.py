@@ -150,15 +150,20 @@ class Stack:
     ) -> Program:
         """A service; `name`, `port` and `extra` variables make it another instance of the same one."""
         port = port or self.ports.of(service)
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        address = self.address_of(service, port)
         return Program(
             name=name or service,
             command=(sys.executable, "-m", "shared.http", service),
             environment={**self.service_environment(service), "ZHIYIN_PORT": str(port), **(extra or {})},
-            ready=http_answers(f"http://{host}:{port}/health/ready"),
+            ready=http_answers(f"http://{address}/health/ready"),
             ready_seconds=self.ready_seconds,
-            address=f"{host}:{port}",
+            address=address,
         )
+
+    def address_of(self, service: str, port: int | None = None) -> str:
+        """Where a program on this machine finds a service: host:port."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"{host}:{port or self.ports.of(service)}"
 
     def service_environment(self, service: str) -> dict[str, str]:
         """The variables of a service: those of this process, then what this machine's stack decides."""

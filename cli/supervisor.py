@@ -76,6 +76,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._failure: CommandError | None = None
         self._watchers: list[asyncio.Task[None]] = []
+        self._jobs: list[Process] = []
 
     async def start(self) -> None:
         """Starts everything.
@@ -105,6 +106,21 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
+    async def run_once(self, program: Program) -> Process:
+        """Runs a program that ends by itself, and returns when it has; `stop` and `kill` end it before all others.
+
+        Raises:
+            EnvironmentUnfit: it cannot be started at all.
+        """
+        job = await Process.start(program, self._home.logs / f"{program.name}.log")
+        self._jobs.append(job)
+        self._write_run()
+        await job.wait()
+        # Where the wait is cancelled, the job stays in the list, for `stop` to end it.
+        self._jobs.remove(job)
+        self._write_run()
+        return job
+
     def ask_to_stop(self) -> None:
         """Makes `run` return; safe in a signal handler of the event loop."""
         self._stopping.set()
@@ -116,6 +132,10 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         self._watchers.clear()
+        for job in self._jobs:
+            by_itself = await job.stop(self._grace_seconds)
+            self._report(Happening(kind="stopped" if by_itself else "killed", name=job.program.name))
+        self._jobs.clear()
         for slot in reversed(self._slots()):
             if slot.process is None:
                 continue
@@ -129,6 +149,9 @@ class Supervisor:
 
     async def kill(self) -> None:
         """Ends everything at once, for someone who will not wait."""
+        for job in self._jobs:
+            await job.kill()
+        self._jobs.clear()
         for slot in reversed(self._slots()):
             if slot.process is not None and slot.process.running:
                 await slot.process.kill()
@@ -193,7 +216,11 @@ class Supervisor:
         self._report(Happening(kind=kind, name=slot.program.name, detail=detail, tail=tuple(tail)))
 
     def _write_run(self) -> None:
-        processes = {
+        processes: dict[str, dict[str, Any]] = {
+            job.program.name: {"pid": job.pid, "address": None, "log": str(job.log), "restarts": 0}
+            for job in self._jobs
+        }
+        processes |= {
             slot.program.name: {
                 "pid": slot.process.pid,
                 "address": slot.program.address,

@@ -1,19 +1,19 @@
 """Training and evaluation on the command line: progress for a person, figures for a person or a script."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from cli.console import err, out, write_json
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
-from services.learning import progress as learning
+from cli.progress import shown_progress
 from services.learning.evaluation.robustness import Robustness, check_robustness
+from services.learning.runs.cache import user_cache
 from services.learning.runs.runs import TrainedModel
 from services.learning.runs.runs import evaluate as evaluate_model
 from services.learning.runs.runs import promote as promote_version
@@ -22,14 +22,6 @@ from services.learning.runs.runs import train as train_model
 __all__ = ["ensure_model", "evaluate", "list_models", "production_model", "promote", "train", "withdraw"]
 
 TRAIN_MEGABYTES = 2_000
-STAGES = {
-    "waiting": "Waiting for another training",
-    "encoder": "Getting the encoder",
-    "training": "Training",
-    "export": "Exporting the model",
-    "evaluation": "Evaluating on held-out sentences",
-    "quantisation": "Quantising",
-}
 FIGURES = {
     "sentences": "sentences",
     "intent_accuracy": "intent accuracy",
@@ -48,15 +40,24 @@ FIGURES = {
 LISTED = ("intent_accuracy", "intent_macro_f1", "out_of_scope_auroc", "entity_f1")
 
 
-def train(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri: str = "", as_json: bool = False) -> None:
+def train(
+    assistant: Path,
+    home: Home,
+    *,
+    quick: bool = False,
+    soon: bool = False,
+    mlflow_uri: str = "",
+    as_json: bool = False,
+) -> None:
     """Trains an assistant's model, or finds that the one there is still right, and shows its figures."""
-    made = ensure_model(assistant, home, quick=quick, mlflow_uri=mlflow_uri)
+    made = ensure_model(assistant, home, quick=quick, soon=soon, mlflow_uri=mlflow_uri)
     if as_json:
         write_json(
             {
                 "version": made.version,
                 "path": str(made.path),
                 "cached": made.cached,
+                "preliminary": made.preliminary,
                 "metrics": made.metrics,
                 "held_back": made.held_back,
                 "learned": made.learned,
@@ -72,21 +73,30 @@ def train(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri: str =
         out.print(f"Report: {report}", soft_wrap=True)
 
 
-def ensure_model(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri: str = "") -> TrainedModel:
+def ensure_model(
+    assistant: Path, home: Home, *, quick: bool = False, soon: bool = False, mlflow_uri: str = ""
+) -> TrainedModel:
     """The assistant's model, trained if its utterances or settings are not those it was trained with.
+
+    Args:
+        soon: where it would have to be trained, one that can serve at once.
 
     Raises:
         EnvironmentUnfit: it has to be trained and there is not enough disk for it.
     """
     home.prepare()
+    cache = user_cache(os.environ, lambda sentence: err.print(f"[yellow]{sentence}[/]", soft_wrap=True))
     try:
-        with progress_bars(lambda: home.prepare(free_megabytes=TRAIN_MEGABYTES)) as report:
-            made = train_model(assistant, home.root, report, quick=quick, mlflow_uri=mlflow_uri)
+        with shown_progress(err, lambda: home.prepare(free_megabytes=TRAIN_MEGABYTES)) as report:
+            made = train_model(assistant, home.root, report, quick=quick, soon=soon, mlflow_uri=mlflow_uri, cache=cache)
     except KeyboardInterrupt:
         err.print("Interrupted; the next training goes on from the last whole epoch.")
         raise
-    words = "is up to date" if made.cached else "was trained"
-    err.print(f"[green]✓[/] The model of {assistant.name} {words}: {made.version}")
+    if made.preliminary:
+        err.print(f"[green]✓[/] A first model of {assistant.name} is there: {made.version}{_in_short(made.metrics)}")
+    else:
+        words = "is up to date" if made.cached else "was trained"
+        err.print(f"[green]✓[/] The model of {assistant.name} {words}: {made.version}")
     if made.held_back:
         err.print(
             f"[yellow]It is not in production: {made.held_back}. "
@@ -94,6 +104,12 @@ def ensure_model(assistant: Path, home: Home, *, quick: bool = False, mlflow_uri
             soft_wrap=True,
         )
     return made
+
+
+def _in_short(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    found = metrics.get("all", {})
+    parts = [f"{FIGURES[key]} {found[key]:.2f}" for key in ("intent_accuracy", "entity_f1") if key in found]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def promote(assistant: Path, home: Home, version: str, *, alias: str, force: bool, mlflow_uri: str) -> None:
@@ -168,33 +184,6 @@ def production_model(assistant: Path, home: Home) -> Path:
     except ModelRejected as error:
         words = str(error)
         raise EnvironmentUnfit(f"{words[:1].upper()}{words[1:]}.") from error
-
-
-@contextmanager
-def progress_bars(before_work: Callable[[], None]) -> Iterator[learning.Report]:
-    """A bar for each stage that takes place; `before_work` is called once, when there turns out to be work."""
-    tasks: dict[str, TaskID] = {}
-    told: set[str] = set()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}", style="dim"))
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal
-    ) as bars:
-
-        def report(progress: learning.Progress) -> None:
-            if progress.stage == "cached":
-                return
-            if not tasks:
-                before_work()
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(STAGES[progress.stage], total=progress.total, detail="")
-            news = f"{STAGES[progress.stage]} {progress.detail}".strip()
-            if not err.is_terminal and news not in told:
-                # A log has no bars; it gets a line whenever something new has begun.
-                told.add(news)
-                err.print(news)
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, detail=progress.detail)
-
-        yield report
 
 
 def figures_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:

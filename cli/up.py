@@ -1,6 +1,7 @@
 """`zhiyin up`: everything of one machine, from what is missing to the line that says how to stop it."""
 
 import asyncio
+import json
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import tools
+from cli.background_training import BackgroundTraining
 from cli.bootstrap import Bootstrap, load_bootstrap
 from cli.console import err, out
 from cli.consul_process import passing
@@ -43,7 +45,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(settings: CommandSettings, assistant: Path) -> None:
-    """Trains the model if need be, starts everything, says where it is, and runs until it is told to stop.
+    """Makes a model if need be, starts everything, says where it is, and runs until a signal stops it.
+
+    A model that was made quickly serves until the whole one has been trained in the background.
 
     Raises:
         EnvironmentUnfit: something is missing on this machine; nothing was started.
@@ -55,7 +59,7 @@ def up(settings: CommandSettings, assistant: Path) -> None:
         redis = tools.find_redis()
         consul = consul_or_none(settings, home)
         check_ports(settings, with_consul=consul is not None)
-        make_model(assistant)
+        preliminary = make_model(assistant)
         stack = Stack(
             home=home,
             ports=ports_of(settings),
@@ -66,19 +70,23 @@ def up(settings: CommandSettings, assistant: Path) -> None:
             host=settings.host,
             ready_seconds=settings.start_seconds,
         )
-        asyncio.run(Session(stack, settings).run())
+        asyncio.run(Session(stack, settings, train=preliminary).run())
 
 
-def make_model(assistant: Path) -> None:
-    """Trains the assistant's model unless it is up to date, in a process of its own, which gives its memory back.
+def make_model(assistant: Path) -> bool:
+    """Makes a model that can serve unless one is there, in a process of its own, which gives its memory back.
+
+    Returns:
+        Whether the whole model has yet to be trained.
 
     Raises:
         CommandError: there is none, and none could be made.
     """
-    command = [sys.executable, "-m", "cli.main", "train", str(assistant)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent(), check=False)
+    command = [sys.executable, "-m", "cli.main", "train", str(assistant), "--soon", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent(), check=False)
     if done.returncode != 0:
         raise CommandError(f"The model of {assistant.name} could not be made; the lines above say why.")
+    return bool(json.loads(done.stdout)["preliminary"])
 
 
 def consul_or_none(settings: CommandSettings, home: Home) -> Path | None:
@@ -118,8 +126,12 @@ def check_ports(settings: CommandSettings, *, with_consul: bool) -> None:
 class Session:
     """One run of the stack, from its start to its stop."""
 
-    def __init__(self, stack: Stack, settings: CommandSettings) -> None:
+    def __init__(self, stack: Stack, settings: CommandSettings, *, train: bool = False) -> None:
+        """Args:
+        train: the whole model is trained beside what serves.
+        """
         self._stack = stack
+        self._train = train
         self._settings = settings
         self._signals = 0
         self._asked = asyncio.Event()
@@ -152,7 +164,20 @@ class Session:
             await self._supervisor.start()
             await self._wait_passing()
         announce(self._settings, self._stack)
-        await self._supervisor.run()
+        training = asyncio.create_task(self._train_beside())
+        try:
+            await self._supervisor.run()
+        finally:
+            training.cancel()
+            await asyncio.gather(training, return_exceptions=True)
+
+    async def _train_beside(self) -> None:
+        if not self._train:
+            return
+        try:
+            await BackgroundTraining(self._stack).run(self._supervisor)
+        except (CommandError, OSError, ValueError, KeyError) as error:
+            err.print(Text(f"The background training failed: {error}", style="yellow"), soft_wrap=True)
 
     async def _wait_passing(self) -> None:
         if self._stack.consul is None:

@@ -1,4 +1,4 @@
-"""What a training tells whoever waits for it."""
+"""What a training reports to the program that waits for it."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["Epoch", "Progress", "Report", "Stage"]
 
-Stage = Literal["waiting", "cached", "encoder", "training", "export", "evaluation", "quantisation"]
+Stage = Literal["waiting", "cached", "encoder", "heads", "training", "export", "evaluation", "quantisation"]
 
 
 class Progress(BaseModel):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -14,14 +15,17 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from cli.home import Home
 from cli.ports import free_ports
 from cli.stack import SERVICES
-from tests.stack import PROJECT_HOME, eventually
+from tests.stack import PROJECT, PROJECT_HOME, eventually
+from tests.unit.services.learning.conftest import encoder_folder as encoder_folder
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+TRAIN_SECONDS = 300.0
 PORTS = ("DIALOGUE", "LOGIN", "INTENT", "BUSINESS", "WORKER", "REDIS", "CONSUL", "CONSUL_SERVER", "CONSUL_GOSSIP")
 
 ZHIYIN = (sys.executable, "-m", "cli.main")
@@ -41,7 +45,8 @@ def environment(tmp_path: Path, trained_model: Path) -> Environment:
     unwanted = ("ZHIYIN_", "COVERAGE_")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
     ports = {f"ZHIYIN_{name}_PORT": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
-    return {**inherited, **ports, "ZHIYIN_HOME": str(home), "LANG": "C.UTF-8", "COLUMNS": "200"}
+    own = {"ZHIYIN_HOME": str(home), "ZHIYIN_CACHE": str(tmp_path / "cache")}
+    return {**inherited, **ports, **own, "LANG": "C.UTF-8", "COLUMNS": "200"}
 
 
 class Zhiyin:
@@ -56,14 +61,14 @@ class Zhiyin:
         """What it has written until now."""
         return self._output.read_text(encoding="utf-8")
 
-    async def says(self, text: str) -> None:
+    async def says(self, text: str, seconds: float = START_SECONDS) -> None:
         """Waits until it has written `text`; fails when it ends first."""
 
         async def look() -> bool:
             assert text in self.output or self.child.returncode is None, self.output
             return text in self.output
 
-        await eventually(look, START_SECONDS, what=f"{text!r} in:\n{self.output}")
+        await eventually(look, seconds, what=f"{text!r} in:\n{self.output}")
 
     async def end(self, number: signal.Signals) -> int:
         """Sends a signal, waits for the end and answers with the exit code."""
@@ -270,3 +275,73 @@ async def test_a_taken_port_is_named_before_anything_starts(environment: Environ
     assert code == 3
     assert f"Port {environment['ZHIYIN_REDIS_PORT']} for Redis is in use by" in err
     assert "ZHIYIN_REDIS_PORT" in err
+
+
+@pytest.fixture
+def quick_to_train(environment: Environment, encoder_folder: Path) -> tuple[Environment, Path]:
+    """The demo with a tiny random encoder, an empty state folder and a cache of its own.
+
+    Nothing tells two such models apart, so their figures decide nothing here.
+    """
+    home = Path(environment["ZHIYIN_HOME"])
+    (home / "models").unlink()
+    assistant = shutil.copytree(PROJECT / "assistants" / "shop", home / "shop")
+    shutil.rmtree(assistant / "heldout")
+    manifest = yaml.safe_load((assistant / "assistant.yml").read_text(encoding="utf-8"))
+    manifest["training"] = {
+        **manifest["training"],
+        "encoder": str(encoder_folder),
+        "layers": 1,
+        "frozen_layers": 0,
+        "epochs": 1,
+        "hint_weight": 0,
+        "max_tokens": 48,
+    }
+    (assistant / "assistant.yml").write_text(yaml.safe_dump(manifest, allow_unicode=True), encoding="utf-8")
+    lenient = {"ZHIYIN_WORSE_MARGIN": "1", "ZHIYIN_GOLDEN_MARGIN": "1", "ZHIYIN_MAX_SLOWDOWN": "1000"}
+    return environment | lenient, assistant
+
+
+async def test_the_whole_model_is_trained_in_the_background_and_swapped_in(
+    quick_to_train: tuple[Environment, Path],
+) -> None:
+    environment, assistant = quick_to_train
+    async with started(environment, "up", str(assistant)) as up:
+        await up.says("Zhiyin is up", TRAIN_SECONDS)
+        assert "A first model of shop is there" in up.output
+        await up.says("is being trained in the background")
+        await up.says("The whole model is trained and swapped in", TRAIN_SECONDS)
+        version = up.output.rpartition("swapped in: ")[2].split()[0]
+        code, out, _ = await command(environment, "models", str(assistant), "--json")
+        assert code == 0
+        whole, first = json.loads(out)
+        assert (whole["version"], first["aliases"]) == (version, [])
+        assert "production" in whole["aliases"]
+        assert "training" not in processes(environment)
+        assert await up.end(signal.SIGINT) == 0
+
+    # Another clone of the same user: nothing is trained.
+    other = environment | {"ZHIYIN_HOME": f"{environment['ZHIYIN_HOME']}2"}
+    code, out, _ = await command(other, "train", str(assistant), "--json")
+    assert code == 0
+    assert (json.loads(out)["cached"], json.loads(out)["version"]) == (True, version)
+
+
+async def test_a_stop_ends_the_background_training_and_one_that_fails_is_reported(
+    quick_to_train: tuple[Environment, Path],
+) -> None:
+    environment, assistant = quick_to_train
+    async with started(environment, "up", str(assistant)) as up:
+        await up.says("is being trained in the background", TRAIN_SECONDS)
+        await eventually(whether(lambda: "training" in processes(environment)), START_SECONDS, what="the training")
+        everyone = family(processes(environment))
+        assert await up.end(signal.SIGINT) == 0
+        assert "– training stopped" in up.output
+    assert all(gone(each) for each in everyone)
+
+    async with started(environment, "up", str(assistant)) as again:
+        await again.says("is being trained in the background", TRAIN_SECONDS)
+        await eventually(whether(lambda: "training" in processes(environment)), START_SECONDS, what="the training")
+        processes(environment)["training"].kill()
+        await again.says("The background training was ended by SIGKILL; the first model goes on serving")
+        assert await again.end(signal.SIGINT) == 0

@@ -21,8 +21,10 @@ from services.learning.evaluation.evaluator import ALL, Evaluation, evaluate_pre
 from services.learning.evaluation.golden_set import CHECK_FILES, unseen_sentences, write_checks
 from services.learning.progress import Progress, Report
 from services.learning.release.gate import shortcomings
+from services.learning.runs.cache import UserCache, key_of
 from services.learning.runs.tracking import PRODUCTION, Tracker
-from services.learning.training.encoders import EncoderFiles, digest_of, find_encoder
+from services.learning.training.encoders import EncoderFiles, digest_of, encoder_identity, find_encoder
+from shared.nlu.bio_tags import bio_tags
 from shared.nlu.manifest import EncoderFacts, ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS
 from shared.nlu.training_data import Assistant, load_assistant
@@ -30,6 +32,8 @@ from shared.nlu.training_data import Assistant, load_assistant
 __all__ = ["TrainedModel", "evaluate", "promote", "train"]
 
 TRAINER = 5  # raise it when the same data and settings give another model
+HEADS = 1  # the same for heads that are fitted alone
+LIBRARIES = ("torch", "transformers", "tokenizers", "onnxruntime")
 MODEL_FILES = ("model.onnx", "model.onnx.data", "tokenizer.json", "weights.safetensors", CENTROIDS)
 
 
@@ -37,7 +41,8 @@ MODEL_FILES = ("model.onnx", "model.onnx.data", "tokenizer.json", "weights.safet
 class TrainedModel:
     """A model folder with its main figures by language; `cached` when it was there and nothing had to be done.
 
-    `held_back` says why it was not put in production; empty when it was. `learned` has the F1 of each intent that was
+    `held_back` says why it was not put in production; empty when it was. A `preliminary` one serves until the whole
+    training has been done. `learned` has the F1 of each intent that was
     added to a model, as far as there are held-out sentences of it.
     """
 
@@ -46,11 +51,19 @@ class TrainedModel:
     metrics: dict[str, dict[str, float]]
     cached: bool
     held_back: str = ""
+    preliminary: bool = False
     learned: dict[str, float] = field(default_factory=dict)
 
 
 def train(
-    assistant_dir: Path, home: Path, progress: Report, *, quick: bool = False, mlflow_uri: str = ""
+    assistant_dir: Path,
+    home: Path,
+    progress: Report,
+    *,
+    quick: bool = False,
+    soon: bool = False,
+    mlflow_uri: str = "",
+    cache: UserCache | None = None,
 ) -> TrainedModel:
     """Trains the assistant's model, measures it on the held-out sentences, registers it and puts it in production.
 
@@ -59,6 +72,9 @@ def train(
 
     Args:
         quick: only teach the model in production the intents that it lacks, which takes seconds.
+        soon: where the model would have to be trained, leave the one in production if it knows all intents and
+            entities, else fit the heads alone, which takes about a minute; either is preliminary.
+        cache: where a model is looked for before it is trained, and kept.
         mlflow_uri: where runs and models are registered; by default in `mlflow.db` in the home.
     """
     assistant = load_assistant(assistant_dir)
@@ -68,10 +84,16 @@ def train(
     recipe = _recipe(assistant, base)
     with _only_one(models, progress):
         new = set(assistant.intents) - set(read_manifest(base).intents) if base else set()
-        folder = base if base and not new else _find(models, recipe)
+        folder = base if base and not new else _obtain(assistant, models, recipe, cache)
+        preliminary = soon and folder is None
+        if preliminary:
+            recipe = _recipe(assistant, None, heads_only=True)
+            folder = _able(assistant, models) or _obtain(assistant, models, recipe, cache)
         cached = folder is not None
         if folder is None:
-            folder = _train(assistant, home, models, recipe, progress, base)
+            folder = _train(assistant, home, models, recipe, progress, base, cache, heads_only=preliminary)
+            if cache is not None and base is None:
+                cache.put(_cache_key(assistant, recipe), folder)
         else:
             progress(Progress(stage="cached", done=1, total=1, detail=folder.name))
         metrics = _metrics(assistant, folder)
@@ -80,10 +102,11 @@ def train(
         if tracker.withdrawn(assistant.manifest.name, folder.name):
             held_back = "it was taken out of production before"
         else:
-            held_back = _gate(assistant, models, tracker, folder)
+            # What a preliminary one replaces, if anything, cannot serve the assistant as it is now.
+            held_back = "" if preliminary else _gate(assistant, models, tracker, folder)
         if not held_back:
             _put_in_production(models, tracker, folder, forced=False)
-    return TrainedModel(folder, folder.name, metrics, cached, held_back, _learned(folder, new))
+    return TrainedModel(folder, folder.name, metrics, cached, held_back, preliminary, _learned(folder, new))
 
 
 def promote(
@@ -166,10 +189,43 @@ def _base(models: Path) -> Path:
     return folder
 
 
-def _recipe(assistant: Assistant, base: Path | None) -> str:
+def _able(assistant: Assistant, models: Path) -> Path | None:
+    """The folder that is in production, if its model knows all that the assistant asks of it."""
+    try:
+        folder = _base(models)
+        manifest = read_manifest(folder)
+    except ModelError:
+        return None
+    enough = set(assistant.intents) <= set(manifest.intents) and set(bio_tags(assistant.manifest.entities)) <= set(
+        manifest.tags
+    )
+    return folder if enough and _is_whole(folder, manifest) else None
+
+
+def _cache_key(assistant: Assistant, recipe: str) -> str:
+    """All that determines a model: its recipe, the encoder, and the libraries that compute it."""
+    return key_of(
+        assistant.manifest.name,
+        recipe,
+        encoder_identity(assistant.manifest.training.encoder),
+        ModelManifest.model_fields["format"].default,
+        {name: version(name) for name in LIBRARIES},
+    )
+
+
+def _obtain(assistant: Assistant, models: Path, recipe: str, cache: UserCache | None) -> Path | None:
+    """The whole model that was made by this recipe: in this home, else in the user's cache."""
+    folder = _find(models, recipe)
+    if folder is None and cache is not None:
+        folder = cache.take(_cache_key(assistant, recipe), models, lambda copy: read_manifest(copy).version)
+    return folder
+
+
+def _recipe(assistant: Assistant, base: Path | None, *, heads_only: bool = False) -> str:
     """What a model is made of: data, settings, the way of training, and the model that it extends if it does."""
     subject = [assistant.data_hash, assistant.manifest.training.model_dump(mode="json"), TRAINER]
     subject += [base.name] if base else []
+    subject += [HEADS] if heads_only else []
     return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()
 
 
@@ -192,14 +248,28 @@ def _find(models: Path, recipe: str) -> Path | None:
             manifest, record = read_manifest(folder), TrainingRecord.read(folder)
         except ModelError:
             continue
-        if record.recipe == recipe and all(
-            (folder / name).is_file() and digest_of(folder / name) == digest for name, digest in manifest.files.items()
-        ):
+        if record.recipe == recipe and _is_whole(folder, manifest):
             return folder
     return None
 
 
-def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress: Report, base: Path | None) -> Path:
+def _is_whole(folder: Path, manifest: ModelManifest) -> bool:
+    return all(
+        (folder / name).is_file() and digest_of(folder / name) == digest for name, digest in manifest.files.items()
+    )
+
+
+def _train(
+    assistant: Assistant,
+    home: Path,
+    models: Path,
+    recipe: str,
+    progress: Report,
+    base: Path | None,
+    cache: UserCache | None,
+    *,
+    heads_only: bool,
+) -> Path:
     started = time.monotonic()
     # Threads that wait by spinning take the cores that other programs, and their own partners, need: on a busy machine
     # training was ten times slower. It counts when torch is loaded, which nothing else here needs.
@@ -212,8 +282,8 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     if base is None:
-        files = _encoder(assistant, home, progress)
-        made = fit_model(assistant, files, work / "checkpoint.pt", scratch, progress)
+        files = _encoder(assistant, home, progress, cache)
+        made = fit_model(assistant, files, work / "checkpoint.pt", scratch, progress, heads_only=heads_only)
         encoder = EncoderFacts(
             name=files.name, layers=made.layers, vocabulary=made.vocabulary, digest=files.digest, source=files.source
         )
@@ -241,12 +311,12 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
     )
     TrainingRecord(
         recipe=recipe,
-        settings=assistant.manifest.training,
+        settings=made.settings if heads_only else assistant.manifest.training,
         training_utterances=made.training_utterances,
         validation_utterances=made.validation_utterances,
         history=made.history,
         seconds=round(time.monotonic() - started, 1),
-        libraries={name: version(name) for name in ("torch", "transformers", "tokenizers", "onnxruntime")},
+        libraries={name: version(name) for name in LIBRARIES},
     ).write(scratch)
     if assistant.heldout:
         progress(Progress(stage="evaluation", done=0, total=1))
@@ -264,9 +334,10 @@ def _train(assistant: Assistant, home: Path, models: Path, recipe: str, progress
     return folder
 
 
-def _encoder(assistant: Assistant, home: Path, progress: Report) -> EncoderFiles:
+def _encoder(assistant: Assistant, home: Path, progress: Report, cache: UserCache | None) -> EncoderFiles:
     progress(Progress(stage="encoder", done=0, total=1, detail=assistant.manifest.training.encoder))
-    files = find_encoder(assistant.manifest.training.encoder, home)
+    shared = cache.encoders if cache is not None else None
+    files = find_encoder(assistant.manifest.training.encoder, home, shared)
     progress(Progress(stage="encoder", done=1, total=1, detail=f"{files.name} from {files.source}"))
     return files
 

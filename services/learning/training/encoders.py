@@ -6,14 +6,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
+from safetensors import SafetensorError
 
 from services.learning.training.packaged_encoder import read_container, write_encoder
 from shared.errors import ConfigurationError
 
-__all__ = ["PACKAGED", "EncoderError", "EncoderFiles", "Packaged", "PackagedFolder", "digest_of", "find_encoder"]
+__all__ = [
+    "PACKAGED",
+    "EncoderError",
+    "EncoderFiles",
+    "Packaged",
+    "PackagedFolder",
+    "digest_of",
+    "encoder_identity",
+    "find_encoder",
+]
+
+log = structlog.get_logger(__name__)
 
 HUB_TIMEOUT = 5.0
 HUB_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
@@ -73,16 +87,23 @@ PACKAGED: dict[str, Packaged | PackagedFolder] = {
 }
 
 
-def find_encoder(encoder: str, home: Path) -> EncoderFiles:
-    """Resolves the `encoder:` setting; what has to be converted is kept below `home/encoders`."""
+def find_encoder(encoder: str, home: Path, shared: Path | None = None) -> EncoderFiles:
+    """Resolves the `encoder:` setting; what has to be converted is kept in a folder of encoders.
+
+    Args:
+        shared: a folder of encoders that is preferred to `home/encoders`, where it can be written.
+    """
     if (folder := Path(encoder)).is_dir():
         return _checked(EncoderFiles(folder.name, folder, "", "folder"))
     name = encoder.rsplit("/", 1)[-1]
     packaged = PACKAGED.get(name)
     if packaged is not None and encoder not in (name, packaged.hub_name):
         packaged = None
-    if isinstance(packaged, Packaged) and (ready := _converted(name, packaged, home)) is not None:
-        return ready
+    places = [place for place in (shared, home / "encoders") if place is not None]
+    if isinstance(packaged, Packaged):
+        for place in places:
+            if (ready := _converted(name, packaged, place)) is not None:
+                return ready
     hub_name = packaged.hub_name if packaged is not None else encoder
     try:
         return _checked(EncoderFiles(name, _from_hub(hub_name), "", "hub"))
@@ -91,7 +112,17 @@ def find_encoder(encoder: str, home: Path) -> EncoderFiles:
             raise
         if isinstance(packaged, PackagedFolder):
             return _verified(name, packaged, reason=str(error))
-        return _convert(name, packaged, home, reason=str(error))
+        return _convert(name, packaged, places, reason=str(error))
+
+
+def encoder_identity(encoder: str) -> str:
+    """What tells one encoder from another of the same name, as far as this machine knows it without asking the hub."""
+    if Path(encoder).is_dir():
+        return _checked(EncoderFiles(encoder, Path(encoder), "", "folder")).digest
+    packaged = PACKAGED.get(encoder.rsplit("/", 1)[-1])
+    if packaged is None:
+        return encoder
+    return packaged.digest if isinstance(packaged, Packaged) else json.dumps(dict(packaged.files), sort_keys=True)
 
 
 def digest_of(path: Path) -> str:
@@ -121,13 +152,13 @@ def _from_hub(name: str) -> Path:
         raise EncoderError(f"encoder {name}: not a folder, and the model hub did not give it: {first_line}") from error
 
 
-def _converted(name: str, packaged: Packaged, home: Path) -> EncoderFiles | None:
+def _converted(name: str, packaged: Packaged, place: Path) -> EncoderFiles | None:
     """The encoder as it was converted before, if it is whole."""
-    folder = home / "encoders" / f"{name}-{packaged.digest[:12]}"
+    folder = place / f"{name}-{packaged.digest[:12]}"
     try:
         record = json.loads((folder / "source.json").read_text(encoding="utf-8"))
         whole = all(digest_of(folder / file) == digest for file, digest in record["files"].items())
-    except (FileNotFoundError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError):
         whole = False
     return EncoderFiles(name, folder, packaged.digest, f"package {packaged.package}") if whole else None
 
@@ -151,10 +182,20 @@ def _verified(name: str, packaged: PackagedFolder, *, reason: str) -> EncoderFil
     return _checked(EncoderFiles(name, folder, "", f"package {packaged.package}"))
 
 
-def _convert(name: str, packaged: Packaged, home: Path, *, reason: str) -> EncoderFiles:
+def _convert(name: str, packaged: Packaged, places: Sequence[Path], *, reason: str) -> EncoderFiles:
+    """Converts into the first of `places` that takes it."""
     path = _package_folder(packaged.package, reason) / packaged.file
     _require(path, packaged.digest)
-    folder = home / "encoders" / f"{name}-{packaged.digest[:12]}"
+    for place in places[:-1]:
+        try:
+            return _convert_into(place, name, packaged, path)
+        except (OSError, SafetensorError) as error:
+            log.warning("encoder_not_cached", folder=str(place), reason=str(error))
+    return _convert_into(places[-1], name, packaged, path)
+
+
+def _convert_into(place: Path, name: str, packaged: Packaged, path: Path) -> EncoderFiles:
+    folder = place / f"{name}-{packaged.digest[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
         fresh = Path(scratch) / folder.name
@@ -168,5 +209,10 @@ def _convert(name: str, packaged: Packaged, home: Path, *, reason: str) -> Encod
         }
         (fresh / "source.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(fresh, folder)
+        try:
+            os.replace(fresh, folder)
+        except OSError:
+            # Another process was first, with the same content.
+            if _converted(name, packaged, place) is None:
+                raise
     return EncoderFiles(name, folder, packaged.digest, f"package {packaged.package}")

@@ -80,6 +80,7 @@ def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Repor
     centroids.write(folder / CENTROIDS)
     validated = Answers(head.logits(validated.embeddings), validated.embeddings, validated.intents)
     return MadeModel(
+        settings=settings,
         labels=labels,
         layers=manifest.encoder.layers,
         vocabulary=manifest.encoder.vocabulary,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from services.learning.datasets.examples import Encoder, Labels, split
 from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
@@ -17,6 +18,7 @@ from services.learning.training.distillation import Teacher, teacher_settings
 from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
 from services.learning.training.encoders import EncoderFiles
 from services.learning.training.export import export_model
+from services.learning.training.frozen_heads import fit_heads, heads_only_settings
 from services.learning.training.hint_regression import Hints, pretrained_embeddings
 from services.learning.training.linear_probe import probe
 from services.learning.training.normalisation import read_any_chinese
@@ -37,12 +39,16 @@ WHOLE = 48  # layers at most, so all of an encoder's
 
 @dataclass(frozen=True)
 class Network:
-    """A network that was trained and exported, and how that went."""
+    """A network that was trained and exported, and how that went.
+
+    `embeddings` are those of the training utterances, [texts, width], where fitting needed them anyway.
+    """
 
     exported: OnnxModel
     layers: int
     vocabulary: int
     history: tuple[Epoch, ...]
+    embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class MadeModel:
     From `multi_intent_threshold` on a text expresses an intent; None where it expresses only the best.
     """
 
+    settings: TrainingSettings
     labels: Labels
     layers: int
     vocabulary: int
@@ -72,8 +79,13 @@ def fit_network(
     checkpoint: Path,
     folder: Path,
     progress: Report,
+    heads_only: bool = False,
 ) -> Network:
-    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`."""
+    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`.
+
+    Args:
+        heads_only: fit the heads on the encoder as it came; `settings` are those of `heads_only_settings`.
+    """
     # Another number of threads adds up in another order, and a training ends in another model.
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -104,11 +116,18 @@ def fit_network(
             fitted.model.encoder = merge_adapters(fitted.model.encoder)
         return fitted
 
-    teacher = None
-    if (distillation := settings.distillation) is not None:
-        elder = learned(teacher_settings(settings, distillation), checkpoint.with_name(f"teacher-{checkpoint.name}"))
-        teacher = Teacher(elder.model, distillation, several=settings.multi_intent)
-    fitted = learned(settings, checkpoint, teacher)
+    teacher, embeddings = None, None
+    if heads_only:
+        model = _network(files, vocabulary, labels, settings)
+        examples = encoder.encode(training)
+        embeddings = fit_heads(model, Objective(settings, labels, examples), examples, progress)
+        fitted = Fitted(model, ())
+    else:
+        if (distillation := settings.distillation) is not None:
+            older = teacher_settings(settings, distillation)
+            elder = learned(older, checkpoint.with_name(f"teacher-{checkpoint.name}"))
+            teacher = Teacher(elder.model, distillation, several=settings.multi_intent)
+        fitted = learned(settings, checkpoint, teacher)
     progress(Progress(stage="export", done=0, total=1))
     export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
     return Network(
@@ -116,6 +135,7 @@ def fit_network(
         layers=fitted.model.layers,
         vocabulary=len(vocabulary.rows),
         history=fitted.history,
+        embeddings=embeddings,
     )
 
 
@@ -146,15 +166,38 @@ def _begin_as_rare(model: Understander, labels: Labels, training: Sequence[Utter
         model.intent_head.bias.copy_(shares.logit())
 
 
-def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folder: Path, progress: Report) -> MadeModel:
+def fit_model(
+    assistant: Assistant,
+    files: EncoderFiles,
+    checkpoint: Path,
+    folder: Path,
+    progress: Report,
+    *,
+    heads_only: bool = False,
+) -> MadeModel:
     """Trains from `checkpoint` or from the beginning, calibrates, and writes the model's files into `folder`."""
     settings = assistant.manifest.training
+    if heads_only:
+        settings = heads_only_settings(settings)
     labels = Labels.of(assistant)
     training, validation = split(assistant.utterances, settings.validation, settings.seed)
     network = fit_network(
-        files, labels, training, validation, settings, checkpoint=checkpoint, folder=folder, progress=progress
+        files,
+        labels,
+        training,
+        validation,
+        settings,
+        checkpoint=checkpoint,
+        folder=folder,
+        progress=progress,
+        heads_only=heads_only,
     )
-    centroids = find_centroids(answers_of(network.exported, labels, training), labels.out_of_scope)
+    if network.embeddings is None:
+        learned = answers_of(network.exported, labels, training)
+    else:
+        # Computing them once more would take as long as the heads took.
+        learned = _embedded(network.embeddings, labels, training)
+    centroids = find_centroids(learned, labels.out_of_scope)
     centroids.write(folder / CENTROIDS)
     validated = answers_of(network.exported, labels, validation)
     calibration = calibrate(
@@ -166,6 +209,7 @@ def fit_model(assistant: Assistant, files: EncoderFiles, checkpoint: Path, folde
         threshold = best_threshold(probabilities, validated.expressed)
     progress(Progress(stage="export", done=1, total=1))
     return MadeModel(
+        settings=settings,
         labels=labels,
         layers=network.layers,
         vocabulary=network.vocabulary,
@@ -183,3 +227,10 @@ def answers_of(exported: OnnxModel, labels: Labels, utterances: Sequence[Utteran
     logits = exported.logits([utterance.text for utterance, _intent in known])
     expressed = np.array([[name in utterance.intents for name in labels.intents] for utterance, _intent in known])
     return Answers(logits.intents, logits.embeddings, np.array([intent for _u, intent in known]), expressed)
+
+
+def _embedded(embeddings: Tensor, labels: Labels, utterances: Sequence[Utterance]) -> Answers:
+    """The embeddings of the utterances that have an intent, and which they have; nothing has logits."""
+    known = [(row, labels.intents.index(u.intent)) for row, u in enumerate(utterances) if u.intent is not None]
+    rows = embeddings[[row for row, _intent in known]].numpy()
+    return Answers(np.empty((len(known), 0), np.float32), rows, np.array([intent for _row, intent in known]))

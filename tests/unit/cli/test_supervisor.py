@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -267,3 +268,28 @@ async def test_waiting_gives_up_at_the_deadline() -> None:
     start = loop.time()
     assert not await wait_until(whether(lambda: False), 0.05)
     assert loop.time() - start >= 0.05
+
+
+async def test_a_job_runs_to_its_end_beside_the_others(home: Home, make: Make) -> None:
+    supervisor = make([shell(home, "one")])
+    await supervisor.start()
+    results = home.root / "results"
+    script = "echo result; echo words >&2; exit 3"
+    job = await supervisor.run_once(replace(shell(home, "job", script), results=results))
+    assert job.exit_code == 3
+    assert results.read_text(encoding="utf-8") == "result\n"
+    assert job.tail() == ["words"]
+    assert set(running(home)) == {"one"}
+
+
+async def test_a_job_under_way_is_stopped_before_the_others(home: Home, make: Make, happened: list[Happening]) -> None:
+    supervisor = make([shell(home, "one")])
+    await supervisor.start()
+    work = asyncio.create_task(supervisor.run_once(shell(home, "job")))
+    await until(lambda: "job" in running(home) and (home.root / "job.up").exists())
+    pid = running(home)["job"]
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await supervisor.stop()
+    assert kinds(happened, "stopped", "killed") == [("stopped", "job"), ("stopped", "one")]
+    assert not psutil.pid_exists(pid)

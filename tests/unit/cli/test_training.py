@@ -11,7 +11,6 @@ from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from cli.settings import PROJECT
 from services.learning.evaluation.robustness import Drop, Robustness
-from services.learning.progress import Progress
 from services.learning.runs.runs import TrainedModel
 from tests.models import write_model
 from tests.versions import copied
@@ -48,26 +47,6 @@ def test_drops_of_each_language_in_a_column() -> None:
     ]
 
 
-def test_a_log_gets_a_line_for_each_new_thing(capsys: pytest.CaptureFixture[str]) -> None:
-    worked: list[bool] = []
-    with training.progress_bars(lambda: worked.append(True)) as report:
-        for step in range(1, 5):
-            report(Progress(stage="training", done=step, total=4, detail=f"epoch {(step + 1) // 2} of 2"))
-        report(Progress(stage="export", done=1, total=1))
-    assert capsys.readouterr().err.splitlines() == [
-        "Training epoch 1 of 2",
-        "Training epoch 2 of 2",
-        "Exporting the model",
-    ]
-    assert worked == [True]
-
-
-def test_nothing_is_said_when_nothing_has_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with training.progress_bars(pytest.fail) as report:
-        report(Progress(stage="cached", done=1, total=1))
-    assert capsys.readouterr().err == ""
-
-
 def test_the_model_in_production(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()
@@ -95,6 +74,18 @@ def test_a_finished_training_shows_its_figures(
     else:
         assert "0.9375" in written.out
         assert "report/index.html" in written.out.replace("\n", "")
+
+
+def test_a_first_model_is_called_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {"all": {"intent_accuracy": 0.9, "entity_f1": 0.85}}
+    made = TrainedModel(tmp_path / "v0", "v0", figures, False, preliminary=True)
+    monkeypatch.setattr(training, "train_model", lambda *_, **__: made)
+    training.train(PROJECT / "assistants" / "shop", Home(tmp_path), soon=True, as_json=True)
+    written = capsys.readouterr()
+    assert json.loads(written.out)["preliminary"] is True
+    assert "A first model of shop is there: v0 (intent accuracy 0.90, entity F1 0.85)" in written.err
 
 
 def test_a_model_that_is_held_back_says_why_and_what_to_do(

@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.prediction import ServedModel
 from services.learning.progress import Progress
 from services.learning.runs import runs
+from services.learning.runs.cache import UserCache
 from services.learning.runs.runs import TrainedModel, evaluate, promote, train
 from services.learning.runs.tracking import Tracker, TrackingUnavailable
 from services.learning.training.export import ExportError
@@ -172,7 +173,7 @@ def test_a_damaged_model_is_not_taken_for_whole(
     (damaged,) = (home / "models" / "mini").glob(f"2*/{damage}")
     damaged.write_bytes(b"{}")
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise Stopped
 
     monkeypatch.setattr(runs, "_train", stop)
@@ -397,3 +398,92 @@ def test_a_store_that_cannot_be_used_is_named_and_the_model_is_there(copied: tup
         train(assistant, home, quiet, mlflow_uri="http://someone:secret@127.0.0.1:9")
     assert "secret" not in str(refused.value)
     assert train(assistant, home, quiet).held_back == ""
+
+
+def test_soon_there_is_a_first_model_and_then_the_whole_one(write_assistant: WriteAssistant, tmp_path: Path) -> None:
+    assistant, home = write_assistant(tmp_path / "mini"), tmp_path / "home"
+    told: list[Progress] = []
+    first = train(assistant, home, told.append, soon=True)
+    assert first.preliminary
+    assert not first.cached
+    assert "heads" in {each.stage for each in told}
+    assert "training" not in {each.stage for each in told}
+    production = home / "models" / "mini" / "production"
+    assert production.read_text(encoding="utf-8").strip() == first.version
+    assert read_manifest(first.path).encoder.layers == 2
+    assert first.metrics["all"]["sentences"] == 7
+    (served,) = ServedModel(first.path, read_manifest(first.path)).predict(["我要退款3"])
+    assert served.intents.argmax() == 1
+
+    again = train(assistant, home, quiet, soon=True)
+    assert (again.preliminary, again.cached, again.version) == (True, True, first.version)
+
+    whole = train(assistant, home, quiet)
+    assert not whole.preliminary
+    assert whole.version != first.version
+    ready = train(assistant, home, quiet, soon=True)
+    assert (ready.preliminary, ready.version) == (False, whole.version)
+
+
+def test_soon_the_model_in_production_stays_while_it_knows_everything(copied: tuple[Path, Path]) -> None:
+    assistant, home = copied
+    before = (home / "models" / "mini" / "production").read_text(encoding="utf-8").strip()
+    refund = assistant / "nlu" / "refund.yml"
+    text = refund.read_text(encoding="utf-8")
+    refund.write_text(text.replace("refund me 7", "money back 7"), encoding="utf-8")
+    model = train(assistant, home, quiet, soon=True)
+    assert (model.preliminary, model.version) == (True, before)
+
+    (assistant / "nlu" / "payback.yml").write_text(
+        "intent: payback\nutterances:\n  zh: ['还我钱1', '还我钱2', '还我钱3']\n  en: ['pay back 1', 'pay back 2']\n",
+        encoding="utf-8",
+    )
+    model = train(assistant, home, quiet, soon=True)
+    assert model.preliminary
+    assert model.version != before
+    assert "payback" in read_manifest(model.path).intents
+
+
+def test_a_second_home_takes_the_model_from_the_cache(
+    write_assistant: WriteAssistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assistant = write_assistant(tmp_path / "mini")
+    cache = UserCache(tmp_path / "cache", pytest.fail)
+    first = train(assistant, tmp_path / "one", quiet, cache=cache)
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(runs, "_train", stop)
+    second = train(assistant, tmp_path / "two", quiet, cache=cache)
+    assert second.cached
+    assert second.version == first.version
+    assert second.metrics == first.metrics
+    assert (tmp_path / "two" / "models" / "mini" / "production").read_text(encoding="utf-8").strip() == first.version
+    with pytest.raises(Stopped):
+        train(assistant, tmp_path / "three", quiet)
+    with (assistant / "nlu" / "refund.yml").open("a", encoding="utf-8") as file:
+        file.write("    - 'one more'\n")
+    with pytest.raises(Stopped):
+        train(assistant, tmp_path / "three", quiet, cache=cache)
+
+
+def test_another_encoder_of_the_same_name_is_another_model(
+    write_assistant: WriteAssistant, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    assistant = write_assistant(tmp_path / "mini", encoder=encoder)
+    cache = UserCache(tmp_path / "cache", pytest.fail)
+    train(assistant, tmp_path / "one", quiet, cache=cache)
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(runs, "_train", stop)
+    assert train(assistant, tmp_path / "two", quiet, cache=cache).cached
+    weights = encoder / "model.safetensors"
+    content = load_file(weights)
+    name = next(iter(content))
+    save_file({**content, name: content[name] + 1}, weights, {"format": "pt"})
+    with pytest.raises(Stopped):
+        train(assistant, tmp_path / "three", quiet, cache=cache)
