@@ -40,7 +40,8 @@ class Business:
     relay: Relay
 
 
-def _business(request: Request) -> Business:
+# Dependencies are coroutines: a plain function would be run in a thread, which costs more than all of them.
+async def _business(request: Request) -> Business:
     business: Business = request.app.state.business
     return business
 
@@ -52,21 +53,21 @@ def _of_one_tenant(principal: Principal) -> Principal:
     return principal
 
 
-def _conversation(principal: Annotated[Principal, Depends(require(scopes={LOOKUP_SCOPE}))]) -> Principal:
+async def _conversation(principal: Annotated[Principal, Depends(require(scopes={LOOKUP_SCOPE}))]) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _reader(
+async def _reader(
     principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}, scopes={LOOKUP_SCOPE}))],
 ) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _agent(principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}))]) -> Principal:
+async def _agent(principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}))]) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _operator(principal: Annotated[Principal, Depends(require(roles={"operator", "admin"}))]) -> Principal:
+async def _operator(principal: Annotated[Principal, Depends(require(roles={"operator", "admin"}))]) -> Principal:
     return _of_one_tenant(principal)
 
 
@@ -172,8 +173,7 @@ async def answer_lookup(
     principal: Conversation,
 ) -> LookupAnswer:
     """The answer for a customer; what is another customer's is answered as if it did not exist."""
-    async with business.database.reading(principal.tenant) as session:
-        return await look_up(session, business.rules, name, body)
+    return await business.database.read(principal.tenant, lambda unit: look_up(unit, business.rules, name, body))
 
 
 @router.get("/v1/actions/{action_id}", tags=["actions"], responses=responses(404))
