@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,9 @@ SQLITE_AWAY = frozenset(
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 """WAL lets readers go on beside the writer; FULL makes a commit survive a power cut, which is what we promise."""
+
+ASKS_WHETHER_ALIVE: ContextVar[bool] = ContextVar("asks_whether_alive", default=True)
+"""Whether a connection that was used before is asked for a sign of life when it is taken from the pool."""
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -216,13 +220,8 @@ class Database:
 
     def _on_postgres(self, tenant: str, work: Callable[[Unit], T]) -> T:
         """Runs in a greenlet, in which plain calls may wait for the event loop."""
+        connection, driver = self._begun()
         try:
-            connection = self.engine.sync_engine.raw_connection()
-        except (PoolTimeout, OSError) as error:
-            raise _away() from error
-        driver = _PostgresDriver(connection.driver_connection)
-        try:
-            driver.control("BEGIN")
             result = work(Unit(driver, self.engine.dialect, tenant))
             driver.control("COMMIT")
         except Exception as error:
@@ -242,6 +241,29 @@ class Database:
         finally:
             connection.close()
         return result
+
+    def _begun(self) -> "tuple[PoolProxiedConnection, _PostgresDriver]":
+        """A connection with a transaction; BEGIN says whether it lives, so that nothing else has to ask."""
+        for asks in (False, True):
+            token = ASKS_WHETHER_ALIVE.set(asks)
+            try:
+                connection = self.engine.sync_engine.raw_connection()
+            except (PoolTimeout, OSError) as error:
+                raise _away() from error
+            finally:
+                ASKS_WHETHER_ALIVE.reset(token)
+            driver = _PostgresDriver(connection.driver_connection)
+            try:
+                driver.control("BEGIN")
+            except BaseException as error:
+                connection.invalidate()
+                connection.close()
+                if asks or not isinstance(error, Exception):
+                    raise
+                # Others in the pool may have died with it: from now on each is asked, and replaced.
+            else:
+                return connection, driver
+        raise AssertionError("the second attempt returns or raises")
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -503,7 +525,7 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
         record.info["used"] = True
 
     def on_checkout(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        if "used" in record.info:
+        if "used" in record.info and ASKS_WHETHER_ALIVE.get():
             try:
                 connection.run_async(lambda driver: driver.execute("SELECT 1"))
             except Exception as error:
