@@ -14,8 +14,8 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -280,7 +280,7 @@ async def measure_stack(
             return {"rows": rows, "long": [await long_conversation(session, stack, database, messages)]}
 
 
-async def benchmark(model: Path, *, quick: bool) -> dict[str, Any]:
+async def benchmark(model: Path, *, quick: bool, with_rasa: bool) -> dict[str, Any]:
     """A row for each kind of database and number of clients, long conversations, and Rasa where it can be had."""
     messages = QUICK_LONG_MESSAGES if quick else LONG_MESSAGES
     timeout = aiohttp.ClientTimeout(total=60)
@@ -290,9 +290,17 @@ async def benchmark(model: Path, *, quick: bool) -> dict[str, Any]:
             async with postgres() as server:
                 more = await measure_stack(session, model, "PostgreSQL", messages, server)
             results = {key: results[key] + more[key] for key in results}
-        if not quick and shutil.which(RASA_PYTHON):
+        if not quick and with_rasa:
             results["rows"] += await rasa_rows(session)
     return results
+
+
+def runs(python: str) -> bool:
+    """Whether there is such a Python; a version manager's stand-in for one that is not chosen does not count."""
+    try:
+        return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def main() -> None:
@@ -303,7 +311,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures are written, too")
     asked = parser.parse_args()
     model = asked.model or train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None).path
-    results = asyncio.run(benchmark(model, quick=asked.quick))
+    results = asyncio.run(benchmark(model, quick=asked.quick, with_rasa=runs(RASA_PYTHON)))
     show(Console(width=140), results)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
