@@ -102,8 +102,8 @@ k8s: $(VENV)/.dev ## Render the plain manifests in deploy/k8s from the chart
 	@$(BIN)/python -m deploy.k8s.render
 
 .PHONY: bench-turn
-bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients
-	@$(BIN)/python -m bench.turn
+bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients, on both databases, beside Rasa (BENCH="--quick" for a short run)
+	@$(BIN)/python -m bench.turn $(BENCH)
 
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)

@@ -135,10 +135,8 @@ class DemoShop:
         """Answers a look-up of the conversation's customer."""
 
         async def ask() -> LookupAnswer:
-            async with self._database.reading(TENANT) as session:
-                return await look_up(
-                    session, self._rules, name, LookupRequest(customer=self._customer, arguments=arguments)
-                )
+            request = LookupRequest(customer=self._customer, arguments=arguments)
+            return await self._database.read(TENANT, lambda unit: look_up(unit, self._rules, name, request))
 
         return self._runner.run(ask())
 

@@ -19,6 +19,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
@@ -52,6 +54,8 @@ ANSWERED_SECONDS = 2.0
 """So long ago a database that answers may have done it last."""
 RETRY_AFTER_SECONDS = 2.0
 SQLITE_READERS = 4
+WRITES_AT_ONCE = 32
+"""Units of work that one commit makes durable at most."""
 
 T = TypeVar("T")
 
@@ -63,6 +67,9 @@ SQLITE_AWAY = frozenset(
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 """WAL lets readers go on beside the writer; FULL makes a commit survive a power cut, which is what we promise."""
+
+ASKS_WHETHER_ALIVE: ContextVar[bool] = ContextVar("asks_whether_alive", default=True)
+"""Whether a connection that was used before is asked for a sign of life when it is taken from the pool."""
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -181,7 +188,7 @@ class Database:
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None
         self._answered_at = -math.inf
-        self._sqlite = _SqliteThreads(parsed, self.engine.dialect) if self.is_sqlite else None
+        self._sqlite = _SqliteThreads(parsed, self.engine.dialect, self._writer) if self._writer else None
 
     async def write(self, tenant: str, work: Callable[[Unit], T]) -> T:
         """What `work` returns; what it wrote is committed, or nothing of it when it raises.
@@ -189,8 +196,7 @@ class Database:
         Raises:
             IntegrityError: a constraint refused what it wrote.
         """
-        async with self._writer or nullcontext():
-            return await self._run(tenant, work, writing=True)
+        return await self._run(tenant, work, writing=True)
 
     async def read(self, tenant: str, work: Callable[[Unit], T]) -> T:
         """What `work` returns from a consistent view; it must not write."""
@@ -201,7 +207,8 @@ class Database:
             raise ValueError("prepared statements are of one tenant")
         try:
             if self._sqlite is not None:
-                result = await self._sqlite.run(tenant, work, writing=writing)
+                run = self._sqlite.write if writing else self._sqlite.read
+                result = await run(tenant, work)
             else:
                 result = await greenlet_spawn(self._on_postgres, tenant, work)
         except Unavailable as error:
@@ -213,13 +220,8 @@ class Database:
 
     def _on_postgres(self, tenant: str, work: Callable[[Unit], T]) -> T:
         """Runs in a greenlet, in which plain calls may wait for the event loop."""
+        connection, driver = self._begun()
         try:
-            connection = self.engine.sync_engine.raw_connection()
-        except (PoolTimeout, OSError) as error:
-            raise _away() from error
-        driver = _PostgresDriver(connection.driver_connection)
-        try:
-            driver.control("BEGIN")
             result = work(Unit(driver, self.engine.dialect, tenant))
             driver.control("COMMIT")
         except Exception as error:
@@ -239,6 +241,29 @@ class Database:
         finally:
             connection.close()
         return result
+
+    def _begun(self) -> "tuple[PoolProxiedConnection, _PostgresDriver]":
+        """A connection with a transaction; BEGIN says whether it lives, so that nothing else has to ask."""
+        for asks in (False, True):
+            token = ASKS_WHETHER_ALIVE.set(asks)
+            try:
+                connection = self.engine.sync_engine.raw_connection()
+            except (PoolTimeout, OSError) as error:
+                raise _away() from error
+            finally:
+                ASKS_WHETHER_ALIVE.reset(token)
+            driver = _PostgresDriver(connection.driver_connection)
+            try:
+                driver.control("BEGIN")
+            except BaseException as error:
+                connection.invalidate()
+                connection.close()
+                if asks or not isinstance(error, Exception):
+                    raise
+                # Others in the pool may have died with it: from now on each is asked, and replaced.
+            else:
+                return connection, driver
+        raise AssertionError("the second attempt returns or raises")
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -327,23 +352,43 @@ class _SqliteDriver:
             self._connection.executemany(sql, arguments)
 
 
+@dataclass(frozen=True)
+class _Write:
+    """A unit of work that waits for the writing thread."""
+
+    tenant: str
+    work: Callable[[Unit], Any]
+    result: asyncio.Future[Any]
+
+
 class _SqliteThreads:
     """Threads that run whole units of work, each on a connection of its own: one for writing, some for reading.
 
-    A unit whose caller was cancelled comes to its end in its thread, so it leaves no lock.
+    Units that wait to write are committed together: making a commit durable takes longer than all their statements.
+    Each is a savepoint, so one that fails takes nothing of the others back, and nobody has an answer before the commit.
+    A unit whose caller was cancelled while it ran comes to its end, so it leaves no lock.
     """
 
-    def __init__(self, url: URL, dialect: Dialect) -> None:
+    def __init__(self, url: URL, dialect: Dialect, turn: asyncio.Lock) -> None:
         self._path = url.database or ":memory:"
         self._dialect = dialect
+        self._turn = turn
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(SQLITE_READERS, thread_name_prefix="sqlite-reader")
         self._own = threading.local()
         self._open: list[sqlite3.Connection] = []
+        self._waiting: list[_Write] = []
+        self._writing: asyncio.Task[None] | None = None
 
-    async def run(self, tenant: str, work: Callable[[Unit], T], *, writing: bool) -> T:
-        threads, begin = (self._writer, "BEGIN IMMEDIATE") if writing else (self._readers, "BEGIN")
-        return await asyncio.get_running_loop().run_in_executor(threads, self._unit, tenant, work, begin)
+    async def read(self, tenant: str, work: Callable[[Unit], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, tenant, work)
+
+    async def write(self, tenant: str, work: Callable[[Unit], T]) -> T:
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Write(tenant, work, result))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="sqlite-writes")
+        return await result
 
     def close(self) -> None:
         self._writer.shutdown()
@@ -351,17 +396,60 @@ class _SqliteThreads:
         while self._open:
             self._open.pop().close()
 
-    def _unit(self, tenant: str, work: Callable[[Unit], T], begin: str) -> T:
+    async def _write_all(self) -> None:
+        """Commits what waits, and what has come meanwhile, until nothing is left."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                async with self._turn:
+                    batch = [each for each in self._waiting[:WRITES_AT_ONCE] if not each.result.done()]
+                    del self._waiting[:WRITES_AT_ONCE]
+                    outcomes = await loop.run_in_executor(self._writer, self._write, batch)
+                for each, (value, error) in zip(batch, outcomes, strict=True):
+                    if each.result.done():
+                        continue
+                    if error is None:
+                        each.result.set_result(value)
+                    else:
+                        each.result.set_exception(error)
+        finally:
+            self._writing = None
+
+    def _read(self, tenant: str, work: Callable[[Unit], T]) -> T:
         driver = _SqliteDriver(connection := self._connection())
         try:
-            driver.fetch(begin, [])
-            result = work(Unit(driver, self._dialect, tenant))
-            driver.fetch("COMMIT", [])
-        except BaseException:
+            driver.fetch("BEGIN", [])
+            return work(Unit(driver, self._dialect, tenant))
+        finally:
             with suppress(sqlite3.Error):
                 connection.rollback()
-            raise
-        return result
+
+    def _write(self, batch: list[_Write]) -> list[tuple[Any, Exception | None]]:
+        """For each unit its value or its error; when the commit fails, that is the error of all."""
+        outcomes: list[tuple[Any, Exception | None]] = []
+        try:
+            driver = _SqliteDriver(connection := self._connection())
+        except Exception as error:
+            return [(None, error)] * len(batch)
+        try:
+            driver.fetch("BEGIN IMMEDIATE", [])
+            for each in batch:
+                driver.fetch("SAVEPOINT unit", [])
+                try:
+                    outcomes.append((each.work(Unit(driver, self._dialect, each.tenant)), None))
+                except Exception as error:
+                    if not connection.in_transaction:
+                        # SQLite has given up all of it, as it does when the disk is full.
+                        raise
+                    outcomes.append((None, error))
+                    driver.fetch("ROLLBACK TO unit", [])
+                driver.fetch("RELEASE unit", [])
+            driver.fetch("COMMIT", [])
+        except Exception as error:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            return [(None, error)] * len(batch)
+        return outcomes
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._own, "connection", None)
@@ -437,7 +525,7 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
         record.info["used"] = True
 
     def on_checkout(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        if "used" in record.info:
+        if "used" in record.info and ASKS_WHETHER_ALIVE.get():
             try:
                 connection.run_async(lambda driver: driver.execute("SELECT 1"))
             except Exception as error:

@@ -91,7 +91,7 @@ class Driver(Protocol):
 
 
 class Unit:
-    """A unit of work of one tenant while it runs; whoever gave it commits or rolls back."""
+    """A unit of work of one tenant while it runs; its caller commits or rolls back."""
 
     def __init__(self, driver: Driver, dialect: Dialect, tenant: str) -> None:
         self.tenant = tenant

@@ -40,7 +40,8 @@ class Business:
     relay: OutboxRelay
 
 
-def _business(request: Request) -> Business:
+# Dependencies are coroutines: a plain function would be run in a thread, which costs more than all of them.
+async def _business(request: Request) -> Business:
     business: Business = request.app.state.business
     return business
 
@@ -52,21 +53,21 @@ def _of_one_tenant(principal: Principal) -> Principal:
     return principal
 
 
-def _lookup_caller(principal: Annotated[Principal, Depends(require(scopes={LOOKUP_SCOPE}))]) -> Principal:
+async def _lookup_caller(principal: Annotated[Principal, Depends(require(scopes={LOOKUP_SCOPE}))]) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _reader(
+async def _reader(
     principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}, scopes={LOOKUP_SCOPE}))],
 ) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _agent(principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}))]) -> Principal:
+async def _agent(principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}))]) -> Principal:
     return _of_one_tenant(principal)
 
 
-def _operator(principal: Annotated[Principal, Depends(require(roles={"operator", "admin"}))]) -> Principal:
+async def _operator(principal: Annotated[Principal, Depends(require(roles={"operator", "admin"}))]) -> Principal:
     return _of_one_tenant(principal)
 
 

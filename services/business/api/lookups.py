@@ -48,5 +48,4 @@ async def answer_lookup(
     principal: LookupCaller,
 ) -> LookupAnswer:
     """The answer for a customer; what is another customer's is answered as if it did not exist."""
-    async with business.database.reading(principal.tenant) as session:
-        return await look_up(session, business.rules, name, body)
+    return await business.database.read(principal.tenant, lambda unit: look_up(unit, business.rules, name, body))

@@ -1,23 +1,23 @@
 """Look-ups: what a conversation may ask about the shop. They read, and change nothing."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business.rules.facts import Permission
 from services.business.rules.rule_book import RuleBook
 from services.business.shop import repository
 from services.business.shop.addresses import address_problem, normal_address
 from services.business.shop.arguments import AddressTerms, InvoiceTerms, NoArguments, OneOrder
-from services.business.shop.models import Order
 from services.business.shop.orders import facts_of, item_of, money_of, order_details, order_line
+from services.business.shop.repository import OrderRow
 from services.business.shop.tax_id import invoice_problem
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.errors import FieldError, InvalidInput, NotFound
 from shared.storage.database import now
+from shared.storage.statements import Unit
 
 __all__ = ["LOOKUPS", "Lookup", "look_up"]
 
@@ -28,13 +28,13 @@ NEWEST_ORDERS = 5
 class Question:
     """Who asks, of what, by which rules."""
 
-    session: AsyncSession
+    unit: Unit
     rules: RuleBook
     customer: str | None
 
-    async def order(self, number: str) -> Order | None:
+    def order(self, number: str) -> OrderRow | None:
         """The customer's order with a number."""
-        return await repository.order_of_customer(self.session, self.customer, number)
+        return repository.read_order(self.unit, self.customer, number)
 
 
 Found = dict[str, Any] | None
@@ -46,7 +46,7 @@ class Lookup:
     """A question that may be asked: its arguments and who answers."""
 
     arguments: type[BaseModel]
-    answer: Callable[[Question, Any], Awaitable[Found]]
+    answer: Callable[[Question, Any], Found]
 
     @property
     def description(self) -> str:
@@ -54,7 +54,7 @@ class Lookup:
         return (self.answer.__doc__ or "").strip()
 
 
-async def look_up(session: AsyncSession, rules: RuleBook, name: str, request: LookupRequest) -> LookupAnswer:
+def look_up(unit: Unit, rules: RuleBook, name: str, request: LookupRequest) -> LookupAnswer:
     """The answer to a look-up.
 
     Raises:
@@ -68,7 +68,7 @@ async def look_up(session: AsyncSession, rules: RuleBook, name: str, request: Lo
         arguments = lookup.arguments.model_validate(request.arguments)
     except ValidationError as error:
         raise _invalid(error) from error
-    data = await lookup.answer(Question(session=session, rules=rules, customer=request.customer), arguments)
+    data = lookup.answer(Question(unit=unit, rules=rules, customer=request.customer), arguments)
     return LookupAnswer(name=name, found=data is not None, data=data or {})
 
 
@@ -80,44 +80,43 @@ def _invalid(error: ValidationError) -> InvalidInput:
     return InvalidInput("; ".join(f"{each.field}: {each.message}" for each in fields), errors=fields)
 
 
-async def _order(question: Question, arguments: OneOrder) -> Found:
+def _order(question: Question, arguments: OneOrder) -> Found:
     """An order with its shipment and what happened to it last."""
-    order = await question.order(arguments.order_number)
+    order = question.order(arguments.order_number)
     return None if order is None else order_details(order)
 
 
-async def _orders(question: Question, _arguments: NoArguments) -> Found:
+def _orders(question: Question, _arguments: NoArguments) -> Found:
     """The customer's newest orders."""
-    if await repository.customer_by_number(question.session, question.customer) is None:
+    if question.customer is None or not repository.customer_exists(question.unit, question.customer):
         return None
-    assert question.customer is not None
-    orders, count = await repository.orders_of_customer(question.session, question.customer, NEWEST_ORDERS)
+    orders, count = repository.newest_orders(question.unit, question.customer, NEWEST_ORDERS)
     return {"orders": [order_line(order) for order in orders], "count": count}
 
 
-async def _refund_terms(question: Question, arguments: OneOrder) -> Found:
+def _refund_terms(question: Question, arguments: OneOrder) -> Found:
     """Whether a refund of an order would be automatic, looked at by a person, or refused."""
-    order = await question.order(arguments.order_number)
+    order = question.order(arguments.order_number)
     if order is None:
         return None
     decision = question.rules.refund.decide(facts_of(order, now()))
     return money_of(order) | decision.model_dump()
 
 
-async def _cancel_terms(question: Question, arguments: OneOrder) -> Found:
+def _cancel_terms(question: Question, arguments: OneOrder) -> Found:
     """Whether an order can still be cancelled."""
-    order = await question.order(arguments.order_number)
+    order = question.order(arguments.order_number)
     if order is None:
         return None
     return money_of(order) | question.rules.cancel_order.decide(facts_of(order, now())).model_dump()
 
 
-async def _address_terms(question: Question, arguments: AddressTerms) -> Found:
+def _address_terms(question: Question, arguments: AddressTerms) -> Found:
     """Whether an order's address can still change, and whether a parcel could get to the new one."""
     permission: Permission | None = None
     item: dict[str, str] | None = None
     if arguments.order_number is not None:
-        order = await question.order(arguments.order_number)
+        order = question.order(arguments.order_number)
         if order is None:
             return None
         permission = question.rules.change_address.decide(facts_of(order, now()))
@@ -133,12 +132,12 @@ async def _address_terms(question: Question, arguments: AddressTerms) -> Found:
     }
 
 
-async def _invoice_terms(question: Question, arguments: InvoiceTerms) -> Found:
+def _invoice_terms(question: Question, arguments: InvoiceTerms) -> Found:
     """Whether an order can have an invoice, and whether its title and tax number will do."""
     permission: Permission | None = None
     item: dict[str, str] | None = None
     if arguments.order_number is not None:
-        order = await question.order(arguments.order_number)
+        order = question.order(arguments.order_number)
         if order is None:
             return None
         permission = question.rules.request_invoice.decide(facts_of(order, now()))

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from services.business.rules.facts import InvoiceStatus, OrderFacts, OrderStatus, RefundStatus, whole_days
 from services.business.shop.models import Order
+from services.business.shop.repository import OrderRow
 
 __all__ = ["amount_in_yuan", "facts_of", "item_of", "money_of", "order_details", "order_line", "refund_status_of"]
 
@@ -18,12 +19,12 @@ STATUS_TEXT: dict[str, dict[str, str]] = {
 }
 
 
-def refund_status_of(order: Order) -> RefundStatus:
+def refund_status_of(order: Order | OrderRow) -> RefundStatus:
     """How far the order's last refund has come."""
     return cast(RefundStatus, order.refunds[-1].status) if order.refunds else "none"
 
 
-def facts_of(order: Order, moment: datetime) -> OrderFacts:
+def facts_of(order: Order | OrderRow, moment: datetime) -> OrderFacts:
     """The order as the rules see it at a moment."""
     invoice: InvoiceStatus = "none" if order.invoice is None else "issued"
     delivered = None if order.shipment is None else order.shipment.delivered_at
@@ -41,12 +42,12 @@ def amount_in_yuan(fen: int) -> float:
     return float(Decimal(fen) / 100)
 
 
-def item_of(order: Order) -> dict[str, str]:
+def item_of(order: Order | OrderRow) -> dict[str, str]:
     """The thing that was bought, in both languages."""
     return {"zh": order.item_zh, "en": order.item_en}
 
 
-def money_of(order: Order) -> dict[str, Any]:
+def money_of(order: Order | OrderRow) -> dict[str, Any]:
     """What an order is about and what it cost; part of most answers."""
     return {
         "order_number": order.number,
@@ -56,12 +57,12 @@ def money_of(order: Order) -> dict[str, Any]:
     }
 
 
-def order_line(order: Order) -> dict[str, Any]:
+def order_line(order: Order | OrderRow) -> dict[str, Any]:
     """An order in a list."""
     return money_of(order) | {"status": order.status, "status_text": STATUS_TEXT[order.status]}
 
 
-def order_details(order: Order) -> dict[str, Any]:
+def order_details(order: Order | OrderRow) -> dict[str, Any]:
     """Everything that its customer may know."""
     shipment, last = order.shipment, order.events[-1] if order.events else None
     return order_line(order) | {

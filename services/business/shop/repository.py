@@ -1,24 +1,155 @@
-"""The demo shop's queries; each takes a session of a unit of work that its caller commits."""
+"""The demo shop's queries; their callers commit.
 
-from collections.abc import Iterable, Sequence
+Look-ups, which a conversation waits for, take a `Unit` of prepared statements and give frozen records; everything
+else takes a session.
+"""
 
-from sqlalchemy import func, select
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.business.shop.models import Customer, Invoice, Order, Refund, Ticket
+from services.business.shop.models import Customer, Invoice, Order, OrderEvent, Refund, Shipment, Ticket
+from shared.storage.statements import Statement, Unit
 
 __all__ = [
+    "EventRow",
+    "InvoiceRow",
+    "OrderRow",
+    "RefundRow",
+    "ShipmentRow",
     "add_customers",
     "add_invoice",
     "add_orders",
     "add_ticket",
     "customer_by_number",
+    "customer_exists",
     "customers_by_number",
+    "newest_orders",
     "order_numbers",
     "order_of_customer",
-    "orders_of_customer",
+    "read_order",
     "refund_of_action",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentRow:
+    """The parcel of an order; the names are the table's columns, here and below."""
+
+    carrier_zh: str
+    carrier_en: str
+    tracking_number: str
+    shipped_at: datetime
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something that happened to an order."""
+
+    at: datetime
+    text_zh: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRow:
+    """A refund of an order."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    """The invoice of an order."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order as look-ups read it; of its events and refunds only the last one."""
+
+    id: int
+    number: str
+    status: str
+    item_zh: str
+    item_en: str
+    amount_fen: int
+    currency: str
+    address: str
+    paid_at: datetime
+    shipment: ShipmentRow | None = None
+    events: tuple[EventRow, ...] = ()
+    refunds: tuple[RefundRow, ...] = ()
+    invoice: InvoiceRow | None = None
+
+
+def _table(model: type[Any]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+def _part(row: type[Any], table: Table) -> Select[Any]:
+    """What belongs to one order, the last first."""
+    columns = [table.c[each.name] for each in fields(row)]
+    return select(*columns).where(table.c.order_id == bindparam("order")).order_by(table.c.id.desc()).limit(1)
+
+
+CUSTOMERS, ORDERS, EVENTS = _table(Customer), _table(Order), _table(OrderEvent)
+
+_own_orders = (
+    select(*(ORDERS.c[each.name] for each in fields(OrderRow) if each.name in ORDERS.c))
+    .join(CUSTOMERS, CUSTOMERS.c.id == ORDERS.c.customer_id)
+    .where(CUSTOMERS.c.number == bindparam("customer"))
+)
+CUSTOMER_EXISTS = Statement(select(CUSTOMERS.c.id).where(CUSTOMERS.c.number == bindparam("customer")))
+READ_ORDER = Statement(_own_orders.where(ORDERS.c.number == bindparam("order_number")))
+NEWEST_ORDERS = Statement(_own_orders.order_by(ORDERS.c.paid_at.desc(), ORDERS.c.id.desc()).limit(bindparam("most")))
+COUNT_ORDERS = Statement(
+    select(func.count(ORDERS.c.id))
+    .join(CUSTOMERS, CUSTOMERS.c.id == ORDERS.c.customer_id)
+    .where(CUSTOMERS.c.number == bindparam("customer"))
+)
+READ_SHIPMENT = Statement(_part(ShipmentRow, _table(Shipment)))
+READ_LAST_EVENT = Statement(_part(EventRow, EVENTS).order_by(None).order_by(EVENTS.c.at.desc(), EVENTS.c.id.desc()))
+READ_LAST_REFUND = Statement(_part(RefundRow, _table(Refund)))
+READ_INVOICE = Statement(_part(InvoiceRow, _table(Invoice)))
+
+
+def customer_exists(unit: Unit, number: str) -> bool:
+    """Whether there is a customer with this number."""
+    return unit.row(CUSTOMER_EXISTS, customer=number) is not None
+
+
+def read_order(unit: Unit, customer: str | None, number: str) -> OrderRow | None:
+    """The order with a number if it is this customer's; another customer's is answered as one that does not exist."""
+    found = None if customer is None else unit.row(READ_ORDER, customer=customer, order_number=number)
+    if found is None:
+        return None
+    shipment = unit.row(READ_SHIPMENT, order=found[0])
+    event = unit.row(READ_LAST_EVENT, order=found[0])
+    refund = unit.row(READ_LAST_REFUND, order=found[0])
+    invoice = unit.row(READ_INVOICE, order=found[0])
+    return replace(
+        OrderRow(*found),
+        shipment=None if shipment is None else ShipmentRow(*shipment),
+        events=() if event is None else (EventRow(*event),),
+        refunds=() if refund is None else (RefundRow(*refund),),
+        invoice=None if invoice is None else InvoiceRow(*invoice),
+    )
+
+
+def newest_orders(unit: Unit, customer: str, limit: int) -> tuple[list[OrderRow], int]:
+    """A customer's newest orders without their parts, and how many there are in all."""
+    count = unit.row(COUNT_ORDERS, customer=customer)
+    rows = unit.rows(NEWEST_ORDERS, customer=customer, most=limit)
+    return [OrderRow(*row) for row in rows], 0 if count is None else count[0]
 
 
 async def customer_by_number(session: AsyncSession, number: str | None) -> Customer | None:
@@ -44,14 +175,6 @@ async def order_of_customer(
         .where(Order.number == number, Customer.number == customer)
     )
     return await session.scalar(query.with_for_update(of=Order) if lock else query)
-
-
-async def orders_of_customer(session: AsyncSession, customer: str, limit: int) -> tuple[Sequence[Order], int]:
-    """A customer's newest orders, and how many there are in all."""
-    theirs = (Customer.id == Order.customer_id) & (Customer.number == customer)
-    count = await session.scalar(select(func.count(Order.id)).join(Customer, theirs))
-    newest = select(Order).join(Customer, theirs).order_by(Order.paid_at.desc(), Order.id.desc()).limit(limit)
-    return (await session.scalars(newest)).all(), count or 0
 
 
 async def refund_of_action(session: AsyncSession, action_id: str) -> tuple[Refund, Order] | None:

@@ -95,17 +95,18 @@ class TraceView(BaseModel):
     created_at: datetime
 
 
-def _turns(request: Request) -> Turns:
+# Dependencies are coroutines: a plain function would be run in a thread, which costs more than all of them.
+async def _turns(request: Request) -> Turns:
     turns: Turns = request.app.state.turns
     return turns
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _wakes(request: Request) -> Wakes:
+async def _wakes(request: Request) -> Wakes:
     wakes: Wakes = request.app.state.wakes
     return wakes
 

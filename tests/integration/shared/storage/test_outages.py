@@ -1,12 +1,15 @@
 """A database that goes away while it is used, and comes back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, MetaData, String, Table, bindparam, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.errors import Unavailable
 from shared.storage.database import Database
+from shared.storage.statements import Statement, Unit
 from tests.postgres import Postgres, postgres
 from tests.stack import eventually
 
@@ -97,3 +100,70 @@ async def test_a_mistake_in_a_statement_is_not_called_an_outage(database: Databa
         async with database.reading("a") as session:
             await session.execute(text("SELECT * FROM nothing_like_it"))
     assert not isinstance(caught.value, Unavailable)
+
+
+NOTES = Table("notes", MetaData(), Column("text", String))
+ADD = Statement(insert(NOTES).values(text=bindparam("text")))
+COUNT = Statement(select(func.count()).select_from(NOTES))
+SLEEP = Statement(select(func.pg_sleep(60)))
+
+
+async def add_by_unit(database: Database, *texts: str) -> None:
+    await database.write("a", lambda unit: unit.run_many(ADD, [{"text": each} for each in texts]))
+
+
+async def count_by_unit(database: Database) -> int:
+    return int((await database.read("a", lambda unit: unit.rows(COUNT)))[0][0])
+
+
+async def test_units_are_unavailable_until_the_database_is_back(server: Postgres, database: Database) -> None:
+    await add_by_unit(database, "one", "two")
+    await server.stop()
+    for work in (add_by_unit(database, "three"), count_by_unit(database)):
+        with pytest.raises(Unavailable) as caught:
+            await work
+        assert caught.value.retry_after
+    with pytest.raises(Unavailable):
+        await database.check()
+    await server.start()
+    await add_by_unit(database, "four")
+    assert await count_by_unit(database) == 3
+
+
+async def test_no_unit_fails_because_its_connections_were_ended(server: Postgres, database: Database) -> None:
+    await asyncio.gather(*(count_by_unit(database) for _ in range(5)))
+    await server.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'zhiyin'"
+    )
+    assert await asyncio.gather(*(count_by_unit(database) for _ in range(5))) == [0] * 5
+
+
+async def test_a_unit_that_is_cancelled_in_a_statement_leaves_nothing(server: Postgres, database: Database) -> None:
+    def slow(unit: Unit) -> None:
+        unit.run(ADD, text="lost")
+        unit.run(SLEEP)
+
+    working = asyncio.create_task(database.write("a", slow))
+
+    async def asleep() -> bool:
+        async with database.reading("a") as session:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE state = 'active' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+            )
+            return bool((await session.execute(text(query))).scalar_one())
+
+    await eventually(asleep)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert await count_by_unit(database) == 0
+    async with database.transaction("a") as session:
+        await session.execute(text("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE NOWAIT"))
+
+
+async def test_a_unit_that_is_refused_leaves_its_connection_usable(database: Database) -> None:
+    nowhere = Statement(select(Table("nowhere", MetaData(), Column("id", String)).c.id))
+    with pytest.raises(DBAPIError, match="nowhere"):
+        await database.read("a", lambda unit: unit.rows(nowhere))
+    assert await count_by_unit(database) == 0

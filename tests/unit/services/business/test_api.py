@@ -11,7 +11,7 @@ from services.business.app import create_app
 from services.business.rules.rule_book import RuleBook, RulesError
 from services.business.settings import Settings
 from services.business.shop.models import Refund
-from services.business.shop.repository import order_of_customer, orders_of_customer
+from services.business.shop.repository import newest_orders, order_of_customer
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import Database
 from tests.calls import Answer, Calls
@@ -323,7 +323,7 @@ async def test_it_starts_on_nothing_and_seeds_the_demo_shop_in_development_only(
         async with serve(create_app(seeded, jwks=tokens.fetch)):
             database = Database(seeded.business_database)
             async with database.reading("default") as session:
-                _, count = await orders_of_customer(session, "C1001", 1)
+                _, count = await database.read("default", lambda unit: newest_orders(unit, "C1001", 1))
                 assert await session.scalar(select(func.count(Refund.id))) == 0
             await database.close()
             assert count == 6

@@ -1,6 +1,8 @@
 """Prepared statements: what they refuse, and that none sees another tenant."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now
 from shared.storage.statements import Row, Statement, Unit, insert_into
+
+DEADLINE = 15.0
 
 
 class Base(TableBase):
@@ -155,3 +159,44 @@ async def test_a_mistake_in_a_statement_is_not_called_an_outage(database: Databa
     nowhere = Table("nowhere", new_metadata(), Letter.__table__.c.id._copy())
     with pytest.raises(DBAPIError, match="nowhere"):
         await rows(database, "a", Statement(select(nowhere.c.id)))
+
+
+async def test_of_units_that_are_committed_together_only_the_broken_one_fails(database: Database) -> None:
+    def add(text: str) -> Callable[[Unit], str]:
+        def work(unit: Unit) -> str:
+            unit.run(ADD, text=text, data=None, at=now())
+            if text == "broken":
+                raise RuntimeError("anything")
+            return text
+
+        return work
+
+    names = ["first", "a1", "broken", "last"]
+    ended = await asyncio.gather(*(database.write("a", add(name)) for name in names), return_exceptions=True)
+    assert [type(each) for each in ended] == [str, IntegrityError, RuntimeError, str]
+    found = await database.read("a", lambda unit: unit.rows(READ))
+    assert [row[0] for row in found] == ["a1", "a2", "first", "last"]
+
+
+async def test_a_caller_who_is_gone_keeps_nobody_from_writing(database: Database) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(unit: Unit) -> None:
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        unit.run(ADD, text="slow", data=None, at=now())
+
+    running = asyncio.create_task(database.write("a", slow))
+    assert await asyncio.to_thread(begun.wait, DEADLINE)
+    waiting = asyncio.create_task(database.write("a", lambda unit: unit.run(REMOVE)))
+    await asyncio.sleep(0)
+    running.cancel()
+    waiting.cancel()
+    go_on.set()
+    await asyncio.gather(running, waiting, return_exceptions=True)
+    async with asyncio.timeout(DEADLINE):
+        await database.write("a", lambda unit: unit.run(ADD, text="later", data=None, at=now()))
+        async with database.transaction("a") as session:
+            session.add(Letter(text="by session"))
+    names = [row[0] for row in await database.read("a", lambda unit: unit.rows(READ))]
+    assert names == ["a1", "a2", "by session", "later", "slow"], "who waits is not begun, what has begun ends whole"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.dialogue.conversation.repository import Conversation, Handoff, Trace
-from services.dialogue.desk.repository import assign_handoffs, open_handoffs, traces_of, was_handed_off
+from services.dialogue.conversation.models import Conversation, Handoff, Trace
+from services.dialogue.conversation.repository import was_handed_over, work_on_handoffs
+from services.dialogue.desk.repository import open_handoffs, traces_of
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
 from tests.postgres import Postgres
@@ -40,6 +41,10 @@ async def waiting(database: Database, tenant: str = "default", limit: int = LIMI
         return [(each.conversation_id, each.status, each.agent) for each in await open_handoffs(session, limit)]
 
 
+async def work(database: Database, agent: str, status: str, tenant: str = "default") -> None:
+    await database.write(tenant, lambda unit: work_on_handoffs(unit, "a", status=status, agent=agent))
+
+
 async def test_what_waits_is_listed_the_oldest_first(database: Database) -> None:
     assert await waiting(database) == [("a", "waiting", None), ("b", "waiting", None)]
     assert await waiting(database, limit=1) == [("a", "waiting", None)]
@@ -47,31 +52,26 @@ async def test_what_waits_is_listed_the_oldest_first(database: Database) -> None
 
 
 async def test_an_agent_takes_a_conversation_and_closes_it(database: Database) -> None:
-    async with database.transaction("default") as session:
-        await assign_handoffs(session, "a", agent="anna", status="claimed")
+    await work(database, "anna", "claimed")
     assert await waiting(database) == [("a", "claimed", "anna"), ("b", "waiting", None)]
 
-    async with database.transaction("default") as session:
-        await assign_handoffs(session, "a", agent="anna", status="closed")
+    await work(database, "anna", "closed")
     assert await waiting(database) == [("b", "waiting", None)]
 
-    async with database.transaction("default") as session:
-        await assign_handoffs(session, "a", agent="ben", status="claimed")
+    await work(database, "ben", "claimed")
     assert await waiting(database) == [("b", "waiting", None)]
 
 
 async def test_another_tenant_assigns_nothing(database: Database) -> None:
-    async with database.transaction("another") as session:
-        await assign_handoffs(session, "a", agent="eve", status="closed")
+    await work(database, "eve", "closed", tenant="another")
 
     assert await waiting(database) == [("a", "waiting", None), ("b", "waiting", None)]
 
 
 async def test_a_conversation_that_was_handed_off_stays_so(database: Database) -> None:
-    async with database.transaction("default") as session:
-        await assign_handoffs(session, "a", agent="anna", status="closed")
-        assert await was_handed_off(session, "a")
-        assert not await was_handed_off(session, "c")
+    await work(database, "anna", "closed")
+    assert await database.read("default", lambda unit: was_handed_over(unit, "a"))
+    assert not await database.read("default", lambda unit: was_handed_over(unit, "c"))
 
 
 async def test_traces_come_in_order(database: Database) -> None:

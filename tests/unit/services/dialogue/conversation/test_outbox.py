@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.models import Conversation, OutboxRow
 from services.dialogue.conversation.outbox import ActionOutbox, DueAction
-from services.dialogue.conversation.repository import Conversation, OutboxRow, StaleTurn
+from services.dialogue.conversation.repository import StaleTurn
 from services.dialogue.settings import Settings
 from shared.contracts.actions import ActionResult, ActionStatus
 from shared.storage.database import ALL_TENANTS, Database, now
@@ -55,8 +56,7 @@ async def claim(outbox: ActionOutbox, database: Database, moment: datetime) -> S
 
 
 async def settle(database: Database, settled: ActionResult, look_again_at: datetime) -> None:
-    async with database.transaction("default") as session:
-        await repository.settle_action(session, settled, look_again_at)
+    await database.write("default", lambda unit: repository.settle_action(unit, settled, again_at=look_again_at))
 
 
 async def test_an_action_is_sent_again_after_growing_pauses(outbox: ActionOutbox, database: Database) -> None:
