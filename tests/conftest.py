@@ -12,7 +12,7 @@ from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import PROJECT, PROJECT_HOME, RunningStack
 
-# `make test-long` takes the larger one; a test that names a number of examples keeps it in both.
+# `make test-long` takes the larger one.
 hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=500, deadline=None)
 hypothesis.settings.load_profile("fast")

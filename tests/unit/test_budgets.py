@@ -47,7 +47,17 @@ def test_a_slow_test_is_named_and_shared_set_up_is_nobodys(tmp_path: Path, worke
     folder.mkdir(parents=True)
     (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     (folder / "test_some.py").write_text(TESTS, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-n", workers, "--rootdir", tmp_path, "-p", "no:cacheprovider", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        workers,
+        f"--rootdir={tmp_path}",
+        "-p",
+        "no:cacheprovider",
+        str(folder),
+    ]
     run = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )

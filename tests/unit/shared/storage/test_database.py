@@ -206,7 +206,7 @@ async def test_a_sweep_sees_all_and_names_the_tenant_of_what_it_adds(database: D
     assert await texts(database, "a") == ["a1", "a2"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moment=st.datetimes(datetime(1900, 1, 2), datetime(9000, 1, 1)),
     hours=st.integers(-12, 14),

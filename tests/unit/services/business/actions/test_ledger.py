@@ -57,7 +57,7 @@ async def mend_tickets(database: Database) -> None:
         await session.execute(text("ALTER TABLE tickets_away RENAME TO tickets"))
 
 
-@examples(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(deliveries=st.lists(st.integers(min_value=1, max_value=4), min_size=1, max_size=4))
 async def test_an_id_has_its_effect_once_however_often_and_concurrently_it_comes(
     settings: Settings, database: Database, rules: RuleBook, ask: Ask, deliveries: list[int]

@@ -231,13 +231,13 @@ def holds(state: State, event: TurnEvent) -> Decision:
     return decision
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(states(), events)
 def test_any_event_in_any_state(state: State, event: TurnEvent) -> None:
     holds(state, event)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(events, max_size=12), st.booleans())
 def test_any_conversation(happened: list[TurnEvent], up: bool) -> None:
     state = State()
@@ -253,7 +253,7 @@ def test_any_conversation(happened: list[TurnEvent], up: bool) -> None:
         state = decision.state
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(min_size=1, max_size=60), st.sampled_from(["zh", "en"]))
 def test_what_a_customer_writes_is_shown_as_it_was_written(reason: str, language: str) -> None:
     frame = Frame(flow="refund", slots={"order_number": ORDER, "reason": reason})

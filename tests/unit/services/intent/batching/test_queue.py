@@ -337,7 +337,7 @@ async def test_long_texts_are_made_tokens_off_the_event_loop(model: Model) -> No
     assert answer.text == "退款" * 500
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=8), min_size=1, max_size=12))
 def test_everybody_gets_the_answers_to_their_own_texts_in_order(model: Model, requests: list[list[str]]) -> None:
     async def ask_all() -> list[list[Understanding]]:

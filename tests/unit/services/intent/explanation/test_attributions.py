@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -137,7 +137,6 @@ class Formula:
         return scores
 
 
-@settings(max_examples=60)
 @given(
     weights=st.lists(st.integers(-8, 8).map(lambda each: each / 8), min_size=1, max_size=6).filter(
         lambda each: abs(sum(each)) > 0.3
