@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_contracts_know_only_contracts() -> None:
         for module in imported(file):
             if module.startswith("shared."):
                 assert module.startswith("shared.contracts"), f"{file} imports {module}"
+
+
+def rooms_of(service: str) -> dict[str, set[str]]:
+    """The rooms of a service, each with those that it imports; a module outside of a folder is a room of its own."""
+    rooms: dict[str, set[str]] = {}
+    root = ROOT / "services" / service
+    known = {each.stem for each in root.iterdir()}
+    for file in files_below(f"services/{service}"):
+        room = file.relative_to(root).parts[0].removesuffix(".py")
+        prefix = f"services.{service}."
+        found = {module.removeprefix(prefix).split(".")[0] for module in imported(file) if module.startswith(prefix)}
+        rooms.setdefault(room, set()).update(found & known - {room})
+    return rooms
+
+
+@pytest.mark.parametrize("service", ["intent", "learning"])
+def test_rooms_import_each_other_without_circles(service: str) -> None:
+    try:
+        list(TopologicalSorter(rooms_of(service)).static_order())
+    except CycleError as error:
+        pytest.fail(f"rooms of {service} import each other in a circle: {' ← '.join(error.args[1])}")
+
+
+def test_settings_of_intent_import_no_room() -> None:
+    assert rooms_of("intent")["settings"] == {"limits"}
 
 
 def test_only_units_of_work_commit() -> None:
