@@ -17,7 +17,7 @@ from pathlib import Path
 from shared.nlu.engines.choice import open_runtime
 from shared.nlu.engines.runtime import Runtime, available_cores
 from shared.nlu.manifest import read_source
-from shared.nlu.model import PROBES
+from shared.nlu.text_network import PROBES
 from shared.nlu.tokenizer import load_tokenizer
 
 __all__ = ["main"]

@@ -11,11 +11,11 @@ from bench.quality.crosswoz import acts_of
 from bench.quality.data import Parts
 from services.learning.datasets.examples import Labels
 from services.learning.evaluation.calibration import calibrate, find_centroids
-from services.learning.evaluation.prediction import Logits, OnnxModel, entities_of
 from services.learning.training.pipeline import answers_of
 from shared.nlu.bio_tags import TagDecoder
 from shared.nlu.intents import best_threshold, expressed_intents, intent_probabilities
 from shared.nlu.out_of_scope import Measures
+from shared.nlu.text_network import TextNetwork, TextOutputs
 from shared.nlu.training_data import Utterance
 from shared.nlu.training_settings import TrainingSettings
 
@@ -29,22 +29,22 @@ T = TypeVar("T")
 class Measured:
     """A network with what it was trained on and is measured on."""
 
-    network: OnnxModel
+    network: TextNetwork
     labels: Labels
     parts: Parts
     settings: TrainingSettings
 
-    def logits(self, utterances: Sequence[Utterance]) -> Logits:
+    def logits(self, utterances: Sequence[Utterance]) -> TextOutputs:
         """The network's outputs for the utterances, in order."""
-        return self.network.logits([utterance.text for utterance in utterances])
+        return self.network.compute([utterance.text for utterance in utterances])
 
-    def entities(self, utterances: Sequence[Utterance], logits: Logits) -> list[set[Entity]]:
+    def entities(self, utterances: Sequence[Utterance], logits: TextOutputs) -> list[set[Entity]]:
         """The entities that the network finds in each utterance: label, start, end."""
-        decoder, shift = TagDecoder(self.labels.tags, self.labels.neighbours), len(self.network.prefix)
+        decoder = TagDecoder(self.labels.tags, self.labels.neighbours)
         return [
             {
-                (each.label, each.start, each.end)
-                for each in entities_of(utterance.text, logits.encodings[row].offsets, logits.tags[row], decoder, shift)
+                (each.name, *_stripped(utterance.text, each.start, each.end))
+                for each in decoder.decode(logits.tags[row], logits.encoded[row].spans)
             }
             for row, utterance in enumerate(utterances)
         ]
@@ -135,8 +135,15 @@ def multi_intent_acts(measured: Measured) -> dict[str, float]:
     }
 
 
-def _named(logits: Logits, labels: Labels) -> list[str]:
+def _named(logits: TextOutputs, labels: Labels) -> list[str]:
     return [labels.intents[number] for number in logits.intents.argmax(1)]
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """The place without the spaces at its ends."""
+    value = text[start:end]
+    start += len(value) - len(value.lstrip())
+    return start, start + len(value.strip())
 
 
 def _accuracy(found: Sequence[str | None], wanted: Sequence[str | None]) -> float:

@@ -1,18 +1,15 @@
 """Settings of the understanding server."""
 
 from datetime import UTC, date, datetime, tzinfo
-from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from services.intent.batching.queue import CACHE_TEXTS, QUEUE_TEXTS
-from services.intent.versions.model_registry import open_catalogue
+from services.intent.limits import BATCH_TOKENS, CACHE_TEXTS, QUEUE_TEXTS, check_registry_uri
 from shared.contracts.understanding import MAX_TEXTS
 from shared.nlu.engines.backends import Backend
 from shared.nlu.engines.runtime import Precision
-from shared.nlu.model import BATCH_TOKENS
 from shared.settings import ServiceSettings
 
 __all__ = ["Settings"]
@@ -69,8 +66,7 @@ class Settings(ServiceSettings):
     @field_validator("mlflow_uri")
     @classmethod
     def _names_a_registry(cls, uri: str) -> str:
-        open_catalogue(uri, Path())
-        return uri
+        return check_registry_uri(uri)
 
     @model_validator(mode="after")
     def _timezone_is_known(self) -> Self:

@@ -16,8 +16,12 @@ Task = Literal["understand", "embed"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Calibrated probabilities [intents], the embedding [width] of any length, and the meaning if it was asked for."""
+    """Calibrated probabilities and raw `logits` [intents], the embedding [width] of any length.
+
+    The meaning is there if it was asked for.
+    """
 
     probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
     understanding: Understanding | None

@@ -79,7 +79,9 @@ class Interpreter:
                     model=self._ref,
                 )
             # Copies: a view would keep the outputs of the whole batch.
-            answers.append(Answer(intents[row].copy(), outputs.embeddings[row].copy(), understanding))
+            answers.append(
+                Answer(intents[row].copy(), outputs.intents[row].copy(), outputs.embeddings[row].copy(), understanding)
+            )
         return answers
 
     def _expressed(self, intents: Floats) -> tuple[IntentScore, ...]:

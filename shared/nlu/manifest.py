@@ -45,6 +45,7 @@ OUT_OF_SCOPE = "out_of_scope"
 UNDERSTANDING: Final = "understanding"
 """The kind of models that say what texts mean."""
 ROUNDING = 1e-9
+SENTIMENTS = 3
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Manifest")
@@ -144,7 +145,7 @@ class NetworkManifest(Manifest):
     intents: Annotated[tuple[Label, ...], Field(min_length=2)]
     tags: Annotated[tuple[Label, ...], Field(min_length=1)]
     neighbours: tuple[Label, ...] | None = None
-    sentiments: Annotated[tuple[Literal["negative", "neutral", "positive"], ...], Field(min_length=3, max_length=3)]
+    sentiments: Annotated[tuple[Literal["negative", "neutral", "positive"], ...], Field(min_length=1)]
 
     @field_validator("intents", "tags", "sentiments")
     @classmethod
@@ -182,6 +183,8 @@ class ModelManifest(NetworkManifest):
     def _agrees_with_itself(self) -> Self:
         if OUT_OF_SCOPE not in self.intents:
             raise ValueError(f"intents lack {OUT_OF_SCOPE}")
+        if len(self.sentiments) != SENTIMENTS:
+            raise ValueError(f"sentiments are not {SENTIMENTS}")
         if (INT8 in self.files) != (self.quantised is not None):
             raise ValueError(f"{INT8} and the gate that it passed are there together or not at all")
         if self.out_of_scope.score in NEED_CENTROIDS and CENTROIDS not in self.files:

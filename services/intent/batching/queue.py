@@ -12,39 +12,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from services.intent.batching.cache import CACHED_CHARACTERS, AnswerKey, LruCache
 from services.intent.batching.fair_queue import Item, WaitingTexts
+from services.intent.limits import BatchPolicy
 from services.intent.metrics import ModelMetrics
 from shared.contracts.understanding import Understanding
 from shared.errors import DeadlineExceeded, TooLarge, TooManyRequests, Unavailable
 from shared.nlu.answers import Answer, Task
 from shared.nlu.engines.runtime import OutOfMemory
 from shared.nlu.engines.thread_priority import give_way
-from shared.nlu.model import BATCH_TOKENS, Model
+from shared.nlu.model import Model
 from shared.nlu.tokenizer import SHORT_CHARACTERS, Encoded
 
-__all__ = ["CACHE_TEXTS", "QUEUE_TEXTS", "BatchPolicy", "BatchQueue"]
+__all__ = ["BatchQueue"]
 
-QUEUE_TEXTS = 512
-CACHE_TEXTS = 2048
 CALLER = ""
 RETRY_AFTER_SECONDS = 1.0
 STOPPING = "the server is stopping"
 LATE = "the deadline passed before the text was understood"
-
-
-class BatchPolicy(BaseModel):
-    """How large a batch may grow, how many texts may be on their way, and how many answers are remembered."""
-
-    model_config = ConfigDict(frozen=True)
-
-    batch_tokens: Annotated[int, Field(ge=1)] = BATCH_TOKENS
-    queue_texts: Annotated[int, Field(ge=1)] = QUEUE_TEXTS
-    cache_texts: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import structlog
 
-from services.intent.batching.queue import BatchPolicy, BatchQueue
+from services.intent.batching.queue import BatchQueue
+from services.intent.limits import BatchPolicy
 from services.intent.metrics import announce
 from services.intent.settings import Settings
 from services.intent.versions.fetching import VERSION

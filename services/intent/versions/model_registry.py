@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import aiohttp
 from yarl import URL
 
+from services.intent.limits import SQLITE, check_registry_uri
 from shared.errors import ZhiyinError
 from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG
 
@@ -33,7 +34,6 @@ __all__ = [
 
 PRODUCTION, CANARY, SHADOW = "production", "canary", "shadow"
 ALIASES = (PRODUCTION, CANARY, SHADOW)
-SQLITE = "sqlite:///"
 SECONDS = aiohttp.ClientTimeout(total=10)
 SELECT_ALIASES = """
 SELECT a.alias, v.version, v.source
@@ -97,8 +97,7 @@ def open_catalogue(uri: str, home: Path) -> Catalogue:
     """
     if uri.startswith(("http://", "https://")):
         return HttpCatalogue(uri)
-    if uri and not uri.startswith(SQLITE):
-        raise ValueError("give the URL of a tracking server, or sqlite:/// and a path")
+    check_registry_uri(uri)
     return SqliteCatalogue(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
 
 

@@ -56,6 +56,7 @@ Made {manifest.created_at:%Y-%m-%d %H:%M} UTC.
 
 On held-out sentences that had no part in training, tuning or calibration; {evaluation.seen_in_training} that also occur
 among the training utterances are left out. An in-scope sentence that is taken for out of scope counts as a mistake.
+Computed as it is served, by {evaluation.engine}; entities are those of patterns and model together.
 
 {_table(evaluation)}
 {_robustness(read_robustness(folder))}

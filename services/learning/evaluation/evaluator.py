@@ -123,10 +123,14 @@ class Mistake(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """The figures of a model on the held-out sentences; `confusion[i][j]`: wanted i, found j, in order of `intents`."""
+    """The figures of a model on the held-out sentences, computed by `engine`.
+
+    `confusion[i][j]`: wanted i, found j, in order of `intents`.
+    """
 
     heldout_hash: str
     seen_in_training: int
+    engine: str
     intents: tuple[str, ...]
     parts: dict[str, Part]
     confusion: tuple[tuple[int, ...], ...]
@@ -174,6 +178,7 @@ def evaluate_predictor(
     return Evaluation(
         heldout_hash=heldout_hash,
         seen_in_training=seen_in_training,
+        engine=predictor.engine,
         intents=intents,
         parts=parts,
         confusion=measured.confusion(),
@@ -195,7 +200,8 @@ class _Measured:
         self.sentences = sentences
         self.predictions = predictions
         self.intents = intents
-        self.entities = entities
+        annotated = (label for sentence in sentences for label, _value in sentence.entities)
+        self.entities = tuple(dict.fromkeys((*entities, *annotated)))
         self.threshold = threshold
         self.wanted = np.array([intents.index(sentence.intent) for sentence in sentences])
         probabilities = np.stack([prediction.intents for prediction in predictions])
@@ -276,10 +282,12 @@ class _Measured:
             for label, _value in expected:
                 wanted[label] += 1
             for entity in self.predictions[row].entities:
-                found[entity.label] += 1
-                if (entity.label, entity.text) in expected:
-                    expected.remove((entity.label, entity.text))
-                    right[entity.label] += 1
+                if entity.name not in found:
+                    continue
+                found[entity.name] += 1
+                if (entity.name, entity.text) in expected:
+                    expected.remove((entity.name, entity.text))
+                    right[entity.name] += 1
         if not any(wanted.values()):
             return None
         return EntityScores(
@@ -294,7 +302,7 @@ class _Measured:
         if not labelled:
             return None
         wanted = [SENTIMENTS.index(self.sentences[row].sentiment or "") for row in labelled]
-        found = [int(self.predictions[row].sentiments.argmax()) for row in labelled]
+        found = [SENTIMENTS.index(self.predictions[row].sentiment) for row in labelled]
         return SentimentScores(
             count=len(labelled),
             accuracy=float(np.mean(np.array(wanted) == np.array(found))),

@@ -26,7 +26,7 @@ def write_checks(assistant: Assistant, folder: Path, manifest: ModelManifest) ->
     """Writes both files, from the held-out sentences, or from the utterances where there are none."""
     sentences: Sequence[HeldOut | Utterance] = unseen_sentences(assistant) or assistant.utterances
     wanted = [(each.text, each.intent) for each in sentences if each.intent in manifest.intents]
-    predictions = ServedModel(folder, manifest).predict([text for text, _ in wanted])
+    predictions = ServedModel(folder).predict([text for text, _ in wanted])
     answers = [
         (manifest.intents[best], float(each.intents[best])) for each in predictions for best in (each.intents.argmax(),)
     ]

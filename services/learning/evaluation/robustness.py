@@ -58,7 +58,7 @@ def check_robustness(assistant_dir: Path, model_dir: Path, *, seed: int = SEED) 
     """Measures a model folder on the assistant's held-out sentences and leaves the drops in it for the report."""
     assistant, manifest = load_assistant(assistant_dir), read_manifest(model_dir)
     found = measure_robustness(
-        ServedModel(model_dir, manifest),
+        ServedModel(model_dir),
         [sentence for sentence in unseen_sentences(assistant) if sentence.intent in manifest.intents],
         intents=manifest.intents,
         threshold=manifest.out_of_scope.threshold,

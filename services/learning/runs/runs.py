@@ -318,6 +318,7 @@ def _train(
         seconds=round(time.monotonic() - started, 1),
         libraries={name: version(name) for name in LIBRARIES},
     ).write(scratch)
+    manifest.write(scratch)
     if assistant.heldout:
         progress(Progress(stage="evaluation", done=0, total=1))
         evaluation = _evaluate(assistant, scratch, manifest)
@@ -348,7 +349,7 @@ def _evaluate(assistant: Assistant, folder: Path, manifest: ModelManifest) -> Ev
 
     unseen = unseen_sentences(assistant)
     return evaluate_predictor(
-        ServedModel(folder, manifest),
+        ServedModel(folder),
         unseen,
         intents=manifest.intents,
         entities=assistant.manifest.entities,

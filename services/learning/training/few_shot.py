@@ -16,12 +16,12 @@ from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import Labels, split
 from services.learning.datasets.variation import Variation
 from services.learning.evaluation.calibration import Answers, calibrate, find_centroids
-from services.learning.evaluation.prediction import OnnxModel
 from services.learning.progress import Progress, Report
 from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
 from services.learning.training.pipeline import MadeModel, answers_of
 from shared.nlu.manifest import ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS
+from shared.nlu.text_network import TextNetwork
 from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
 
 __all__ = ["MOST_LOST", "extend_model"]
@@ -57,7 +57,7 @@ def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Repor
     known = [u for u in assistant.utterances if u.intent is None or u.intent in manifest.intents]
     added = [u for u in assistant.utterances if u.intent in new]
     training, validation = split(known, settings.validation, settings.seed)
-    model = OnnxModel(base, prefix=manifest.prefix, max_tokens=manifest.max_tokens)
+    model = TextNetwork.load(base)
     sample = _sample(training, random.Random(settings.seed))
     variants = _variants(added, Variation.of(assistant.utterances), random.Random(settings.seed))
     learned = answers_of(model, labels, [*sample, *added, *variants])

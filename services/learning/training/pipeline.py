@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ from torch import Tensor
 
 from services.learning.datasets.examples import Encoder, Labels, split
 from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
-from services.learning.evaluation.prediction import OnnxModel
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.training.distillation import Teacher, teacher_settings
 from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
-from services.learning.training.encoders import EncoderFiles
-from services.learning.training.export import export_model
+from services.learning.training.encoders import EncoderFiles, digest_of
+from services.learning.training.export import NETWORK_FILES, export_model
 from services.learning.training.frozen_heads import fit_heads, heads_only_settings
 from services.learning.training.hint_regression import Hints, pretrained_embeddings
 from services.learning.training.linear_probe import probe
@@ -26,8 +26,10 @@ from services.learning.training.objective import Objective
 from services.learning.training.trainer import Fitted, fit
 from services.learning.training.vocabulary import Vocabulary, part_characters, prune
 from shared.nlu.intents import best_threshold, intent_probabilities
+from shared.nlu.manifest import EncoderFacts, ModelSource, NetworkManifest
 from shared.nlu.network import Understander
 from shared.nlu.out_of_scope import CENTROIDS
+from shared.nlu.text_network import TextNetwork
 from shared.nlu.training_data import Assistant, Utterance
 from shared.nlu.training_settings import TrainingSettings
 
@@ -44,7 +46,7 @@ class Network:
     `embeddings` are those of the training utterances, [texts, width], where fitting needed them anyway.
     """
 
-    exported: OnnxModel
+    exported: TextNetwork
     layers: int
     vocabulary: int
     history: tuple[Epoch, ...]
@@ -130,8 +132,23 @@ def fit_network(
         fitted = learned(settings, checkpoint, teacher)
     progress(Progress(stage="export", done=0, total=1))
     export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
+    manifest = NetworkManifest(
+        name="draft",
+        version="draft",
+        created_at=datetime.now(UTC),
+        files={name: digest_of(folder / name) for name in NETWORK_FILES},
+        languages=(),
+        encoder=EncoderFacts(name=files.name, layers=fitted.model.layers, vocabulary=len(vocabulary.rows)),
+        max_tokens=settings.max_tokens,
+        prefix=settings.prefix,
+        intents=labels.intents,
+        tags=labels.tags,
+        neighbours=labels.neighbours,
+        sentiments=labels.sentiments,
+    )
+    source = ModelSource(folder, manifest, digest="")
     return Network(
-        exported=OnnxModel(folder, prefix=settings.prefix, max_tokens=settings.max_tokens),
+        exported=TextNetwork.in_full_precision(source),
         layers=fitted.model.layers,
         vocabulary=len(vocabulary.rows),
         history=fitted.history,
@@ -221,12 +238,12 @@ def fit_model(
     )
 
 
-def answers_of(exported: OnnxModel, labels: Labels, utterances: Sequence[Utterance]) -> Answers:
+def answers_of(exported: TextNetwork, labels: Labels, utterances: Sequence[Utterance]) -> Answers:
     """What the network computes of the utterances that have an intent, and which they have."""
     known = [(u, labels.intents.index(u.intent)) for u in utterances if u.intent is not None]
-    logits = exported.logits([utterance.text for utterance, _intent in known])
+    outputs = exported.compute([utterance.text for utterance, _intent in known])
     expressed = np.array([[name in utterance.intents for name in labels.intents] for utterance, _intent in known])
-    return Answers(logits.intents, logits.embeddings, np.array([intent for _u, intent in known]), expressed)
+    return Answers(outputs.intents, outputs.embeddings, np.array([intent for _u, intent in known]), expressed)
 
 
 def _embedded(embeddings: Tensor, labels: Labels, utterances: Sequence[Utterance]) -> Answers:

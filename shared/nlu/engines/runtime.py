@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shared.nlu.manifest import ModelRejected, NetworkManifest
 
 __all__ = [
+    "BATCH_TOKENS",
     "LENGTH_STEP",
     "Engine",
     "Library",
@@ -35,6 +36,8 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Tokens = Sequence[Sequence[int]]
 
+BATCH_TOKENS = 512
+"""Tokens of a batch with its padding: beyond this a larger batch does no more a second, and everyone in it waits."""
 LENGTH_STEP = 8
 """Batches are padded to a multiple of this: each new shape compiles kernels once, so their number must be small."""
 WARM_LENGTHS = range(LENGTH_STEP, 8 * LENGTH_STEP + 1, LENGTH_STEP)

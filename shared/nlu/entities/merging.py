@@ -1,5 +1,6 @@
 """The entities of a text: by patterns what has a form, by the model the rest; where both see one, the surer stays."""
 
+import re
 from collections.abc import Sequence
 
 from shared.contracts.understanding import Entity
@@ -12,6 +13,9 @@ CERTAIN = frozenset({"email", "tax_id", "order_number", "phone"})
 """Kinds whose form leaves no doubt: what the model sees around one of them is cut back to the rest."""
 
 EDGES = " \t\r\n\u3000,，.。;；:：、!！?？'\"“”‘’()（）[]【】<>《》"
+
+ABBREVIATED = re.compile(r"\b(co|corp|inc|ltd|pte)\.\Z", re.IGNORECASE)
+"""A company's form whose full stop belongs to its name, as it is printed on an invoice."""
 
 WITHIN_NAMES = frozenset(" .,&-'\u3000·")
 """What stands within one name or address: "Bluepeak Co., Ltd."; a list has other signs (、) or words between."""
@@ -80,7 +84,7 @@ def _overlap(found: Found, span: TaggedSpan) -> bool:
 
 
 def _cut(text: str, span: TaggedSpan, certain: Sequence[Found]) -> TaggedSpan | None:
-    """The longest part of the span that no certain pattern covers, without punctuation at its edges."""
+    """The longest part of the span that no certain pattern covers, without foreign punctuation at its edges."""
     parts, start = [], span.start
     for each in certain:
         if _overlap(each, span):
@@ -91,6 +95,6 @@ def _cut(text: str, span: TaggedSpan, certain: Sequence[Found]) -> TaggedSpan | 
     end = min(end, len(text))
     while start < end and text[start] in EDGES:
         start += 1
-    while start < end and text[end - 1] in EDGES:
+    while start < end and text[end - 1] in EDGES and not ABBREVIATED.search(text, start, end):
         end -= 1
     return TaggedSpan(span.name, start, end, span.confidence) if start < end else None

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.intent.app import create_app
-from services.intent.batching.queue import BatchPolicy, BatchQueue
+from services.intent.batching.queue import BatchQueue
+from services.intent.limits import BatchPolicy
 from services.intent.settings import Settings
 from tests.calls import Answer, Calls, calling
 from tests.models import GatedModel, write_model

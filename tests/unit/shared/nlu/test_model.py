@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from services.learning.evaluation.prediction import OnnxModel
 from shared.contracts.understanding import Understanding
 from shared.nlu.engines.runtime import available_cores
 from shared.nlu.manifest import ModelRejected
 from shared.nlu.model import Model
 from shared.nlu.out_of_scope import CENTROIDS, Centroids
+from shared.nlu.text_network import TextNetwork
 from tests.models import INTENTS, write_model
 
 TODAY = date(2026, 11, 22)
@@ -94,8 +94,8 @@ def test_out_of_scope_is_told_by_the_score_that_the_manifest_names(tmp_path: Pat
 def test_the_distance_is_measured_from_the_centroids_of_the_folder(tmp_path: Path, score: str) -> None:
     folder = write_model(tmp_path)
     described = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    network = OnnxModel(folder, prefix=described["prefix"], max_tokens=described["max_tokens"])
-    probe = network.logits(["退款", "雨"]).embeddings
+    network = TextNetwork.load(folder)
+    probe = network.compute(["退款", "雨"]).embeddings
     width = probe.shape[1]
     Centroids(np.array([probe[0]], np.float32), np.eye(width, dtype=np.float32)).write(folder / CENTROIDS)
     described["files"][CENTROIDS] = hashlib.sha256((folder / CENTROIDS).read_bytes()).hexdigest()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.intent.batching.queue import BatchPolicy, BatchQueue
+from services.intent.batching.queue import BatchQueue
+from services.intent.limits import BatchPolicy
 from shared.contracts.understanding import Understanding
 from shared.errors import DeadlineExceeded, TooLarge, TooManyRequests, Unavailable
 from shared.nlu.answers import Answer, Task

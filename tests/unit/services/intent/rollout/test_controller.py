@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from services.intent.batching.queue import BatchPolicy, BatchQueue
+from services.intent.batching.queue import BatchQueue
+from services.intent.limits import BatchPolicy
 from services.intent.rollout.controller import Rollout
 from services.intent.rollout.loaded_models import ModelRegistry
 from services.intent.settings import Settings

@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 
 from services.learning.evaluation.evaluator import Evaluation, evaluate_predictor
-from services.learning.evaluation.prediction import FoundEntity, Prediction
+from services.learning.evaluation.prediction import Prediction
+from shared.contracts.understanding import Entity
 from shared.errors import ConfigurationError
-from shared.nlu.training_data import HeldOut
+from shared.nlu.training_data import SENTIMENTS, HeldOut
 
 INTENTS = ("greet", "refund", "out_of_scope")
 
 
-class Told:
-    """A predictor that says what it was told: intent probabilities, mood and entities by text."""
+def entity(name: str, start: int, text: str) -> Entity:
+    return Entity(name=name, value=text, text=text, start=start, end=start + len(text), confidence=1.0, source="model")
 
-    def __init__(self, answers: dict[str, tuple[list[float], int, tuple[FoundEntity, ...]]]) -> None:
+
+class Scripted:
+    """A predictor with an answer for each text: intent probabilities, mood and entities."""
+
+    engine = "a script"
+
+    def __init__(self, answers: dict[str, tuple[list[float], int, tuple[Entity, ...]]]) -> None:
         self.answers = answers
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
@@ -24,15 +31,14 @@ class Told:
         for text in texts:
             odds, mood, entities = self.answers[text]
             intents = np.array(odds, np.float32)
-            feelings = np.eye(3, dtype=np.float32)[mood]
-            predictions.append(Prediction(intents, float(1 - intents[:2].max()), feelings, entities))
+            predictions.append(Prediction(intents, float(1 - intents[:2].max()), SENTIMENTS[mood], entities))
         return predictions
 
 
 def evaluation() -> Evaluation:
-    oak = FoundEntity("address", 0, 3, "Oak")
-    elm = FoundEntity("address", 4, 7, "Elm")
-    told = Told(
+    oak = entity("address", 0, "Oak")
+    elm = entity("address", 4, "Elm")
+    script = Scripted(
         {
             "你好": ([0.9, 0.1, 0.0], 1, ()),
             "退款": ([0.2, 0.7, 0.1], 0, ()),
@@ -53,7 +59,7 @@ def evaluation() -> Evaluation:
         HeldOut("rain", "en", "out_of_scope"),
     ]
     return evaluate_predictor(
-        told, sentences, intents=INTENTS, entities=["address"], threshold=0.5, heldout_hash="h", seen_in_training=2
+        script, sentences, intents=INTENTS, entities=["address"], threshold=0.5, heldout_hash="h", seen_in_training=2
     )
 
 
@@ -91,7 +97,8 @@ def test_calibration_compares_what_was_promised_with_what_was_kept() -> None:
 def test_entities_need_the_right_words() -> None:
     english = evaluation().parts["en"].entities
     assert english is not None
-    assert (english.overall.precision, english.overall.recall) == (0.5, 1.0)
+    assert (english.per_label["address"].precision, english.per_label["address"].recall) == (0.5, 1.0)
+    assert (english.overall.precision, english.overall.recall) == (0.5, 0.5), "a kind that is annotated counts too"
     assert evaluation().parts["zh"].entities is None
 
 
@@ -120,8 +127,8 @@ def test_the_summary_leaves_out_what_was_not_measured() -> None:
 
 
 def test_sentences_of_both_kinds_are_needed() -> None:
-    told = Told({"你好": ([0.9, 0.1, 0.0], 1, ())})
+    script = Scripted({"你好": ([0.9, 0.1, 0.0], 1, ())})
     with pytest.raises(ConfigurationError, match="no held-out sentences"):
-        evaluate_predictor(told, [], intents=INTENTS, entities=[], threshold=0.5)
+        evaluate_predictor(script, [], intents=INTENTS, entities=[], threshold=0.5)
     with pytest.raises(ConfigurationError, match="in-scope and out-of-scope"):
-        evaluate_predictor(told, [HeldOut("你好", "zh", "greet")], intents=INTENTS, entities=[], threshold=0.5)
+        evaluate_predictor(script, [HeldOut("你好", "zh", "greet")], intents=INTENTS, entities=[], threshold=0.5)

@@ -1,34 +1,43 @@
-"""What tagged tokens and logits become."""
+"""Evaluation sees what customers get: the pipeline that serves."""
 
-import numpy as np
+from pathlib import Path
 
-from services.learning.evaluation.prediction import FoundEntity, entities_of, softmax
-from shared.nlu.bio_tags import TagDecoder
+import pytest
 
-TAGS = ("O", "B-address", "I-address", "B-company", "I-company")
-TEXT = "to 1 Elm St, Acme"
-OFFSETS = [(0, 0), (0, 7), (7, 9), (9, 11), (11, 15), (15, 18), (18, 19), (19, 24), (0, 0)]
-SHIFT = 7
+from services.learning.evaluation.prediction import ServedModel
+from shared.nlu.model import Model
+from tests.models import write_model
 
 
-def entities(*tags: str) -> tuple[FoundEntity, ...]:
-    logits = np.eye(len(TAGS), dtype=np.float32)[[TAGS.index(tag) for tag in tags]]
-    return entities_of(TEXT, OFFSETS, logits, TagDecoder(TAGS), SHIFT)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("home"))
 
 
-def test_tokens_are_joined_without_the_spaces_around_them() -> None:
-    found = entities("O", "O", "O", "B-address", "I-address", "I-address", "O", "B-company", "O")
-    assert found == (FoundEntity("address", 3, 11, "1 Elm St"), FoundEntity("company", 13, 17, "Acme"))
-    assert all(TEXT[entity.start : entity.end] == entity.text for entity in found)
+def test_a_prediction_is_what_a_turn_gets(folder: Path) -> None:
+    texts = ["退款！坏的，订单20261103001", "12 elm street", "football", ""]
+    served, model = ServedModel(folder), Model.load(folder, backend="auto")
+    assert served.engine == f"{model.backend} {model.precision} on {model.device}"
+    for found, wanted in zip(served.predict(texts), model.understand(texts), strict=True):
+        assert model.manifest.intents[int(found.intents.argmax())] == wanted.intent.name
+        assert found.out_of_scope == pytest.approx(wanted.out_of_scope.score)
+        assert found.sentiment == wanted.sentiment.label
+        assert found.entities == wanted.entities
 
 
-def test_an_inside_has_its_beginning_before_it() -> None:
-    assert [e.text for e in entities("O", "O", "O", "B-address", "I-company", "O", "O", "O", "O")] == ["1"]
+def test_entities_are_of_patterns_and_of_the_model(folder: Path) -> None:
+    [found] = ServedModel(folder).predict(["order 20261103001 to elm street"])
+    assert [(each.name, each.text, each.source) for each in found.entities] == [
+        ("order_number", "20261103001", "pattern"),
+        ("address", "elm street", "model"),
+    ]
 
 
-def test_prefix_and_special_tokens_are_never_entities() -> None:
-    assert entities("B-address", "B-address", "O", "O", "O", "O", "O", "O", "B-address") == ()
+def test_every_measure_that_the_folder_allows_is_there(folder: Path) -> None:
+    inside, outside = ServedModel(folder).predict(["refund", "football"])
+    assert set(inside.scope) == {"probability", "energy"}
+    assert all(inside.scope[score] < outside.scope[score] for score in inside.scope)
 
 
-def test_softmax_is_a_distribution_for_large_logits() -> None:
-    assert softmax(np.array([[1000.0, 1000.0, -1000.0]], np.float32)).tolist() == [[0.5, 0.5, 0.0]]
+def test_no_texts_have_no_predictions(folder: Path) -> None:
+    assert ServedModel(folder).predict([]) == []

@@ -1,6 +1,5 @@
 """An intent head that is fitted on embeddings, and its place in a model's files."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,10 @@ import onnx
 import pytest
 from safetensors import safe_open
 
-from services.learning.evaluation.prediction import OnnxModel
 from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
 from shared.nlu.manifest import ModelError
-from tests.models import INTENTS, write_exported_model, write_model
+from shared.nlu.text_network import TextNetwork
+from tests.models import INTENTS, describe, write_exported_model, write_model
 
 START = Head(np.array([[4, 0, 0], [0, 4, 0]], np.float32), np.zeros(2, np.float32))
 
@@ -43,11 +42,8 @@ def test_a_model_says_what_its_new_head_says(tmp_path: Path) -> None:
     target.mkdir()
     replace_head(source, head, target)
     (target / "tokenizer.json").write_bytes((source / "tokenizer.json").read_bytes())
-    described = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
-    before, after = (
-        OnnxModel(folder, prefix=described["prefix"], max_tokens=described["max_tokens"]).logits(["退款", "hello"])
-        for folder in (source, target)
-    )
+    describe(target, {}, {"intents": [*INTENTS, "coupon", "lottery"]})
+    before, after = (TextNetwork.load(folder).compute(["退款", "hello"]) for folder in (source, target))
     np.testing.assert_allclose(after.intents, head.logits(after.embeddings), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(after.embeddings, before.embeddings, atol=1e-6)
     np.testing.assert_allclose(after.sentiments, before.sentiments, atol=1e-6)

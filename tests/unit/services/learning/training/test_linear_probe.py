@@ -8,7 +8,6 @@ import torch
 from tokenizers import Tokenizer
 
 from services.learning.datasets.examples import IGNORED, Encoder, Labels, batches
-from services.learning.evaluation.prediction import Logits
 from services.learning.progress import Progress
 from services.learning.training.encoder import load_encoder
 from services.learning.training.encoders import find_encoder
@@ -17,6 +16,7 @@ from services.learning.training.objective import Objective
 from services.learning.training.pipeline import fit_network
 from services.learning.training.vocabulary import prune
 from shared.nlu.network import Outputs, Understander
+from shared.nlu.text_network import TextOutputs
 from shared.nlu.training_data import Utterance
 from shared.nlu.training_settings import TrainingSettings
 
@@ -30,7 +30,7 @@ class Stopped(Exception):
     """Stands for a process that is killed."""
 
 
-def logits(encoder: Path, folder: Path, *, stop_in: int = 0) -> Logits:
+def logits(encoder: Path, folder: Path, *, stop_in: int = 0) -> TextOutputs:
     """What a network answers about the texts that it was trained on."""
     settings = TrainingSettings(
         encoder=str(encoder), variation=False, frozen_layers=0, epochs=2, batch_size=8, learning_rate=1e-3,
@@ -52,7 +52,7 @@ def logits(encoder: Path, folder: Path, *, stop_in: int = 0) -> Logits:
         folder=folder,
         progress=report,
     )
-    return network.exported.logits([utterance.text for utterance in (*ASKED, *FELT)])
+    return network.exported.compute([utterance.text for utterance in (*ASKED, *FELT)])
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -154,7 +154,7 @@ def test_several_intents_of_a_text_are_learned_at_once(encoder_folder: Path, tmp
         batch_size=8, learning_rate=3e-3, max_tokens=8, threads=1,
     )  # fmt: skip
     network = fit_several(encoder_folder, ("refund", "track", "out_of_scope"), utterances, settings, tmp_path)
-    logits = network.exported.logits(list(texts)).intents
+    logits = network.exported.compute(list(texts)).intents
     assert (logits > 0).tolist() == [
         [True, False, False],
         [False, True, False],

@@ -64,6 +64,7 @@ def test_blanks_in_a_value_are_made_one() -> None:
 
 def test_a_name_in_which_the_model_begins_anew_is_one() -> None:
     text = "Bluepeak Trading Co., Ltd."
+    assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd.")) == [("company", text, "model")]
     assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd")) == [
         ("company", "Bluepeak Trading Co., Ltd", "model")
     ]
