@@ -7,6 +7,8 @@ What every turn needs takes a `Unit` of prepared statements and gives frozen rec
    (and, seldom, the question whether more messages wait, an action, a hand-off).
 
 What sweeps over all tenants takes a session. Callers commit.
+
+One module because a turn's statements have to be read together: their order and their conditions are the guarantees.
 """
 
 from collections.abc import Sequence
