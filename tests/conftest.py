@@ -1,11 +1,13 @@
 """Fixtures of the tests that need the whole of Zhiyin, the order of the files, and how much is generated."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from services.learning.runs.cache import user_cache
 from services.learning.runs.runs import train
 from tests.budgets import Budgets
 from tests.postgres import Postgres
@@ -45,12 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def trained_model() -> Path:
-    """The folder of the demo assistant's model; trained once, then found again in the project's state folder.
+    """The folder of the demo assistant's model; trained once for all clones of a user, by way of the user's cache.
 
     Where another process is training it, this waits.
     """
     PROJECT_HOME.prepare()
-    return train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None).path
+    return train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None, cache=user_cache(os.environ)).path
 
 
 @pytest.fixture(scope="session")

@@ -434,10 +434,12 @@ def test_soon_the_model_in_production_stays_while_it_knows_everything(copied: tu
     model = train(assistant, home, quiet, soon=True)
     assert (model.preliminary, model.version) == (True, before)
 
-    (assistant / "nlu" / "payback.yml").write_text(
-        "intent: payback\nutterances:\n  zh: ['还我钱1', '还我钱2', '还我钱3']\n  en: ['pay back 1', 'pay back 2']\n",
-        encoding="utf-8",
+    sentences = {"zh": "还我钱{}", "en": "pay back {}"}
+    listed = "".join(
+        f"  {language}:\n" + "".join(f"    - '{text.format(number)}'\n" for number in range(6))
+        for language, text in sentences.items()
     )
+    (assistant / "nlu" / "payback.yml").write_text(f"intent: payback\nutterances:\n{listed}", encoding="utf-8")
     model = train(assistant, home, quiet, soon=True)
     assert model.preliminary
     assert model.version != before
