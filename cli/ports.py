@@ -1,6 +1,6 @@
 """Ports of this machine: free ones, and who holds one that is taken."""
 
-import random
+import secrets
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -20,7 +20,8 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     with ExitStack() as stack:
         found: list[int] = []
         while len(found) < count:
-            port = random.choice(BELOW_EPHEMERAL)
+            # Not from `random`: processes that were seeded alike would draw the same ports.
+            port = secrets.choice(BELOW_EPHEMERAL)
             probe = stack.enter_context(socket.socket())
             with suppress(OSError):
                 probe.bind((host, port))

@@ -26,7 +26,7 @@ FOLDERS = ("integration", "chart", "unit", "e2e")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Reports what was slower than its budget, and where the time went."""
-    # The order is random, what tests draw is not made the same in all workers: two would take the same ports.
+    # The order is random; what tests draw is not made the same from test to test.
     config.option.randomly_reset_seed = False
     config.pluginmanager.register(Budgets(), "budgets")
 

@@ -82,7 +82,7 @@ def test_a_new_intent_is_taught_and_the_others_stay(
     again = train(assistant, home, quiet, quick=True)
     assert (again.cached, again.version) == (True, made.version)
 
-    def begun(*_: object) -> None:
+    def begun(*_: object, **__: object) -> None:
         raise Begun
 
     monkeypatch.setattr(runs, "_train", begun)
