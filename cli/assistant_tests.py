@@ -1,4 +1,4 @@
-"""`zhiyin test`: an assistant's conversations, held with its real model and a real shop that begins anew for each."""
+"""`zhiyin test`: an assistant's conversations, held with its real model and a real shop that is reset for each."""
 
 import asyncio
 import shutil

@@ -74,7 +74,7 @@ async def chat(options: ChatOptions, home: Home, console: Console) -> None:
     """Holds a conversation until the input ends.
 
     Raises:
-        CommandError: nobody can be reached, or the conversation is somebody else's.
+        CommandError: the gateway cannot be reached, or the conversation belongs to another customer.
     """
     async with Gateway(options.url) as gateway:
         conversation = await enter(gateway, options, home)

@@ -119,7 +119,7 @@ class Process:
     async def wait(self) -> int:
         """Waits for the end and answers with the exit code; what the program left in its group is ended too."""
         code = await self._child.wait()
-        # Once only: long after the end the number may belong to somebody else's group.
+        # Once only: long after the end the number may belong to another process group.
         if not self._swept:
             self._swept = True
             self._signal_group(signal.SIGKILL)
@@ -178,7 +178,7 @@ class Process:
 
 
 def open_log(path: Path) -> BinaryIO:
-    """The end of a log file; what has grown too long begins anew."""
+    """The end of a log file; a log that has grown too long is started again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))

@@ -169,7 +169,7 @@ class Stack:
         """The variables of a service: those of this process, then what this machine's stack decides."""
         client = "business" if service == "worker" else service
         addresses = {name: f"127.0.0.1:{self.ports.of(name)}" for name in SERVICES if name != "worker"}
-        told = {
+        own = {
             "ZHIYIN_HOME": str(self.home.root),
             "ZHIYIN_HOST": self.host,
             "ZHIYIN_REGISTRY": "consul" if self.consul else "static",
@@ -181,12 +181,12 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         if self.bootstrap.client_secret(client):
-            told |= {"ZHIYIN_CLIENT_ID": client, "ZHIYIN_CLIENT_SECRET": self.bootstrap.client_secret(client)}
+            own |= {"ZHIYIN_CLIENT_ID": client, "ZHIYIN_CLIENT_SECRET": self.bootstrap.client_secret(client)}
         if service == "login":
-            told["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
-            told["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
+            own["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
+            own["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
         haste = {"ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS), "ZHIYIN_STOP_SECONDS": str(STOP_SECONDS)}
-        return {**haste, **self.environment, **told}
+        return {**haste, **self.environment, **own}
 
 
 def http_answers(url: str) -> Condition:

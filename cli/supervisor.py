@@ -30,7 +30,7 @@ class Happening:
 class RestartPolicy:
     """How a program that died comes back: after a pause that doubles up to a cap, and not for ever.
 
-    Failures are counted anew once a program has run for `stable_seconds`.
+    The count of failures starts again once a program has run for `stable_seconds`.
     """
 
     first_seconds: float = 1.0

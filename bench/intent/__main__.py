@@ -1,6 +1,6 @@
 """How fast the intent service understands, beside its engine's raw speed and beside other servers of the same model.
 
-Every round starts each server anew, asks it with 1, 8, 32 and 64 clients in a closed loop, lets it drain and stops it;
+Every round restarts each server, asks it with 1, 8, 32 and 64 clients in a closed loop, lets it drain and stops it;
 then the next server has the same cores. So each figure of a round stands beside the others of the same minutes, and
 ratios are medians over the rounds. Run it with `make bench-intent`.
 """

@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     names = [task.name for task in TASKS]
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("--tasks", default=",".join(names), help=f"of {', '.join(names)}, with commas")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each task; their mean is told")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each task; their mean is reported")
     parser.add_argument("--out", type=Path, default=Path("build/bench-quality"), help="folder for the results")
     arguments = parser.parse_args(words)
     wanted = arguments.tasks.split(",")

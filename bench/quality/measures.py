@@ -59,9 +59,9 @@ def intents_only(measured: Measured) -> dict[str, float]:
 
 
 def rejection(measured: Measured) -> dict[str, float]:
-    """Accuracy in scope, where an answer of out_of_scope is wrong; how well out of scope is told from in scope (AUROC).
+    """Accuracy in scope, where an answer of out_of_scope is wrong, and the AUROC of the out-of-scope score.
 
-    Which score tells it is chosen on the validation part, or was before.
+    The score is chosen on the validation part, or was before.
     """
     labels, test = measured.labels, measured.parts.test
     centroids = find_centroids(answers_of(measured.network, labels, measured.parts.training), labels.out_of_scope)

@@ -1,4 +1,4 @@
-"""What a model folder carries to be checked by whoever serves it: a golden set, and what its answers were like."""
+"""What a model folder carries for its server to check: a golden set, and a summary of the answers after training."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which language a text is in, told by its script.
+"""Which language a text is in, judged by its script.
 
 Chinese and English share no letters, so counting them decides with certainty. Statistical detectors need more
 text than a customer types: they guess on "OK", "退款 please" or a lone product name.

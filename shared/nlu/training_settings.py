@@ -12,9 +12,9 @@ class _Frozen(BaseModel):
 
 
 class OutOfScopeSettings(_Frozen):
-    """How a text from outside is told, and the share of such texts that may be taken for one from inside.
+    """How a text from outside is recognised, and the share of such texts that may be taken for one from inside.
 
-    `auto` takes the score of a single measure that tells them best in validation.
+    `auto` takes the single measure that separates them best in validation.
     """
 
     score: Literal["auto", "probability", "energy", "distance", "combined"] = "auto"
@@ -38,7 +38,7 @@ class TrainingSettings(_Frozen):
     encoder's matrices, which are merged before export (Hu et al. 2021).
     multi_intent: a text may express several intents; each has a probability of its own.
     class_weights: `balanced` lets rare labels count as much as frequent ones.
-    variation: sentences are varied anew in each epoch; `values`: only by exchanging the values of entities.
+    variation: sentences are varied again in each epoch; `values`: only by exchanging the values of entities.
     probe: the heads of intents and sentiments begin as a logistic regression on the encoder as it came.
     interpolation: how far from its start towards what it learned the kept model lies (Wortsman et al. 2022); 1: there.
     hint_weight: by how much the embedding is also taught to tell what the whole encoder computes of a text, so that

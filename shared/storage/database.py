@@ -159,7 +159,7 @@ class Database:
     """One service's database, by URL: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`.
 
     Whenever it does not answer, now or in the middle of a unit of work, `Unavailable` is raised; the next unit of work
-    connects anew.
+    reconnects.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -516,7 +516,7 @@ def single_connection_engine(url: URL) -> AsyncEngine:
 
 
 def _replace_dead_connections(engine: AsyncEngine) -> None:
-    """Asks a connection whether it lives before it is used again, and makes the pool connect anew when it does not.
+    """Asks a connection whether it lives before it is used again, and makes the pool reconnect when it does not.
 
     One round trip to the server, where SQLAlchemy's own `pool_pre_ping` takes three.
     """
@@ -537,7 +537,7 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
 
 
 def _tell_when_away(engine: AsyncEngine) -> None:
-    """Makes `Unavailable` of whatever says that the database cannot be reached or is not in a state to serve."""
+    """Turns errors that say that the database cannot be reached, or cannot serve now, into `Unavailable`."""
 
     def on_connect(dialect: Dialect, _record: ConnectionPoolEntry, place: list[Any], options: dict[str, Any]) -> Any:
         try:

@@ -75,9 +75,9 @@ async def bring_up(
     """Returns when the database answers and has the revision of this program or a newer one.
 
     Args:
-        upgrade: whether to migrate the database, after making it if there is none, or to wait until somebody else has
+        upgrade: whether to migrate the database, after making it if there is none, or to wait until another process has
             done so; by default what the settings say.
-        say: is told what is waited for, whenever that changes; by default the log is.
+        say: receives what is waited for, whenever that changes; by default it is logged.
 
     Raises:
         Unavailable: it was not so within `database_wait_seconds`.

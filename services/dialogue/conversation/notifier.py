@@ -1,8 +1,8 @@
-"""Waking: tells whoever waits on a conversation, in this process and in the others, that something has been committed.
+"""Waking: notifies waiters on a conversation, in this process and in others, that something has been committed.
 
 Redis carries the calls between processes, and a short lease that keeps two replicas from doing the same turn for
 nothing. Neither is needed for correctness: without Redis every wait looks again by itself, only later, and the version
-check of the store refuses whoever comes second.
+check of the store refuses the second writer.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ if ARGV[3] ~= '' then redis.call('publish', ARGV[2], ARGV[3]) end
 
 
 class Wakes:
-    """Conversations that somebody waits on, and the calls that end the wait."""
+    """Conversations with waiters, and the calls that end their wait."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis: Redis = Redis.from_url(

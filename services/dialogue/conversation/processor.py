@@ -204,14 +204,14 @@ class Turns:
             waiting = None
 
     async def recover(self, beat: Callable[[], None]) -> None:
-        """Forever finds messages that somebody accepted and nobody answered, and answers them."""
+        """Finds messages that were accepted and not answered, and answers them; runs until it is cancelled."""
         while True:
             beat()
             try:
                 before = now() - timedelta(seconds=self._settings.recover_after_seconds)
                 async with self._database.reading(ALL_TENANTS) as session:
                     overdue = await repository.overdue_conversations(session, before, RECOVER_BATCH)
-                # What stands in line here already gains nothing by standing there twice.
+                # A conversation that is queued here already gains nothing from a second place.
                 in_line = set(self._running.values())
                 if forgotten := [each for each in overdue if each[1] not in in_line]:
                     RECOVERED.inc(len(forgotten))

@@ -58,7 +58,7 @@ MESSAGE = "message"
 
 
 class StaleTurn(ZhiyinError):
-    """Another turn was committed first; read again and decide anew."""
+    """Another turn was committed first; read the conversation again and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def find_conversation(unit: Unit, conversation_id: str, *, owner: str | None = N
     """The conversation, if it is this owner's (or any owner's, when none is named).
 
     Raises:
-        NotFound: there is none, or it is somebody else's.
+        NotFound: there is none, or it belongs to another owner.
     """
     found = unit.row(FIND_CONVERSATION, conversation=conversation_id)
     row = None if found is None else ConversationRow(*found)

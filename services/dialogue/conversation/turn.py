@@ -154,7 +154,7 @@ class TurnTaker:
                 break
             lookups += 1
             with timed("lookup", stages):
-                # A flow that never has enough is told that there is no more, so that every turn comes to an end.
+                # Beyond the limit a look-up fails, so that a flow that never stops asking still ends its turn.
                 event = (
                     await self._look_up(conversation, decision.lookup)
                     if lookups <= MAX_LOOKUPS_A_TURN

@@ -154,10 +154,10 @@ def _read(request: Request, body: bytes) -> tuple[InferenceRequest, bytes]:
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise UnsupportedMedia(f"a body of content encoding {encoding[:64]!r} is not read here")
     length = len(body)
-    if (told := request.headers.get(HEADER_LENGTH)) is not None:
-        if not (told.isascii() and told.isdecimal() and len(told) <= MAX_DIGITS and int(told) <= len(body)):
+    if (size := request.headers.get(HEADER_LENGTH)) is not None:
+        if not (size.isascii() and size.isdecimal() and len(size) <= MAX_DIGITS and int(size) <= len(body)):
             raise Malformed(f"{HEADER_LENGTH} must be a number of bytes that the body has", field=HEADER_LENGTH)
-        length = int(told)
+        length = int(size)
     try:
         return InferenceRequest.model_validate_json(body[:length]), body[length:]
     except ValidationError as error:

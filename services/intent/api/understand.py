@@ -1,4 +1,4 @@
-"""What texts mean to an assistant: for dialogue, and for whoever has many of them."""
+"""What texts mean to an assistant: for dialogue, and for callers with many texts."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

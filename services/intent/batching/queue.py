@@ -1,7 +1,7 @@
 """Texts of many callers become batches: never waiting when a stream is idle, never more than can be answered in time.
 
 A busy model is the window in which a batch gathers; `fair_queue` says which texts it takes. When the queue
-is full, who has most in it makes room for those who have less; the rest are told to come back.
+is full, who has most in it makes room for those who have less; the rest are refused and may retry.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class BatchQueue:
         return self._admitted
 
     def close(self) -> None:
-        """Waits for the batches at work; who still waits for one that was not begun is told to come back."""
+        """Waits for the running batches; texts of batches that were not begun are refused and may be sent again."""
         self._closed = True
         for item in self._waiting.clear():
             item.fail(Unavailable(STOPPING, retry_after=RETRY_AFTER_SECONDS))

@@ -141,7 +141,7 @@ class ModelRegistry:
             raise Unavailable("the models are not loaded yet")
 
     def meta(self) -> Mapping[str, str]:
-        """What the registry of services is told: versions and digests, of as many models as it takes."""
+        """Meta data for the registry of services: versions and digests, of as many models as it takes."""
         return {
             "model": _listed(f"{each.manifest.name}@{each.manifest.version}" for each in self),
             "model_digest": _listed(each.digest[:16] for each in self),
@@ -171,7 +171,7 @@ class ModelRegistry:
         for task in self._loading.values():
             task.cancel()
         for deployment in self._deployments.values():
-            # Whoever still waits is told to come back, and then leaves.
+            # Callers that still wait are refused, and then leave.
             for live in deployment.loaded():
                 live.queue.close()
             deployment.unload()

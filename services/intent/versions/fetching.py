@@ -20,7 +20,7 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SAFE_SUFFIXES = frozenset(
     (".onnx", ".data", ".safetensors", ".json", ".txt", ".md", ".html", ".css", ".png", ".svg", ".csv", ".yml", ".yaml")
 )
-"""Files that are data to whoever reads them. A pickle is a program; nothing is loaded from a folder that holds one."""
+"""Files that are plain data to every reader. A pickle is a program; nothing is loaded from a folder that holds one."""
 CHUNK = 1 << 20
 MAX_MANIFEST = 1_000_000
 MAX_FILE = 4_000_000_000

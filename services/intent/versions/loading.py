@@ -82,7 +82,7 @@ def load(settings: Settings, name: str, source: ModelSource[Manifest]) -> Loaded
 
 
 def make_live(settings: Settings, loaded: Loaded) -> LiveModel:
-    """Puts a model behind a queue, on the event loop, and tells the world."""
+    """Puts a model behind a queue, on the event loop, and announces it in metrics and logs."""
     model = loaded.proven.model
     policy = BatchPolicy(
         batch_tokens=settings.batch_tokens, queue_texts=settings.queue_texts, cache_texts=settings.cache_texts

@@ -24,7 +24,7 @@ CLOSING = "".join(set("".join(sum(ENDINGS.values(), ())))) + "~"
 
 @dataclass(frozen=True)
 class Variation:
-    """Changes that keep the meaning; each happens to a share of the utterances, anew in every epoch.
+    """Changes that keep the meaning; each happens to a share of the utterances, drawn again in every epoch.
 
     With `only_values` the words around the entities stay as they are.
     """

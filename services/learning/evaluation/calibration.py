@@ -38,7 +38,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What divides the logits, what is out of scope, and how well each score told it in validation (AUROC)."""
+    """What divides the logits, what is out of scope, and how well each score separated it in validation (AUROC)."""
 
     temperature: float
     rule: ScopeRule

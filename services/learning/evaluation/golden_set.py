@@ -1,4 +1,4 @@
-"""What a model folder carries for whoever serves it: its golden set, and what its answers were like after training."""
+"""What a model folder carries for its server: the golden set, and a summary of the answers after training."""
 
 from collections import defaultdict
 from collections.abc import Sequence

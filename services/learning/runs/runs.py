@@ -169,7 +169,7 @@ def _put_in_production(models: Path, tracker: Tracker, folder: Path, *, forced: 
 
 
 def evaluate(assistant_dir: Path, model_dir: Path) -> Evaluation:
-    """Measures a model folder on the assistant's held-out sentences and writes its metrics, card and report anew."""
+    """Measures a model folder on the assistant's held-out sentences and rewrites its metrics, card and report."""
     assistant = load_assistant(assistant_dir)
     manifest = read_manifest(model_dir)
     if missing := {sentence.intent for sentence in assistant.heldout} - set(manifest.intents):

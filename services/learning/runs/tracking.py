@@ -27,14 +27,14 @@ REMOTE = ("http://", "https://")
 MAIN_FIGURES = "all"
 MAX_PARAMETER = 500
 ENVIRONMENT = {
-    # It never calls anybody but the store that it is told.
+    # It calls no other host than the configured store.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A server that is away is told in seconds, not in minutes.
+    # A server that is away is reported in seconds, not in minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }

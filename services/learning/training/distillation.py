@@ -55,26 +55,26 @@ class Teacher:
     def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         device = batch.input_ids.device
         with torch.no_grad(), fast_arithmetic(device):
-            told: Outputs = self.model.to(device)(batch.input_ids, batch.attention_mask)
+            taught: Outputs = self.model.to(device)(batch.input_ids, batch.attention_mask)
         if self.several:
-            right = torch.sigmoid(told.intents.float())
+            right = torch.sigmoid(taught.intents.float())
             logits = outputs.intents.float()
             intents = functional.binary_cross_entropy_with_logits(logits, right, reduction="none").sum(1).mean()
         else:
-            intents = self._divergence(outputs.intents, told.intents)
-        total = intents + SENTIMENT_WEIGHT * self._divergence(outputs.sentiments, told.sentiments)
+            intents = self._divergence(outputs.intents, taught.intents)
+        total = intents + SENTIMENT_WEIGHT * self._divergence(outputs.sentiments, taught.sentiments)
         tagged = batch.tags != IGNORED
         if bool(tagged.any()):
-            total = total + TAG_WEIGHT * self._divergence(outputs.tags[tagged], told.tags[tagged])
-        if outputs.embeddings.shape == told.embeddings.shape:
-            likeness = functional.cosine_similarity(outputs.embeddings.float(), told.embeddings.float())
+            total = total + TAG_WEIGHT * self._divergence(outputs.tags[tagged], taught.tags[tagged])
+        if outputs.embeddings.shape == taught.embeddings.shape:
+            likeness = functional.cosine_similarity(outputs.embeddings.float(), taught.embeddings.float())
             total = total + EMBEDDING_WEIGHT * (1 - likeness).mean()
         return total
 
-    def _divergence(self, logits: Tensor, told: Tensor) -> Tensor:
+    def _divergence(self, logits: Tensor, taught: Tensor) -> Tensor:
         """Kullback and Leibler's, of softened answers; the square of the temperature keeps the size of its gradient."""
         heat = self.settings.temperature
         found = functional.log_softmax(logits.float() / heat, -1)
-        right = functional.log_softmax(told.float() / heat, -1)
+        right = functional.log_softmax(taught.float() / heat, -1)
         divergence: Tensor = functional.kl_div(found, right, reduction="batchmean", log_target=True)
         return divergence * heat**2

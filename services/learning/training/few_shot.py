@@ -1,6 +1,6 @@
 """Teaches a trained model intents that it lacks from a few examples each, without training the encoder.
 
-The encoder, the entities and the sentiment stay as they are; the intent head is fitted anew on embeddings.
+The encoder, the entities and the sentiment stay as they are; the intent head is fitted again on embeddings.
 """
 
 import random

@@ -38,8 +38,8 @@ class Hints:
 
         def both(outputs: Outputs, batch: Batch) -> Tensor:
             wanted = self.wanted.to(batch.numbers.device)[batch.numbers]
-            told = functional.cosine_similarity(self.regressor(outputs.embeddings.float()), wanted)
-            return loss(outputs, batch) + self.weight * (1 - told).mean()
+            likeness = functional.cosine_similarity(self.regressor(outputs.embeddings.float()), wanted)
+            return loss(outputs, batch) + self.weight * (1 - likeness).mean()
 
         return both
 

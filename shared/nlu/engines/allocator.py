@@ -1,4 +1,4 @@
-"""The C library's allocator, told to give back what loading a model took for a moment."""
+"""Makes the C library's allocator return the memory that loading a model took for a moment."""
 
 import ctypes
 
