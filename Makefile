@@ -68,7 +68,7 @@ test-setup:
 define with-the-demo
 echo "Training the demo model and checking types while the tests run; those that need the model wait for it"; \
 	log=$$(mktemp); \
-	(nice $(BIN)/zhiyin train $(ASSISTANT) && nice $(BIN)/mypy) > $$log 2>&1 & beside=$$!; \
+	(nice $(BIN)/mypy & nice $(BIN)/zhiyin train $(ASSISTANT) && wait $$!) > $$log 2>&1 & beside=$$!; \
 	trap 'rm -f $$log; jobs -pr | xargs -r kill' EXIT; \
 	status=0; $(1) || status=$$?; \
 	wait $$beside || { cat $$log >&2; exit 1; }; \
