@@ -54,7 +54,7 @@ class Budgets:
         self._over: dict[str, tuple[float, float]] = {}
 
     def pytest_collection_finish(self) -> None:
-        """Collection is nobody's time."""
+        """Time of the collection counts for no test."""
         self._processor = processor_seconds()
 
     @pytest.hookimpl(wrapper=True)

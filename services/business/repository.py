@@ -50,7 +50,7 @@ async def dead_letter_by_id(session: AsyncSession, letter_id: int) -> DeadLetter
 
 
 async def count_dead_letters(session: AsyncSession) -> int:
-    """How many dead letters nobody has tried again."""
+    """How many dead letters have not been retried."""
     query = select(func.count()).select_from(DeadLetter).where(DeadLetter.retried_at.is_(None))
     return await session.scalar(query) or 0
 

@@ -22,7 +22,7 @@ class Base(TableBase):
 
 
 def new_id() -> str:
-    """An id that nobody can guess."""
+    """An id that cannot be guessed."""
     return uuid.uuid4().hex
 
 

@@ -365,7 +365,7 @@ class _SqliteThreads:
     """Threads that run whole units of work, each on a connection of its own: one for writing, some for reading.
 
     Units that wait to write are committed together: making a commit durable takes longer than all their statements.
-    Each is a savepoint, so one that fails takes nothing of the others back, and nobody has an answer before the commit.
+    Each is a savepoint, so one that fails takes nothing of the others back, and none is answered before the commit.
     A unit whose caller was cancelled while it ran comes to its end, so it leaves no lock.
     """
 
@@ -399,6 +399,7 @@ class _SqliteThreads:
     async def _write_all(self) -> None:
         """Commits what waits, and what has come meanwhile, until nothing is left."""
         loop = asyncio.get_running_loop()
+        batch: list[_Write] = []
         try:
             while self._waiting:
                 async with self._turn:
@@ -412,6 +413,12 @@ class _SqliteThreads:
                         each.result.set_result(value)
                     else:
                         each.result.set_exception(error)
+        except RuntimeError:
+            # The threads were closed meanwhile; without an answer these callers would wait for ever.
+            for each in (*batch, *self._waiting):
+                if not each.result.done():
+                    each.result.set_exception(_away())
+            self._waiting.clear()
         finally:
             self._writing = None
 

@@ -114,7 +114,7 @@ class UserCache:
             self._remove(oldest)
 
     def _remove(self, entry: Path) -> None:
-        """Takes the name away at once: nobody finds half an entry."""
+        """Removes the name in one step, so that no reader finds half an entry."""
         with suppress(OSError), tempfile.TemporaryDirectory(dir=self._models, prefix=SCRATCH) as scratch:
             os.replace(entry, Path(scratch) / "entry")
 

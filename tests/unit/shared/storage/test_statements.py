@@ -12,6 +12,7 @@ from sqlalchemy import JSON, Table, bindparam, delete, exists, func, insert, sel
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.errors import Unavailable
 from shared.storage.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now
 from shared.storage.statements import Row, Statement, Unit, insert_into
 
@@ -200,3 +201,10 @@ async def test_a_caller_who_is_gone_keeps_nobody_from_writing(database: Database
             session.add(Letter(text="by session"))
     names = [row[0] for row in await database.read("a", lambda unit: unit.rows(READ))]
     assert names == ["a1", "a2", "by session", "later", "slow"], "who waits is not begun, what has begun ends whole"
+
+
+async def test_a_write_after_the_close_is_refused_and_does_not_hang(database: Database) -> None:
+    await database.close()
+    with pytest.raises(Unavailable):
+        async with asyncio.timeout(DEADLINE):
+            await database.write("a", lambda unit: unit.run(REMOVE))
