@@ -11,9 +11,9 @@ from services.intent.api import DIRECT, router
 from services.intent.api.protocol_errors import ProtocolErrors
 from services.intent.explanation.explainer import Explainer
 from services.intent.rollout.controller import Rollout
-from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
-from services.intent.versions.model_registry import open_catalogue
+from services.intent.versions.model_registry import open_registry
 from shared.http.service import ServiceContext, create_service
 
 __all__ = ["create_app"]
@@ -31,14 +31,14 @@ def create_app(
 
     @asynccontextmanager
     async def serve(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
-        catalogue = open_catalogue(settings.mlflow_uri, settings.home)
-        models = ModelRegistry(settings, catalogue)
+        registry = open_registry(settings.mlflow_uri, settings.home)
+        models = LoadedModels(settings, registry)
         app.state.models = models
         app.state.explainer = explainer = Explainer()
         try:
             await models.load(settings)
             context.meta = models.meta
-            following = asyncio.create_task(Rollout(models, catalogue, settings).run(), name="rollout")
+            following = asyncio.create_task(Rollout(models, registry, settings).run(), name="rollout")
             try:
                 yield
             finally:
@@ -48,10 +48,10 @@ def create_app(
         finally:
             await asyncio.to_thread(explainer.close)
             await models.close()
-            await catalogue.close()
+            await registry.close()
 
     async def check() -> None:
-        models: ModelRegistry = app.state.models
+        models: LoadedModels = app.state.models
         await models.check()
 
     app = create_service(

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from pydantic import StringConstraints
 
-from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.versions.deployment import Deployment, Lease
 from shared.http.auth import CurrentPrincipal, require
 from shared.http.middleware import CancelledWhenGone, deadline_of
@@ -48,7 +48,7 @@ Deadline = Annotated[float, Depends(_deadline)]
 class TenantModels:
     """The models that belong to the caller's tenant."""
 
-    registry: ModelRegistry
+    loaded: LoadedModels
     tenant: str
     caller: str
     deadline: float
@@ -56,14 +56,14 @@ class TenantModels:
     def use(
         self, name: str, *, key: str | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Lease]:
-        """The way to a model, which stays loaded meanwhile; arguments and errors as of the registry."""
-        return self.registry.use(
+        """The way to a model, which stays loaded meanwhile; arguments and errors as of `LoadedModels.use`."""
+        return self.loaded.use(
             name, tenant=self.tenant, deadline=self.deadline, key=key, version=version, caller=self.caller
         )
 
     def deployments(self) -> list[Deployment]:
         """What is loaded."""
-        return self.registry.of_tenant(self.tenant)
+        return self.loaded.of_tenant(self.tenant)
 
 
 async def _models(request: Request, principal: CurrentPrincipal, deadline: Deadline) -> TenantModels:

@@ -13,13 +13,13 @@ from typing import Literal
 import structlog
 from prometheus_client import Counter
 
-from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment, Refusal
 from services.intent.versions.fetching import obtain
 from services.intent.versions.golden_check import Proven, prove
 from services.intent.versions.live import LiveModel
-from services.intent.versions.model_registry import ALIASES, PRODUCTION, Catalogue, CatalogueUnavailable, Registered
+from services.intent.versions.model_registry import ALIASES, PRODUCTION, ModelRegistry, Registered, RegistryUnavailable
 from shared.errors import ZhiyinError
 
 __all__ = ["Rollout"]
@@ -39,9 +39,9 @@ ASKED = Counter("zhiyin_intent_registry_reads_total", "How asking the model regi
 class Rollout:
     """Keeps the deployments at what the aliases name."""
 
-    def __init__(self, models: ModelRegistry, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(self, models: LoadedModels, registry: ModelRegistry, settings: Settings) -> None:
         self._models = models
-        self._catalogue = catalogue
+        self._registry = registry
         self._settings = settings
         self._reachable = True
 
@@ -56,10 +56,10 @@ class Rollout:
         """Brings every loaded model to what its aliases name."""
         for deployment in self._models.deployments:
             try:
-                named = await self._catalogue.aliases(deployment.name)
+                named = await self._registry.aliases(deployment.name)
                 ASKED.labels("ok").inc()
                 self._reachable = True
-            except CatalogueUnavailable as error:
+            except RegistryUnavailable as error:
                 ASKED.labels("failed").inc()
                 if self._reachable:
                     log.warning("model_registry_unavailable", reason=str(error))
@@ -102,7 +102,7 @@ class Rollout:
         deployment.registered[alias] = registered
         try:
             fresh = await self._bring(deployment, alias, registered, production)
-        except CatalogueUnavailable as error:
+        except RegistryUnavailable as error:
             log.warning("model_registry_unavailable", reason=str(error))
             return
         except ZhiyinError as error:
@@ -134,7 +134,7 @@ class Rollout:
             deployment.canary = None
             return canary
         folder = self._settings.home / "models" / deployment.name
-        source = await obtain(registered, self._catalogue, folder)
+        source = await obtain(registered, self._registry, folder)
         fresh = await self._models.make_live(deployment.name, source)
         with production:
             try:

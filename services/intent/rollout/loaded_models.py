@@ -18,13 +18,13 @@ from services.intent.versions.deployment import Deployment, Lease
 from services.intent.versions.fetching import obtain
 from services.intent.versions.live import LiveModel
 from services.intent.versions.loading import estimate_bytes, load, make_live, production_folder
-from services.intent.versions.model_registry import PRODUCTION, Catalogue
+from services.intent.versions.model_registry import PRODUCTION, ModelRegistry
 from services.intent.versions.version_metrics import forget
 from shared.errors import NotFound, Unavailable, ZhiyinError
 from shared.nlu.manifest import Manifest, ModelRejected, ModelSource, read_source
 from shared.nlu.model import Model
 
-__all__ = ["ModelRegistry"]
+__all__ = ["LoadedModels"]
 
 log = structlog.get_logger(__name__)
 
@@ -40,16 +40,16 @@ MOST_TOLD = 512
 EVICTED = Counter("zhiyin_intent_evictions_total", "Models unloaded because others needed the memory", ["model"])
 
 
-class ModelRegistry:
+class LoadedModels:
     """Deployments by name. The name of a model of another tenant than the process's own is `tenant.name`."""
 
-    def __init__(self, settings: Settings | None = None, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, registry: ModelRegistry | None = None) -> None:
         """Args:
         settings: what applies until `load` is given others.
-        catalogue: where a version is asked for when there is none in production on this machine.
+        registry: where a version is asked for when there is none in production on this machine.
         """
         self._settings = settings or Settings()
-        self._catalogue = catalogue
+        self._registry = registry
         self._deployments: dict[str, Deployment] = {}
         self._sizes: dict[str, int] = {}
         self._failed: dict[str, tuple[float, str]] = {}
@@ -250,10 +250,10 @@ class ModelRegistry:
         try:
             folder = production_folder(self._settings.home, name)
         except ModelRejected:
-            found = await self._catalogue.aliases(name) if self._catalogue else {}
-            if self._catalogue is None or PRODUCTION not in found:
+            found = await self._registry.aliases(name) if self._registry else {}
+            if self._registry is None or PRODUCTION not in found:
                 raise
-            return await obtain(found[PRODUCTION], self._catalogue, self._models(name))
+            return await obtain(found[PRODUCTION], self._registry, self._models(name))
         return await asyncio.to_thread(read_source, folder, Manifest)
 
     async def _load(self, name: str, source: ModelSource[Manifest]) -> None:
@@ -294,9 +294,9 @@ def _listed(entries: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class ModelUse:
-    """What `ModelRegistry.use` gives: a request's lease as long as it is inside."""
+    """What `LoadedModels.use` gives: a request's lease as long as it is inside."""
 
-    registry: ModelRegistry
+    models: LoadedModels
     name: str
     deadline: float
     key: str | None
@@ -305,7 +305,7 @@ class ModelUse:
     lease: Lease | None = None
 
     async def __aenter__(self) -> Lease:
-        deployment = await self.registry.deployment(self.name, self.deadline)
+        deployment = await self.models.deployment(self.name, self.deadline)
         self.lease = deployment.lease(self.key, self.version, self.caller)
         return self.lease.__enter__()
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from services.intent.versions.model_registry import Catalogue, Registered
+from services.intent.versions.model_registry import ModelRegistry, Registered
 from shared.nlu.manifest import MANIFEST, Manifest, ModelRejected, ModelSource, read_source
 
 __all__ = ["VERSION", "obtain", "verify"]
@@ -27,18 +27,18 @@ MAX_FILE = 4_000_000_000
 IDLE_SECONDS = 30.0
 
 
-async def obtain(registered: Registered, catalogue: Catalogue, models: Path) -> ModelSource[Manifest]:
+async def obtain(registered: Registered, registry: ModelRegistry, models: Path) -> ModelSource[Manifest]:
     """The verified folder of a version: that below `models`, else the registered one, else downloaded into `models`.
 
     Raises:
         ModelRejected: it cannot be had, or is not what was registered.
-        CatalogueUnavailable: the registry cannot be asked where it is.
+        RegistryUnavailable: the registry cannot be asked where it is.
     """
     if not VERSION.fullmatch(registered.version) or not registered.digest:
         raise ModelRejected(f"version {registered.number} was not registered by zhiyin: it lacks its tags")
     folder = models / registered.version
     if not folder.is_dir():
-        location = await catalogue.location(registered)
+        location = await registry.location(registered)
         address = urlsplit(location)
         if address.scheme in ("", "file"):
             folder = Path(unquote(address.path))

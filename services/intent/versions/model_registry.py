@@ -24,12 +24,12 @@ __all__ = [
     "CANARY",
     "PRODUCTION",
     "SHADOW",
-    "Catalogue",
-    "CatalogueUnavailable",
-    "HttpCatalogue",
+    "HttpRegistry",
+    "ModelRegistry",
     "Registered",
-    "SqliteCatalogue",
-    "open_catalogue",
+    "RegistryUnavailable",
+    "SqliteRegistry",
+    "open_registry",
 ]
 
 PRODUCTION, CANARY, SHADOW = "production", "canary", "shadow"
@@ -43,7 +43,7 @@ WHERE a.name = ?
 SELECT_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
 
 
-class CatalogueUnavailable(ZhiyinError):
+class RegistryUnavailable(ZhiyinError):
     """The model registry cannot be asked now."""
 
 
@@ -72,14 +72,14 @@ class Registered:
         return self.tags.get(FORCED_TAG) == "true"
 
 
-class Catalogue(Protocol):
+class ModelRegistry(Protocol):
     """A model registry."""
 
     async def aliases(self, name: str) -> Mapping[str, Registered]:
         """The versions that the aliases of a registered model name; none where there is no such model.
 
         Raises:
-            CatalogueUnavailable: the registry cannot be asked.
+            RegistryUnavailable: the registry cannot be asked.
         """
 
     async def location(self, registered: Registered) -> str:
@@ -89,19 +89,19 @@ class Catalogue(Protocol):
         """Gives the connections back."""
 
 
-def open_catalogue(uri: str, home: Path) -> Catalogue:
+def open_registry(uri: str, home: Path) -> ModelRegistry:
     """The registry at a tracking server's URL or in a SQLite file, which is `mlflow.db` in the home by default.
 
     Raises:
         ValueError: it is neither.
     """
     if uri.startswith(("http://", "https://")):
-        return HttpCatalogue(uri)
+        return HttpRegistry(uri)
     check_registry_uri(uri)
-    return SqliteCatalogue(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
+    return SqliteRegistry(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
 
 
-class SqliteCatalogue:
+class SqliteRegistry:
     """MLflow's tables in a SQLite file, which is only read; an absent file is an empty registry."""
 
     def __init__(self, path: Path) -> None:
@@ -128,10 +128,10 @@ class SqliteCatalogue:
                     if alias in ALIASES
                 }
         except sqlite3.Error as error:
-            raise CatalogueUnavailable(f"{self._path} cannot be read: {error}") from error
+            raise RegistryUnavailable(f"{self._path} cannot be read: {error}") from error
 
 
-class HttpCatalogue:
+class HttpRegistry:
     """A tracking server's REST API."""
 
     def __init__(self, url: str) -> None:
@@ -146,7 +146,7 @@ class HttpCatalogue:
         except _NotThere:
             return {}
         except (KeyError, TypeError, ValueError) as error:
-            raise CatalogueUnavailable("the tracking server's answer cannot be read") from error
+            raise RegistryUnavailable("the tracking server's answer cannot be read") from error
 
     async def location(self, registered: Registered) -> str:
         try:
@@ -155,7 +155,7 @@ class HttpCatalogue:
             )
             uri = str(found["artifact_uri"])
         except (_NotThere, KeyError, TypeError) as error:
-            raise CatalogueUnavailable("the tracking server does not say where the version's files are") from error
+            raise RegistryUnavailable("the tracking server does not say where the version's files are") from error
         scheme, _, path = uri.partition(":")
         if scheme != "mlflow-artifacts":
             return uri
@@ -181,7 +181,7 @@ class HttpCatalogue:
                 return await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # The address may hold a password, and so may the error's words.
-            raise CatalogueUnavailable(f"the tracking server cannot be asked: {type(error).__name__}") from error
+            raise RegistryUnavailable(f"the tracking server cannot be asked: {type(error).__name__}") from error
 
 
 class _NotThere(Exception):

@@ -13,11 +13,11 @@ from prometheus_client import REGISTRY
 from services.intent.batching.queue import BatchQueue
 from services.intent.limits import BatchPolicy
 from services.intent.rollout.controller import Rollout
-from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment
 from services.intent.versions.live import LiveModel
-from services.intent.versions.model_registry import SqliteCatalogue
+from services.intent.versions.model_registry import SqliteRegistry
 from shared.contracts.understanding import Understanding
 from shared.nlu.answers import Answer, Task
 from shared.nlu.manifest import read_source
@@ -31,7 +31,7 @@ DEADLINE_SECONDS = 20.0
 class Server:
     """A registry of models and its rollout, stepped by the test."""
 
-    def __init__(self, models: ModelRegistry, rollout: Rollout) -> None:
+    def __init__(self, models: LoadedModels, rollout: Rollout) -> None:
         self.models = models
         self.rollout = rollout
 
@@ -64,11 +64,11 @@ async def running(home: Path, **changes: Any) -> AsyncIterator[Server]:
     settings = Settings(
         home=home, inference_streams=1, inference_backend="openvino", inference_precision="f32", **changes
     )
-    catalogue = SqliteCatalogue(home / "mlflow.db")
-    models = ModelRegistry(settings, catalogue)
+    registry = SqliteRegistry(home / "mlflow.db")
+    models = LoadedModels(settings, registry)
     await models.load(settings)
     try:
-        yield Server(models, Rollout(models, catalogue, settings))
+        yield Server(models, Rollout(models, registry, settings))
     finally:
         await models.close()
 

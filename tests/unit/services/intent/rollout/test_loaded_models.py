@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.intent.rollout.loaded_models import ModelRegistry
+from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings as AnySettings
 from services.intent.versions.loading import production_folder
 from shared.contracts.understanding import Understanding
@@ -41,28 +41,28 @@ def test_production_names_a_version_and_nothing_else(tmp_path: Path, content: st
 async def test_loads_what_the_settings_name(tmp_path: Path) -> None:
     write_model(tmp_path, name="shop", version="v1")
     write_model(tmp_path, name="bank", version="v2")
-    registry = ModelRegistry()
+    models = LoadedModels()
     with pytest.raises(Unavailable):
-        await registry.check()
-    await registry.load(Settings(home=tmp_path, models=("shop", "bank"), inference_streams=1))
-    await registry.check()
-    assert [each.manifest.name for each in registry] == ["shop", "bank"]
-    assert registry.get("bank").model.manifest.version == "v2"
-    assert registry.meta()["model"] == "shop@v1,bank@v2"
+        await models.check()
+    await models.load(Settings(home=tmp_path, models=("shop", "bank"), inference_streams=1))
+    await models.check()
+    assert [each.manifest.name for each in models] == ["shop", "bank"]
+    assert models.get("bank").model.manifest.version == "v2"
+    assert models.meta()["model"] == "shop@v1,bank@v2"
     with pytest.raises(NotFound):
-        registry.get("unknown")
-    await registry.close()
-    assert list(registry) == []
+        models.get("unknown")
+    await models.close()
+    assert list(models) == []
 
 
 async def test_consul_is_told_of_no_more_models_than_it_takes(tmp_path: Path) -> None:
     names = [f"shop-{number:02}-{'x' * 50}" for number in range(10)]
     for name in names:
         write_model(tmp_path, name=name, version="v1")
-    registry = ModelRegistry()
-    await registry.load(Settings(home=tmp_path, models=tuple(names), inference_streams=1))
-    told = registry.meta()
-    await registry.close()
+    models = LoadedModels()
+    await models.load(Settings(home=tmp_path, models=tuple(names), inference_streams=1))
+    told = models.meta()
+    await models.close()
     assert told["model"] == ",".join(f"{name}@v1" for name in names[:8])
     assert len(told["model_digest"].split(",")) == len(names)
 
@@ -73,13 +73,13 @@ async def test_a_model_of_another_assistant_is_refused(tmp_path: Path) -> None:
     folder.rename(tmp_path / "models" / "shop" / folder.name)
     (tmp_path / "models" / "shop" / "production").write_text(folder.name)
     with pytest.raises(ModelRejected, match="a model of bank, not of shop"):
-        await ModelRegistry().load(Settings(home=tmp_path, inference_streams=1))
+        await LoadedModels().load(Settings(home=tmp_path, inference_streams=1))
 
 
 class Budgeted:
     """Three models of which two fit into the budget."""
 
-    def __init__(self, models: ModelRegistry) -> None:
+    def __init__(self, models: LoadedModels) -> None:
         self.models = models
 
     async def ask(self, name: str, *, tenant: str = "default", seconds: float = 30.0) -> Understanding:
@@ -104,7 +104,7 @@ async def budgeted(tmp_path: Path) -> AsyncIterator[Budgeted]:
     settings = Settings(
         home=tmp_path, models=("shop", "*"), inference_streams=1, inference_backend="openvino", memory_budget_mb=70
     )
-    models = ModelRegistry(settings)
+    models = LoadedModels(settings)
     await models.load(settings)
     yield Budgeted(models)
     await models.close()
@@ -153,7 +153,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_by_every_caller(tmp_pa
     damaged = write_model(tmp_path, name="bank")
     (damaged / "model.onnx").write_bytes(b"damaged")
     settings = Settings(home=tmp_path, models=("shop", "*"), inference_streams=1)
-    models = ModelRegistry(settings)
+    models = LoadedModels(settings)
     await models.load(settings)
     for _ in range(2):
         with pytest.raises(Unavailable, match="cannot be loaded"):
@@ -170,7 +170,7 @@ async def test_a_tenant_has_its_own_models_and_no_others(tmp_path: Path) -> None
     folder.rename(tmp_path / "models" / "acme.shop" / "theirs")
     (tmp_path / "models" / "acme.shop" / "production").write_text("theirs")
     settings = Settings(home=tmp_path, models=("shop", "bank", "acme.shop"), inference_streams=1)
-    models = ModelRegistry(settings)
+    models = LoadedModels(settings)
     await models.load(settings)
     tenants = Budgeted(models)
     assert (await tenants.ask("shop")).model.version == "ours"
