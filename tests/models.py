@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from services.intent.kinds.understanding.served import UnderstandingKind, UnderstandingModel
 from shared.nlu.answers import Answer, Task
 from shared.nlu.manifest import read_source
 from shared.nlu.model import Model
@@ -33,6 +34,7 @@ __all__ = [
     "GatedModel",
     "describe",
     "random_network",
+    "served",
     "write_exported_model",
     "write_model",
 ]
@@ -83,6 +85,11 @@ class GatedModel(Model):
         if self.failure is not None:
             raise self.failure
         return super().answer_batch(batch, tasks, today=today)
+
+
+def served(model: Model, today: Callable[[], date] = lambda: date(2026, 11, 22)) -> UnderstandingModel:
+    """A model as the server knows models of every kind."""
+    return UnderstandingModel(UnderstandingKind(), model, today)
 
 
 def write_model(

@@ -7,9 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.intent.api import DIRECT, router
+from services.intent.api import DIRECT, routers
 from services.intent.api.protocol_errors import ProtocolErrors
 from services.intent.explanation.explainer import Explainer
+from services.intent.kinds.available import KINDS
+from services.intent.kinds.kind import Kind
 from services.intent.rollout.controller import Rollout
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
@@ -20,11 +22,15 @@ __all__ = ["create_app"]
 
 
 def create_app(
-    settings: Settings | None = None, *, jwks: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
+    settings: Settings | None = None,
+    *,
+    kinds: Mapping[str, Kind] = KINDS,
+    jwks: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> FastAPI:
     """The server of one process; it answers once all its models are loaded and warm.
 
     Args:
+        kinds: the kinds of model that it serves.
         jwks: where the keys for access tokens come from; by default the login service.
     """
     settings = settings or Settings()
@@ -32,7 +38,7 @@ def create_app(
     @asynccontextmanager
     async def serve(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         registry = open_registry(settings.mlflow_uri, settings.home)
-        models = LoadedModels(settings, registry)
+        models = LoadedModels(settings, registry, kinds)
         app.state.models = models
         app.state.explainer = explainer = Explainer()
         try:
@@ -58,7 +64,7 @@ def create_app(
         settings,
         name="intent",
         description="What customers mean: language, intents, entities, sentiment and out-of-scope from one model pass.",
-        routers=[router],
+        routers=routers(kinds),
         direct=DIRECT,
         lifespan=serve,
         ready_checks={"models": check},

@@ -60,7 +60,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/dialogue/policy/routing.py",
         "services/dialogue/policy/slot_filling.py",
         "services/dialogue/policy/slots.py",
-        "services/intent/api/inference_messages.py",
         "services/intent/api/inference_outputs.py",
         "services/intent/api/protocol_errors.py",
         "services/intent/batching/fair_queue.py",

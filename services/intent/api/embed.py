@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
-from services.intent.api.embeddings import normalised
+from services.intent.kinds.understanding.embeddings import normalised
+from services.intent.kinds.understanding.served import understanding_of
 from shared.contracts.understanding import MAX_TEXTS, Text
 from shared.errors import responses
 
@@ -42,8 +43,9 @@ class EmbedResponse(BaseModel):
 async def embed(body: EmbedRequest, request: Request, models: Models, deadline: Deadline) -> EmbedResponse:
     """Each text as a vector."""
     async with models.use(body.model) as served:
-        answers = await unless_gone(request, served.submit(body.texts, deadline=deadline, task="embed"))
-        manifest = served.model.manifest
+        model = understanding_of(served.model)
+        answers = await unless_gone(request, served.submit(model.ask(body.texts, "embed"), deadline=deadline))
+        manifest = model.manifest
     vectors = normalised([each.embedding for each in answers])
     return EmbedResponse(
         model=manifest.name,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.intent.api.access import AUTHORISED, ModelName, Models, unless_gone
 from services.intent.explanation.explainer import Explainer
+from services.intent.kinds.understanding.served import understand, understanding_of
 from shared.contracts.understanding import Text
 from shared.errors import responses
 from shared.http.middleware import deadline_of
@@ -61,12 +62,13 @@ async def explain(body: ExplainRequest, request: Request, models: Models) -> Exp
     deadline = deadline_of(request, DEFAULT_SECONDS)
     explainer: Explainer = request.app.state.explainer
     async with models.use(body.model, key=body.text) as served:
+        model = understanding_of(served.model)
         intent = body.intent
         if intent is None:
-            [understanding] = await served.understand([body.text], deadline=deadline)
+            [understanding] = await understand(served, [body.text], deadline=deadline)
             intent = understanding.intent.name
-        found = await unless_gone(request, explainer.explain(served.model, body.text, intent, deadline=deadline))
-        manifest = served.model.manifest
+        found = await unless_gone(request, explainer.explain(model.network, body.text, intent, deadline=deadline))
+        manifest = model.manifest
     return ExplainResponse(
         model=manifest.name,
         version=manifest.version,

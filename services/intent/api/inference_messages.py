@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints
 
+from services.intent.api.schemas import without_references
 from shared.contracts.understanding import MAX_TEXTS
 
 __all__ = [
@@ -119,22 +120,5 @@ class InferenceResponse(BaseModel):
     outputs: list[OutputTensor]
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """The schema without references: the body is read by hand, so nothing else brings its parts into the document."""
-    if isinstance(schema, list):
-        return [_inlined(each, definitions) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(each, definitions) for name, each in schema.items() if name != "$defs"}
-
-
-def _described() -> dict[str, Any]:
-    schema = InferenceRequest.model_json_schema()
-    inlined: dict[str, Any] = _inlined(schema, schema["$defs"])
-    return inlined
-
-
-INFERENCE_REQUEST = _described()
+INFERENCE_REQUEST = without_references(InferenceRequest.model_json_schema())
 """The JSON schema of an inference request."""

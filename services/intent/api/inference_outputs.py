@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.intent.api.embeddings import normalised
 from services.intent.api.tensors import Datatype, Tensor
+from services.intent.kinds.understanding.embeddings import normalised
+from services.intent.kinds.understanding.served import UnderstandingModel
 from shared.contracts.understanding import Understanding
 from shared.nlu.answers import Answer, Task
-from shared.nlu.model import Model
 
 __all__ = ["OUTPUTS", "Output"]
 
@@ -26,9 +26,9 @@ class Output:
     datatype: Datatype
     task: Task
     read: Callable[[Sequence[Answer]], Values]
-    width: Callable[[Model], int] | None = None
+    width: Callable[[UnderstandingModel], int] | None = None
 
-    def shape(self, model: Model) -> list[int]:
+    def shape(self, model: UnderstandingModel) -> list[int]:
         """The shape as metadata tell it, with -1 for the number of texts."""
         return [-1] if self.width is None else [-1, self.width(model)]
 
@@ -75,7 +75,7 @@ OUTPUTS: Mapping[str, Output] = {
         "FP32",
         "embed",
         lambda answers: normalised([each.embedding for each in answers]),
-        lambda model: model.dimension,
+        lambda model: model.network.dimension,
     ),
 }
-"""The outputs of every model, in the order of its metadata."""
+"""The outputs of every model that understands texts, in the order of its metadata."""

@@ -1,6 +1,7 @@
 """The Open Inference Protocol v2, so that clients of KServe and Triton can ask: `/v2/…`.
 
-A model has one input, `text`, and an output for each thing that it says. Tensors are JSON or binary, both ways.
+It reaches models that understand texts. They have one input, `text`, and an output for each thing that they say.
+Tensors are JSON or binary, both ways.
 """
 
 import asyncio
@@ -28,11 +29,11 @@ from services.intent.api.inference_messages import (
 )
 from services.intent.api.inference_outputs import OUTPUTS
 from services.intent.api.tensors import TensorError, bytes_elements, row_major
+from services.intent.kinds.understanding.served import UnderstandingModel, understanding_of
 from shared.contracts.understanding import MAX_TEXTS, Text
 from shared.errors import InvalidInput, Malformed, Unavailable, UnsupportedMedia, responses
 from shared.http.service import VERSION, ServiceContext
 from shared.nlu.answers import Answer, Task
-from shared.nlu.model import Model
 
 __all__ = ["router"]
 
@@ -76,7 +77,7 @@ async def server_metadata() -> ServerMetadata:
 async def model_metadata(models: Models, model: str, version: str | None = None) -> ModelMetadata:
     """A model's input and outputs."""
     async with models.use(model, version=version) as lease:
-        served = lease.model
+        served = understanding_of(lease.model)
     manifest = served.manifest
     return ModelMetadata(
         name=manifest.name,
@@ -135,8 +136,9 @@ async def infer(
     deadline = _sooner(deadline, asked)
     task: Task = "understand" if any(OUTPUTS[name].task == "understand" for name in names) else "embed"
     async with models.use(model, key=texts[0], version=version) as served:
-        answers = await unless_gone(request, served.submit(texts, deadline=deadline, task=task))
-        return _response(asked, names, served.model, answers)
+        understanding = understanding_of(served.model)
+        answers = await unless_gone(request, served.submit(understanding.ask(texts, task), deadline=deadline))
+        return _response(asked, names, understanding, answers)
 
 
 router = APIRouter(tags=["open inference protocol"])
@@ -237,7 +239,9 @@ def _sooner(deadline: float, asked: InferenceRequest) -> float:
     return min(deadline, asyncio.get_running_loop().time() + timeout / 1e6)
 
 
-def _response(asked: InferenceRequest, names: Sequence[str], model: Model, answers: Sequence[Answer]) -> Response:
+def _response(
+    asked: InferenceRequest, names: Sequence[str], model: UnderstandingModel, answers: Sequence[Answer]
+) -> Response:
     binary_by_default = asked.parameters.get("binary_data_output") is True
     wanted = {each.name: each.parameters.get("binary_data", binary_by_default) is True for each in asked.outputs}
     described, behind = [], []

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from services.intent.api.access import AUTHORISED, Models
+from services.intent.kinds.kind import AnyModel
 from services.intent.versions.deployment import Deployment
 from services.intent.versions.model_registry import ALIASES
-from shared.nlu.model import Model
 
 __all__ = ["router"]
 
@@ -25,18 +25,19 @@ class RefusedVersion(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """A model that is served; `digest` is the SHA-256 of its manifest.
+    """A model that is served; `digest` is the SHA-256 of its manifest, and its `kind` may say more of it.
 
+    A model that understands texts has its `languages`, its `intents` and the `dimension` of its embeddings.
     `aliases` are the versions that serve as production, canary and shadow. As long as it is `watched`, the version
     before comes back if this one does badly. `megabytes` is what all its versions take.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     name: str
     version: str
+    kind: str
     digest: str
-    languages: tuple[str, ...]
-    intents: tuple[str, ...]
-    dimension: int
     metrics: dict[str, Any]
     backend: str
     device: str
@@ -62,14 +63,12 @@ async def list_models(models: Models) -> ModelList:
     )
 
 
-def _info(deployment: Deployment, model: Model) -> ModelInfo:
+def _info(deployment: Deployment, model: AnyModel) -> ModelInfo:
     return ModelInfo(
         name=model.manifest.name,
         version=model.manifest.version,
+        kind=model.manifest.kind,
         digest=model.digest,
-        languages=model.manifest.languages,
-        intents=model.manifest.intents,
-        dimension=model.dimension,
         metrics=dict(model.manifest.metrics),
         backend=model.backend,
         device=model.device,
@@ -82,4 +81,5 @@ def _info(deployment: Deployment, model: Model) -> ModelInfo:
         ],
         watched=deployment.previous is not None,
         megabytes=round(deployment.size / 1e6),
+        **model.facts,
     )

@@ -1,62 +1,36 @@
-"""One endpoint for every model and task."""
+"""One endpoint for every model, kind of model and task."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
-from services.intent.api.embeddings import normalised
-from shared.contracts.understanding import (
-    MAX_TEXTS,
-    Entity,
-    IntentScore,
-    OutOfScope,
-    Sentiment,
-    Text,
-    Understanding,
-)
-from shared.errors import responses
-from shared.nlu.answers import Answer
+from services.intent.api.schemas import without_references
+from services.intent.kinds.kind import Kind
+from shared.errors import InvalidInput, responses
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["intent"], dependencies=[AUTHORISED])
-
-Task = Literal["understand", "intent", "entities", "sentiment", "embedding"]
-
-
-class TextObject(BaseModel):
-    """A text as an object."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: Text
-
-
-def _shape(data: Any) -> str | None:
-    if isinstance(data, str):
-        return "text"
-    if isinstance(data, list):
-        return "texts"
-    return "object" if isinstance(data, dict | TextObject) else None
-
-
-Data = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[TextObject, Tag("object")]
-    | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS), Tag("texts")],
-    Discriminator(
-        _shape,
-        custom_error_type="data_shape",
-        custom_error_message="give a text, an object with a text or a list of texts",
-    ),
-]
+TaskName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class PredictRequest(BaseModel):
-    """One text or up to 64 of them for one model; `task` says which part of its answer is wanted."""
+    """What one model is asked, as its kind takes it: for a model that understands texts, one or up to 64 of them.
+
+    `task` says which part of the answer is wanted, and may be left out.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -64,82 +38,66 @@ class PredictRequest(BaseModel):
     )
 
     model: ModelName
-    data: Data
-    task: Task = "understand"
-
-    def texts(self) -> list[str]:
-        """The texts, however they were given."""
-        if isinstance(self.data, list):
-            return self.data
-        return [self.data.text if isinstance(self.data, TextObject) else self.data]
-
-
-class IntentPrediction(BaseModel):
-    """The part of an understanding that `intent` asks for."""
-
-    intent: IntentScore
-    ranking: tuple[IntentScore, ...]
-    intents: tuple[IntentScore, ...]
-    out_of_scope: OutOfScope
-
-
-class EntitiesPrediction(BaseModel):
-    """The part of an understanding that `entities` asks for."""
-
-    entities: tuple[Entity, ...]
-
-
-class SentimentPrediction(BaseModel):
-    """The part of an understanding that `sentiment` asks for."""
-
-    sentiment: Sentiment
-
-
-class EmbeddingPrediction(BaseModel):
-    """A vector of length one."""
-
-    embedding: list[float]
-
-
-Prediction = Understanding | IntentPrediction | EntitiesPrediction | SentimentPrediction | EmbeddingPrediction
+    data: Any
+    task: TaskName = ""
 
 
 class PredictResponse(BaseModel):
-    """A prediction for each text, in their order, of the kind that the task asks for."""
+    """A prediction for each item of the request, in their order, of the kind that the task asks for."""
 
     model: str
     version: str
-    task: Task
-    predictions: list[Prediction]
+    task: str
+    predictions: list[Any]
 
 
-@router.post("/predict", responses=responses(404, 429, 504))
-async def predict(body: PredictRequest, request: Request, models: Models, deadline: Deadline) -> PredictResponse:
-    """What a model says of one or more texts."""
-    asked: Literal["understand", "embed"] = "embed" if body.task == "embedding" else "understand"
-    texts = body.texts()
-    async with models.use(body.model, key=texts[0]) as served:
-        answers = await unless_gone(request, served.submit(texts, deadline=deadline, task=asked))
-        manifest = served.model.manifest
-    return PredictResponse(
-        model=manifest.name, version=manifest.version, task=body.task, predictions=_predictions(body.task, answers)
-    )
+def router(kinds: Mapping[str, Kind]) -> APIRouter:
+    """The endpoint of a server of these kinds of model, which its documentation describes."""
+    endpoint = APIRouter(tags=["intent"], dependencies=[AUTHORISED])
+    data = Annotated[Any, WithJsonSchema(_any_of(each.data for each in kinds.values()))]
+    prediction = Annotated[Any, WithJsonSchema(_any_of(each.prediction for each in kinds.values()))]
+    request_type: Any = create_model("PredictRequest", __base__=PredictRequest, data=(data, ...))
+    response_type: Any = create_model("PredictResponse", __base__=PredictResponse, predictions=(list[prediction], ...))
+
+    @endpoint.post("/predict", response_model=response_type, responses=responses(404, 429, 504))
+    async def predict(body: request_type, request: Request, models: Models, deadline: Deadline) -> Any:
+        """What a model says of one or more items."""
+        return await _predict(body, request, models, deadline)
+
+    return endpoint
 
 
-def _predictions(task: Task, answers: Sequence[Answer]) -> list[Prediction]:
-    if task == "embedding":
-        vectors = normalised([each.embedding for each in answers])
-        return [EmbeddingPrediction(embedding=vector) for vector in vectors.tolist()]
-    return [_part(task, each.understanding) for each in answers if each.understanding is not None]
-
-
-def _part(task: Task, whole: Understanding) -> Prediction:
-    if task == "intent":
-        return IntentPrediction(
-            intent=whole.intent, ranking=whole.ranking, intents=whole.intents, out_of_scope=whole.out_of_scope
+async def _predict(body: PredictRequest, request: Request, models: Models, deadline: float) -> PredictResponse:
+    async with models.use(body.model, key=_key(body.data)) as served:
+        model = served.model
+        task = body.task or model.kind.tasks[0]
+        if task not in model.kind.tasks:
+            raise InvalidInput(f"a model of this kind has the tasks {', '.join(model.kind.tasks)}", field="task")
+        questions = model.questions(_checked(model.kind.data, body.data), task)
+        answers = await unless_gone(request, served.submit(questions, deadline=deadline))
+        manifest = model.manifest
+        return PredictResponse(
+            model=manifest.name,
+            version=manifest.version,
+            task=task,
+            predictions=list(model.predictions(task, answers)),
         )
-    if task == "entities":
-        return EntitiesPrediction(entities=whole.entities)
-    if task == "sentiment":
-        return SentimentPrediction(sentiment=whole.sentiment)
-    return whole
+
+
+def _checked(adapter: TypeAdapter[Any], data: Any) -> Any:
+    try:
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        found = [{**each, "loc": ("body", "data", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(found) from error
+
+
+def _any_of(adapters: Iterable[TypeAdapter[Any]]) -> dict[str, Any]:
+    schemas = [without_references(each.json_schema()) for each in adapters]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _key(data: Any) -> str:
+    """What decides whether a request is of the canary's share: a text itself, as in `/v1/understand`."""
+    first = data[0] if isinstance(data, list) and data else data
+    return first if isinstance(first, str) else json.dumps(first, sort_keys=True)

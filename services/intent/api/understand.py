@@ -8,6 +8,7 @@ from pydantic import PlainValidator, ValidationError
 from starlette.types import Receive
 
 from services.intent.api.access import AUTHORISED, DEFAULT_SECONDS, ROLES, SCOPE, Models, TenantModels
+from services.intent.kinds.understanding.served import understand as understand_texts
 from shared import faults
 from shared.calls.client import DEADLINE_HEADER
 from shared.contracts.understanding import UnderstandBatchRequest, Understanding, Understandings, UnderstandRequest
@@ -71,4 +72,4 @@ async def _understandings(
     async with models.use(assistant, key=texts[0]) as served:
         await faults.point("intent.understand")
         with CancelledWhenGone(receive):
-            return await served.understand(texts, deadline=models.deadline)
+            return await understand_texts(served, texts, deadline=models.deadline)

@@ -1,27 +1,13 @@
-"""Answers to texts that come again and again: "hello", "where is my order", a button's words."""
+"""Answers to questions that come again and again: "hello", "where is my order", a button's words."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from datetime import date
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from shared.nlu.answers import Task
-
-__all__ = ["CACHED_CHARACTERS", "AnswerKey", "LruCache"]
-
-CACHED_CHARACTERS: Final = 200
-"""Longer texts do not come twice; this also bounds what an entry takes, to a few kilobytes."""
+__all__ = ["LruCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class AnswerKey(NamedTuple):
-    """What an answer of one model version depends on; `today` because of "yesterday"."""
-
-    text: str
-    task: Task
-    today: date
 
 
 class LruCache(Generic[K, V]):

@@ -17,7 +17,7 @@ from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment, Refusal
 from services.intent.versions.fetching import obtain
-from services.intent.versions.golden_check import Proven, prove
+from services.intent.versions.golden_check import prove
 from services.intent.versions.live import LiveModel
 from services.intent.versions.model_registry import ALIASES, PRODUCTION, ModelRegistry, Registered, RegistryUnavailable
 from shared.errors import ZhiyinError
@@ -140,8 +140,8 @@ class Rollout:
             try:
                 await asyncio.to_thread(
                     prove,
-                    Proven(fresh.model, fresh.golden),
-                    Proven(production.model, production.golden),
+                    fresh.model,
+                    production.model,
                     self._settings,
                     forced=registered.forced,
                 )

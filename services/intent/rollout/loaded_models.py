@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge
 
 from services.intent.batching.queue import BatchQueue
+from services.intent.kinds.available import KINDS
+from services.intent.kinds.kind import AnyModel, Kind
 from services.intent.settings import EVERY_MODEL, Settings
 from services.intent.versions.comparison import Mirror
 from services.intent.versions.deployment import Deployment, Lease
@@ -22,7 +25,6 @@ from services.intent.versions.model_registry import PRODUCTION, ModelRegistry
 from services.intent.versions.version_metrics import forget
 from shared.errors import NotFound, Unavailable, ZhiyinError
 from shared.nlu.manifest import Manifest, ModelRejected, ModelSource, read_source
-from shared.nlu.model import Model
 
 __all__ = ["LoadedModels"]
 
@@ -43,13 +45,20 @@ EVICTED = Counter("zhiyin_intent_evictions_total", "Models unloaded because othe
 class LoadedModels:
     """Deployments by name. The name of a model of another tenant than the process's own is `tenant.name`."""
 
-    def __init__(self, settings: Settings | None = None, registry: ModelRegistry | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        registry: ModelRegistry | None = None,
+        kinds: Mapping[str, Kind] = KINDS,
+    ) -> None:
         """Args:
         settings: what applies until `load` is given others.
         registry: where a version is asked for when there is none in production on this machine.
+        kinds: what can be loaded, by the name that manifests call it.
         """
         self._settings = settings or Settings()
         self._registry = registry
+        self._kinds = kinds
         self._deployments: dict[str, Deployment] = {}
         self._sizes: dict[str, int] = {}
         self._failed: dict[str, tuple[float, str]] = {}
@@ -60,7 +69,7 @@ class LoadedModels:
         self._background: set[asyncio.Task[None]] = set()
         self.mirror = Mirror(self._busy)
 
-    def __iter__(self) -> Iterator[Model]:
+    def __iter__(self) -> Iterator[AnyModel]:
         return (each.production.model for each in self._deployments.values() if each.production is not None)
 
     @property
@@ -88,11 +97,11 @@ class LoadedModels:
                 continue
             await self._load(name, source)
 
-    def add(self, served: BatchQueue) -> None:
+    def add(self, served: BatchQueue[Any, Any]) -> None:
         """Serves a model under its name, in the place of any other."""
         self._put(served.model.manifest.name, LiveModel(served))
 
-    def get(self, name: str) -> BatchQueue:
+    def get(self, name: str) -> BatchQueue[Any, Any]:
         """The queue of the version that is in production now.
 
         Raises:
@@ -152,7 +161,7 @@ class LoadedModels:
         async with self._one_load:
             self._make_room(estimate_bytes(source.folder), keep=name)
             loop = asyncio.get_running_loop()
-            loaded = await loop.run_in_executor(self._loader, load, self._settings, name, source)
+            loaded = await loop.run_in_executor(self._loader, load, self._settings, self._kinds, name, source)
         return make_live(self._settings, loaded)
 
     def measure(self, name: str) -> None:

@@ -5,13 +5,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
+from services.intent.kinds.kind import Verdict
 from services.intent.versions import version_metrics
 from services.intent.versions.live import LiveModel
 from services.intent.versions.version_metrics import Role
-from shared.contracts.understanding import Understanding
 from shared.errors import Problem
 
 __all__ = ["Mirror"]
@@ -29,8 +30,8 @@ DEADLINE_SECONDS = 10.0
 class _Call:
     name: str
     role: Role
-    texts: Sequence[str]
-    answers: Sequence[Understanding]
+    questions: Sequence[Any]
+    verdicts: Sequence[Verdict]
     judged: LiveModel
     other: LiveModel
 
@@ -50,20 +51,20 @@ class Mirror:
         self,
         name: str,
         role: Role,
-        texts: Sequence[str],
-        answers: Sequence[Understanding],
+        questions: Sequence[Any],
+        verdicts: Sequence[Verdict],
         *,
         judged: LiveModel,
         other: LiveModel,
     ) -> None:
         """Asks `other` the same soon; `judged` is the version that is compared with production, and one of both.
 
-        When too many wait already, this one is dropped.
+        `verdicts` are those of the answers that were given. When too many wait already, this one is dropped.
         """
         if len(self._calls) >= WAITING_CALLS:
             version_metrics.dropped(name)
             return
-        self._calls.append(_Call(name, role, texts, answers, judged, other))
+        self._calls.append(_Call(name, role, questions, verdicts, judged, other))
         self._news.set()
 
     async def run(self) -> None:
@@ -88,7 +89,8 @@ class Mirror:
         try:
             with call.other as live:
                 deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
-                found = await live.queue.understand(call.texts, deadline=deadline)
+                answers = await live.queue.submit(call.questions, deadline=deadline)
+                found = [each for each in map(live.model.verdict, answers) if each is not None]
         except Problem:
             version_metrics.dropped(call.name)
             return
@@ -101,11 +103,11 @@ class Mirror:
         if call.judged is call.other:
             version_metrics.answered(call.name, call.other.version, call.role, seconds)
             call.other.answer(found, seconds)
-        pairs = zip(found, call.answers, strict=True)
+        pairs = zip(found, call.verdicts, strict=True)
         labels = (call.name, call.judged.version, call.role)
         for mirrored, given in pairs:
             candidate, known = (mirrored, given) if call.judged is call.other else (given, mirrored)
-            agree = candidate.intent.name == known.intent.name
-            gained = candidate.intent.confidence - known.intent.confidence
+            agree = candidate.label == known.label
+            gained = candidate.confidence - known.confidence
             call.judged.compare(agree=agree, gained=gained)
             version_metrics.compared(*labels, agree=agree, gained=gained)

@@ -5,17 +5,15 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
+from services.intent.kinds.kind import AnyModel, Verdict
 from services.intent.settings import Settings
 from services.intent.versions.comparison import Mirror
 from services.intent.versions.live import LiveModel
 from services.intent.versions.model_registry import CANARY, PRODUCTION, SHADOW, Registered
 from services.intent.versions.version_metrics import Role, answered
-from shared.contracts.understanding import Understanding
 from shared.errors import NotFound, Problem
-from shared.nlu.answers import Answer, Task
-from shared.nlu.model import Model
 
 __all__ = ["Breach", "Deployment", "Lease", "Refusal"]
 
@@ -161,13 +159,13 @@ class Deployment:
         live, role = self._chosen(place, version)
         return Lease(self, live, role, place, caller)
 
-    def mirrored(self, lease: "Lease", texts: Sequence[str], answers: Sequence[Understanding]) -> None:
+    def mirrored(self, lease: "Lease", questions: Sequence[Any], verdicts: Sequence[Verdict]) -> None:
         """Has what was answered compared, where it belongs to a share."""
         if lease.role == "canary":
             if self.production is not None:
-                self.mirror.ask(self.name, "canary", texts, answers, judged=lease.live, other=self.production)
+                self.mirror.ask(self.name, "canary", questions, verdicts, judged=lease.live, other=self.production)
         elif self.shadow is not None and lease.place is not None and lease.place >= 1 - self.settings.shadow_share:
-            self.mirror.ask(self.name, "shadow", texts, answers, judged=self.shadow, other=self.shadow)
+            self.mirror.ask(self.name, "shadow", questions, verdicts, judged=self.shadow, other=self.shadow)
 
     def _chosen(self, place: float | None, version: str | None) -> tuple[LiveModel, Role]:
         if self.canary is not None:
@@ -193,7 +191,7 @@ class Deployment:
         if live.compared < FEWEST_COMPARED:
             return None
         if live.agreed < live.compared * self.settings.canary_agreement:
-            return f"it agrees with production on {live.agreed} of {live.compared} texts"
+            return f"it agrees with production on {live.agreed} of {live.compared} questions"
         if live.confidence_gained < -LOST_CONFIDENCE * live.compared:
             return f"its confidence is {-live.confidence_gained / live.compared:.2f} below that of production"
         return None
@@ -220,20 +218,15 @@ class Lease:
         self.live.__exit__()
 
     @property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The model."""
         return self.live.model
 
-    async def understand(self, texts: Sequence[str], *, deadline: float) -> list[Understanding]:
-        """What each text means, in the order given; arguments and errors as of the queue."""
-        answers = await self.submit(texts, deadline=deadline)
-        return [each.understanding for each in answers if each.understanding is not None]
-
-    async def submit(self, texts: Sequence[str], *, deadline: float, task: Task = "understand") -> list[Answer]:
-        """What the model says of each text; arguments and errors as of the queue."""
+    async def submit(self, questions: Sequence[Any], *, deadline: float) -> list[Any]:
+        """The answer to each question, in the order given; arguments and errors as of the queue."""
         started = time.perf_counter()
         try:
-            answers = await self.live.queue.submit(texts, deadline=deadline, task=task, caller=self.caller)
+            answers = await self.live.queue.submit(questions, deadline=deadline, caller=self.caller)
         except (Problem, asyncio.CancelledError):
             # Nothing is wrong with the model when there is too much to do or nobody waits any more.
             raise
@@ -242,10 +235,10 @@ class Lease:
             raise
         seconds = time.perf_counter() - started
         answered(self.deployment.name, self.live.version, self.role, seconds)
-        understood = [each.understanding for each in answers if each.understanding is not None]
-        self.live.answer(understood, seconds)
-        if understood:
-            self.deployment.mirrored(self, texts, understood)
+        verdicts = [each for each in map(self.model.verdict, answers) if each is not None]
+        self.live.answer(verdicts, seconds)
+        if verdicts:
+            self.deployment.mirrored(self, questions, verdicts)
         return answers
 
 

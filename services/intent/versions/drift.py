@@ -4,16 +4,16 @@ import math
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from services.intent.kinds.kind import Verdict
 from services.intent.versions.version_metrics import drifted
-from shared.contracts.understanding import Understanding
 from shared.nlu.golden_set import CONFIDENCE_BINS, Reference, confidence_bin
 
-__all__ = ["WINDOW_TEXTS", "Drift", "stability_index"]
+__all__ = ["WINDOW_ANSWERS", "Drift", "stability_index"]
 
-WINDOW_TEXTS = 1000
-FEWEST_TEXTS = 100
+WINDOW_ANSWERS = 1000
+FEWEST_ANSWERS = 100
 """Below this the index says more about chance than about customers."""
-EVERY_TEXTS = 50
+EVERY_ANSWERS = 50
 SMALLEST_SHARE = 0.001
 
 
@@ -32,20 +32,20 @@ class Drift:
     def __init__(self, model: str, version: str, reference: Reference) -> None:
         self._labels = (model, version)
         self._reference = reference
-        self._window: deque[tuple[str, int]] = deque(maxlen=WINDOW_TEXTS)
+        self._window: deque[tuple[str, int]] = deque(maxlen=WINDOW_ANSWERS)
         self._new = 0
 
-    def add(self, answers: Sequence[Understanding]) -> None:
+    def add(self, verdicts: Sequence[Verdict]) -> None:
         """Counts what was answered."""
-        self._window.extend((each.intent.name, confidence_bin(each.intent.confidence)) for each in answers)
-        self._new += len(answers)
-        if self._new >= EVERY_TEXTS and len(self._window) >= FEWEST_TEXTS:
+        self._window.extend((each.label, confidence_bin(each.confidence)) for each in verdicts)
+        self._new += len(verdicts)
+        if self._new >= EVERY_ANSWERS and len(self._window) >= FEWEST_ANSWERS:
             self._new = 0
             for of, index in self.indices().items():
                 drifted(*self._labels, of, index)
 
     def indices(self) -> dict[str, float]:
-        """The stability index of the confidence and of the intents."""
+        """The stability index of the confidence and of the labels, which are the intents of a text."""
         bins = Counter(each for _, each in self._window)
         names = Counter(name for name, _ in self._window)
         known = sorted(self._reference.intents | names)

@@ -2,47 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
+from services.intent.kinds.kind import AnyModel, GoldenQuestions
 from services.intent.settings import Settings
-from shared.contracts.understanding import Understanding
-from shared.errors import ConfigurationError
-from shared.nlu.golden_set import GOLDEN, GoldenSet
-from shared.nlu.manifest import Manifest, ModelRejected, ModelSource
-from shared.nlu.model import Model
+from shared.nlu.manifest import ModelRejected
 
-__all__ = ["Proven", "golden_of", "prove"]
+__all__ = ["prove"]
 
 ROUNDS = 8
 SLACK_SECONDS = 0.005
-"""Golden sets of a few texts are over sooner than a machine can tell one model's time from another's."""
-
-
-@dataclass(frozen=True)
-class Proven:
-    """A model with the golden set of its folder; versions that were loaded at the start may have none."""
-
-    model: Model
-    golden: GoldenSet | None
-
-
-def golden_of(source: ModelSource[Manifest]) -> GoldenSet | None:
-    """The golden set of a model folder, if it has one.
-
-    Raises:
-        ModelRejected: it cannot be read.
-    """
-    if GOLDEN not in source.manifest.files:
-        return None
-    try:
-        return GoldenSet.read(source.file(GOLDEN))
-    except ConfigurationError as error:
-        raise ModelRejected(str(error)) from error
+"""Golden sets of a few questions are over sooner than a machine can tell one model's time from another's."""
 
 
 def prove(
-    candidate: Proven,
-    current: Proven | None,
+    candidate: AnyModel,
+    current: AnyModel | None,
     settings: Settings,
     *,
     forced: bool,
@@ -57,12 +32,12 @@ def prove(
     Raises:
         ModelRejected: it does not pass; the message has the figures.
     """
-    version = candidate.model.manifest.version
+    version = candidate.manifest.version
     if candidate.golden is None:
         raise ModelRejected(f"version {version} has no golden set; train it again")
-    asked = [each.text for each in candidate.golden.texts]
-    answers, seconds = _answers(candidate.model, asked, clock)
-    found = _accuracy(answers, candidate.golden)
+    asked = candidate.golden.questions
+    labels, seconds = _labels(candidate, asked, clock)
+    found = _accuracy(labels, candidate.golden)
     if found < candidate.golden.accuracy - settings.golden_margin:
         raise ModelRejected(
             f"version {version} gets {found:.3f} of its golden set right, after training it was "
@@ -70,36 +45,40 @@ def prove(
         )
     if current is None or forced:
         return
-    before = current.model.manifest.version
-    known, known_seconds = _answers(current.model, asked, clock)
+    before = current.manifest.version
+    if candidate.manifest.kind != current.manifest.kind:
+        raise ModelRejected(
+            f"version {version} is of the kind {candidate.manifest.kind} and {before} is of {current.manifest.kind}"
+        )
+    known, known_seconds = _labels(current, asked, clock)
     if current.golden is not None:
-        if current.golden.texts != candidate.golden.texts:
-            texts = [each.text for each in current.golden.texts]
-            (answers, _), (known, _) = (_answers(each, texts, clock) for each in (candidate.model, current.model))
-        mine, theirs = (_accuracy(each, current.golden) for each in (answers, known))
+        if current.golden.questions != asked:
+            (labels, _), (known, _) = (_labels(each, current.golden.questions, clock) for each in (candidate, current))
+        mine, theirs = (_accuracy(each, current.golden) for each in (labels, known))
         if mine < theirs - settings.worse_margin:
             raise ModelRejected(
                 f"version {version} gets {mine:.3f} of the golden set of {before} right, which itself gets {theirs:.3f}"
             )
-    _require_speed(candidate.model, current.model, asked, (seconds, known_seconds), settings.max_slowdown, clock)
+    _require_speed(candidate, current, asked, (seconds, known_seconds), settings.max_slowdown, clock)
 
 
-def _answers(model: Model, texts: Sequence[str], clock: Callable[[], float]) -> tuple[list[Understanding], float]:
-    """What a model says of the texts, and the seconds that it took."""
+def _labels(model: AnyModel, questions: Sequence[Any], clock: Callable[[], float]) -> tuple[list[str | None], float]:
+    """The label that a model gives each question, and the seconds that it took."""
     started = clock()
-    answers = model.understand(texts)
-    return answers, clock() - started
+    answers = model.answers(questions)
+    seconds = clock() - started
+    verdicts = map(model.verdict, answers)
+    return [None if each is None else each.label for each in verdicts], seconds
 
 
-def _accuracy(answers: Sequence[Understanding], golden: GoldenSet) -> float:
-    right = sum(answer.intent.name == each.intent for answer, each in zip(answers, golden.texts, strict=True))
-    return right / len(golden.texts)
+def _accuracy(labels: Sequence[str | None], golden: GoldenQuestions[Any]) -> float:
+    return sum(mine == right for mine, right in zip(labels, golden.labels, strict=True)) / len(golden.labels)
 
 
 def _require_speed(
-    candidate: Model,
-    current: Model,
-    texts: Sequence[str],
+    candidate: AnyModel,
+    current: AnyModel,
+    questions: Sequence[Any],
     times: tuple[float, float],
     max_slowdown: float,
     clock: Callable[[], float],
@@ -115,8 +94,8 @@ def _require_speed(
     for _ in range(ROUNDS):
         if mine <= theirs * max_slowdown + SLACK_SECONDS:
             return
-        theirs = min(theirs, _answers(current, texts, clock)[1])
-        mine = min(mine, _answers(candidate, texts, clock)[1])
+        theirs = min(theirs, _labels(current, questions, clock)[1])
+        mine = min(mine, _labels(candidate, questions, clock)[1])
     raise ModelRejected(
         f"version {candidate.manifest.version} takes {mine:.3f} s for its golden set, "
         f"{current.manifest.version} takes {theirs:.3f} s"

@@ -7,17 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
 from services.intent.batching.queue import BatchQueue
+from services.intent.kinds.kind import AnyModel, Verdict
 from services.intent.versions.drift import Drift
-from shared.contracts.understanding import Understanding
 from shared.http.gc_tuning import keep_what_there_is
-from shared.nlu.golden_set import REFERENCE, GoldenSet, Reference
+from shared.nlu.golden_set import REFERENCE, Reference
 from shared.nlu.manifest import Manifest, ModelSource
-from shared.nlu.model import Model
 
 __all__ = ["LiveModel", "read_reference", "resident_bytes"]
 
@@ -32,16 +31,14 @@ class LiveModel:
 
     def __init__(
         self,
-        queue: BatchQueue,
+        queue: BatchQueue[Any, Any],
         *,
         size: int = 0,
         reference: Reference | None = None,
-        golden: GoldenSet | None = None,
     ) -> None:
         """Args:
         size: the bytes that loading it took.
         reference: what its answers were like after training, to measure drift against.
-        golden: what it and its successors are asked before they serve.
         """
         manifest = queue.model.manifest
         self.queue = queue
@@ -49,7 +46,6 @@ class LiveModel:
         self.version = manifest.version
         self.digest = queue.model.digest
         self.size = size
-        self.golden = golden
         self.retired = False
         self.errors = 0
         self.answered = 0
@@ -63,7 +59,7 @@ class LiveModel:
         self._unused.set()
 
     @property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The model behind the queue."""
         return self.queue.model
 
@@ -88,15 +84,15 @@ class LiveModel:
         if not self._users:
             self._unused.set()
 
-    def answer(self, answers: Sequence[Understanding], seconds: float) -> None:
+    def answer(self, verdicts: Sequence[Verdict], seconds: float) -> None:
         """Counts answers that were given and the seconds that the caller waited."""
         self.answered += 1
         self.seconds.append(seconds)
         if self.drift is not None:
-            self.drift.add(answers)
+            self.drift.add(verdicts)
 
     def compare(self, *, agree: bool, gained: float) -> None:
-        """Counts a text that production was asked as well; `gained` is what its confidence is more."""
+        """Counts a question that production was asked as well; `gained` is what its confidence is more."""
         self.compared += 1
         self.agreed += agree
         self.confidence_gained += gained

@@ -1,21 +1,22 @@
 """A verified model folder becomes a version that can serve."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from services.intent.batching.queue import BatchQueue
+from services.intent.kinds.kind import AnyModel, Kind
 from services.intent.limits import BatchPolicy
 from services.intent.metrics import announce
 from services.intent.settings import Settings
 from services.intent.versions.fetching import VERSION
-from services.intent.versions.golden_check import Proven, golden_of
 from services.intent.versions.live import LiveModel, read_reference, resident_bytes
 from services.intent.versions.model_registry import PRODUCTION
 from shared.nlu.golden_set import Reference
-from shared.nlu.manifest import Manifest, ModelManifest, ModelRejected, ModelSource
-from shared.nlu.model import Model
+from shared.nlu.manifest import Manifest, ModelRejected, ModelSource
 
 __all__ = ["Loaded", "estimate_bytes", "load", "make_live", "production_folder"]
 
@@ -29,7 +30,7 @@ MEMORY_OF_FILE = 1.5
 class Loaded:
     """A warm model with what its folder says about it, and the bytes that loading it took."""
 
-    proven: Proven
+    model: AnyModel
     reference: Reference | None
     size: int
 
@@ -60,39 +61,34 @@ def estimate_bytes(folder: Path) -> int:
     return int(MEMORY_OF_FILE * max((each.stat().st_size for each in folder.iterdir() if each.is_file()), default=0))
 
 
-def load(settings: Settings, name: str, source: ModelSource[Manifest]) -> Loaded:
+def load(settings: Settings, kinds: Mapping[str, Kind], name: str, source: ModelSource[Manifest]) -> Loaded:
     """Loads and warms a verified folder; blocks for seconds.
 
     Raises:
-        ModelRejected: it holds another model, or none that can be served.
+        ModelRejected: it holds another model, one of a kind that is not known, or none that can be served.
     """
     manifest = source.manifest
     if manifest.name not in (name, name.rpartition(".")[2]):
         raise ModelRejected(f"{source.folder} holds a model of {manifest.name}, not of {name}")
+    kind = kinds.get(manifest.kind)
+    if kind is None:
+        raise ModelRejected(
+            f"{source.folder} holds a model of the kind {manifest.kind}; this server loads {', '.join(sorted(kinds))}"
+        )
     before = resident_bytes()
-    model = Model(
-        # A tenant's model is known by its whole name, so that figures of two tenants never mix.
-        replace(source, manifest=manifest.model_copy(update={"name": name})).described_by(ModelManifest),
-        streams=settings.inference_streams or None,
-        precision=settings.inference_precision,
-        backend=settings.inference_backend,
-    )
+    # A tenant's model is known by its whole name, so that figures of two tenants never mix.
+    model = kind.load(replace(source, manifest=manifest.model_copy(update={"name": name})), settings)
     size = max(resident_bytes() - before, estimate_bytes(source.folder))
-    return Loaded(Proven(model, golden_of(source)), read_reference(source), size)
+    return Loaded(model, read_reference(source), size)
 
 
 def make_live(settings: Settings, loaded: Loaded) -> LiveModel:
     """Puts a model behind a queue, on the event loop, and announces it in metrics and logs."""
-    model = loaded.proven.model
+    model = loaded.model
     policy = BatchPolicy(
         batch_tokens=settings.batch_tokens, queue_texts=settings.queue_texts, cache_texts=settings.cache_texts
     )
-    live = LiveModel(
-        BatchQueue(model, policy, today=settings.today),
-        size=loaded.size,
-        reference=loaded.reference,
-        golden=loaded.proven.golden,
-    )
+    live = LiveModel(BatchQueue[Any, Any](model, policy), size=loaded.size, reference=loaded.reference)
     announce(live.name, live.version, backend=model.backend, device=model.device, precision=model.precision)
     log.info(
         "model_loaded",

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from services.intent.batching.queue import BatchQueue
 from services.intent.limits import BatchPolicy
 from services.intent.settings import Settings
 from tests.calls import Answer, Calls, calling
-from tests.models import GatedModel, write_model
+from tests.models import GatedModel, served, write_model
 from tests.servers import serve
 from tests.tokens import TokenFactory
 
@@ -41,7 +40,7 @@ async def held(tmp_path: Path) -> AsyncIterator[Held]:
     async with serve(app) as server, calling(server.base_url) as calls:
         model = GatedModel(folder)
         app.state.models.get("shop").close()
-        app.state.models.add(BatchQueue(model, BatchPolicy(queue_texts=8), today=lambda: date(2026, 11, 22)))
+        app.state.models.add(BatchQueue(served(model), BatchPolicy(queue_texts=8)))
         try:
             busy = asyncio.create_task(
                 calls.post("/v1/understand", json={"text": "busy", "assistant": "shop"}, token=TOKEN)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.intent.batching.queue import BatchQueue
+from services.intent.kinds.understanding.served import Question
 from services.intent.limits import BatchPolicy
 from shared.contracts.understanding import Understanding
 from shared.errors import DeadlineExceeded, TooLarge, TooManyRequests, Unavailable
@@ -16,7 +17,7 @@ from shared.nlu.answers import Answer, Task
 from shared.nlu.engines.runtime import OutOfMemory
 from shared.nlu.model import Model
 from shared.nlu.tokenizer import Encoded
-from tests.models import GatedModel
+from tests.models import GatedModel, served
 
 TODAY = date(2026, 11, 22)
 
@@ -26,9 +27,21 @@ def gated(home: Path) -> GatedModel:
     return GatedModel(next((home / "models" / "shop").glob("*/")))
 
 
+class TextQueue(BatchQueue[Question, Answer]):
+    """The queue of a model that understands texts."""
+
+    def __init__(self, model: Model, policy: BatchPolicy, today: Callable[[], date] = lambda: TODAY) -> None:
+        self.texts = served(model, today)
+        super().__init__(self.texts, policy)
+
+    async def understand(self, texts: Sequence[str], *, deadline: float, caller: str = "") -> list[Understanding]:
+        answers = await self.submit(self.texts.ask(texts), deadline=deadline, caller=caller)
+        return [each.understanding for each in answers if each.understanding is not None]
+
+
 @asynccontextmanager
-async def queue_of(model: Model, **policy: int) -> AsyncIterator[BatchQueue]:
-    queue = BatchQueue(model, BatchPolicy(**policy), today=lambda: TODAY)
+async def queue_of(model: Model, **policy: int) -> AsyncIterator[TextQueue]:
+    queue = TextQueue(model, BatchPolicy(**policy))
     try:
         yield queue
     finally:
@@ -39,7 +52,7 @@ def soon(seconds: float = 30.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def occupied(queue: BatchQueue, model: GatedModel) -> asyncio.Task[list[Understanding]]:
+async def occupied(queue: TextQueue, model: GatedModel) -> asyncio.Task[list[Understanding]]:
     """Keeps the only stream busy with one text until the gate opens."""
     task = asyncio.create_task(queue.understand(["busy"], deadline=soon()))
     assert await asyncio.to_thread(model.begun.wait, 10)
@@ -198,22 +211,38 @@ async def test_texts_that_come_again_are_not_computed_again(gated: GatedModel) -
     async with queue_of(gated, cache_texts=8) as queue:
         [first] = await queue.understand(["hello"], deadline=soon())
         again = await queue.understand(["hello", "退款", "hello"], deadline=soon())
-        embedded = await queue.submit(["hello"], deadline=soon(), task="embed")
+        embedded = await queue.submit(queue.texts.ask(["hello"], "embed"), deadline=soon())
     assert again[0] == again[2] == first
     assert again[1].text == "退款"
     assert embedded[0].understanding is None
     assert gated.batches == [["hello"], ["退款"], ["hello"]]
 
 
-async def test_what_a_text_means_is_asked_anew_on_another_day(gated: GatedModel) -> None:
+async def test_a_text_is_computed_again_on_another_day(gated: GatedModel) -> None:
     gated.gate.set()
     days = [TODAY, date(2026, 11, 23)]
-    queue = BatchQueue(gated, BatchPolicy(cache_texts=8), today=lambda: days[0])
+    queue = TextQueue(gated, BatchPolicy(cache_texts=8), lambda: days[0])
     [before] = await queue.understand(["yesterday"], deadline=soon())
     del days[0]
     [after] = await queue.understand(["yesterday"], deadline=soon())
     queue.close()
     assert [each.entities[0].value for each in (before, after)] == ["2026-11-21", "2026-11-22"]
+
+
+async def test_texts_of_two_days_never_share_a_batch(gated: GatedModel) -> None:
+    days = [TODAY]
+    queue = TextQueue(gated, BatchPolicy(), lambda: days[-1])
+    first = await occupied(queue, gated)
+    before = asyncio.create_task(queue.understand(["yesterday"], deadline=soon(20)))
+    await asyncio.sleep(0)
+    days.append(date(2026, 11, 23))
+    after = asyncio.create_task(queue.understand(["yesterday"], deadline=soon(20)))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    answers = await asyncio.gather(before, after, first)
+    queue.close()
+    assert [answer.entities[0].value for [answer] in answers[:2]] == ["2026-11-21", "2026-11-22"]
+    assert gated.batches == [["busy"], ["yesterday"], ["yesterday"]]
 
 
 async def test_long_texts_are_not_remembered(gated: GatedModel) -> None:
@@ -242,7 +271,7 @@ async def test_the_same_text_of_several_is_computed_once(gated: GatedModel) -> N
     assert gated.batches == [["busy"], ["hello"]]
 
 
-async def test_a_text_that_everybody_gave_up_is_begun_anew(gated: GatedModel) -> None:
+async def test_a_text_that_everybody_gave_up_is_computed_for_the_next_caller(gated: GatedModel) -> None:
     async with queue_of(gated, cache_texts=8) as queue:
         first = await occupied(queue, gated)
         gone = asyncio.create_task(queue.understand(["hello"], deadline=soon()))

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.intent.batching.queue import BatchQueue
+from services.intent.kinds.understanding.served import understand
 from services.intent.limits import BatchPolicy
 from services.intent.rollout.controller import Rollout
 from services.intent.rollout.loaded_models import LoadedModels
@@ -23,6 +24,7 @@ from shared.nlu.answers import Answer, Task
 from shared.nlu.manifest import read_source
 from shared.nlu.model import Model
 from shared.nlu.tokenizer import Encoded
+from tests.models import served
 from tests.versions import Versions, damage
 
 DEADLINE_SECONDS = 20.0
@@ -56,7 +58,7 @@ class Server:
         """What the texts mean."""
         deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
         async with self.models.use("shop", tenant="default", key=key, version=version, deadline=deadline) as served:
-            return await served.understand(texts or ("hello",), deadline=deadline)
+            return await understand(served, texts or ("hello",), deadline=deadline)
 
 
 @asynccontextmanager
@@ -226,7 +228,7 @@ async def moody(versions: Versions) -> AsyncIterator[tuple[Server, Moody]]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running(versions.home))
         model = Moody(read_source(versions.home / "models" / "shop" / "v2"), streams=1)
-        live = LiveModel(BatchQueue(model, BatchPolicy(), today=lambda: date(2026, 11, 22)))
+        live = LiveModel(BatchQueue[Any, Any](served(model), BatchPolicy()))
         server.deployment.put_in_production(live, watch=True)
         yield server, model
 
@@ -268,7 +270,7 @@ async def test_callers_errors_are_no_reason_to_roll_back(moody: tuple[Server, Mo
                 await server.ask()
         async with server.models.use("shop", tenant="default", deadline=past) as served:
             with pytest.raises(Exception, match="deadline"):
-                await served.understand(["hello"], deadline=past)
+                await understand(served, ["hello"], deadline=past)
     await server.rollout.review()
     assert server.version == "v2"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.intent.kinds.understanding.served import understand
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings as AnySettings
 from services.intent.versions.loading import production_folder
@@ -86,7 +87,7 @@ class Budgeted:
         """What `hello` means to a model."""
         deadline = asyncio.get_running_loop().time() + seconds
         async with self.models.use(name, tenant=tenant, deadline=deadline) as served:
-            [answer] = await served.understand(["hello"], deadline=deadline)
+            [answer] = await understand(served, ["hello"], deadline=deadline)
             return answer
 
     @property
@@ -132,7 +133,7 @@ async def test_a_model_in_use_is_not_unloaded(budgeted: Budgeted) -> None:
             with pytest.raises(Unavailable) as refused:
                 await budgeted.ask("bank")
             assert refused.value.retry_after is not None
-        assert len(await shop.understand(["hello"], deadline=deadline)) == 1
+        assert len(await understand(shop, ["hello"], deadline=deadline)) == 1
 
 
 async def test_who_cannot_wait_for_a_model_is_told_to_come_back(budgeted: Budgeted) -> None:

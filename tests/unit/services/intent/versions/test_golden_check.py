@@ -1,21 +1,22 @@
 """How fast a new version must be: timed by a clock that only the models move."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from services.intent.kinds.kind import GoldenQuestions
+from services.intent.kinds.understanding.served import Question, UnderstandingKind, UnderstandingModel
 from services.intent.settings import Settings
-from services.intent.versions.golden_check import ROUNDS, Proven, prove
-from shared.contracts.understanding import Understanding
-from shared.nlu.golden_set import GoldenSet, GoldenText
-from shared.nlu.manifest import ModelRejected, read_source
+from services.intent.versions.golden_check import ROUNDS, prove
+from shared.nlu.answers import Answer
+from shared.nlu.manifest import ModelRejected
 from shared.nlu.model import Model
 from tests.models import write_model
 
-GOLDEN = GoldenSet(texts=(GoldenText(text="hello", intent="greet"),), accuracy=1.0)
+TODAY = date(2026, 11, 22)
 
 
 class Clock:
@@ -28,48 +29,45 @@ class Clock:
         return self.now
 
 
-class Timed(Model):
+class Timed(UnderstandingModel):
     """A model that takes so many seconds each time."""
 
-    clock: Clock
-    seconds: Any
+    def __init__(self, model: Model, clock: Clock, seconds: Iterator[float]) -> None:
+        super().__init__(UnderstandingKind(), model, lambda: TODAY)
+        self.golden = GoldenQuestions(self.ask(["hello"]), ["greet"], accuracy=1.0)
+        self.clock = clock
+        self.seconds = seconds
 
-    def understand(self, texts: Sequence[str], **how: Any) -> list[Understanding]:
+    def answers(self, questions: Sequence[Question]) -> list[Answer]:
         self.clock.now += next(self.seconds)
-        return super().understand(texts, **how)
+        return super().answers(questions)
 
 
 @pytest.fixture
-def timed(tmp_path: Path) -> Callable[..., Proven]:
+def timed(tmp_path: Path) -> Callable[..., Timed]:
     """Makes a version that takes the seconds given, the last ones for ever."""
     clock = Clock()
 
-    def make(version: str, *seconds: float) -> Proven:
-        model = Timed(read_source(write_model(tmp_path, version=version)), streams=1, precision="f32")
-        model.clock, model.seconds = clock, chain(seconds, repeat(seconds[-1]))
-        return Proven(model, GOLDEN)
+    def make(version: str, *seconds: float) -> Timed:
+        model = Model.load(write_model(tmp_path, version=version), streams=1, precision="f32")
+        return Timed(model, clock, chain(seconds, repeat(seconds[-1])))
 
     return make
 
 
-def clock_of(proven: Proven) -> Clock:
-    assert isinstance(proven.model, Timed)
-    return proven.model.clock
-
-
-def test_a_version_that_is_always_slower_is_refused(timed: Callable[..., Proven]) -> None:
+def test_a_version_that_is_always_slower_is_refused(timed: Callable[..., Timed]) -> None:
     settings = Settings(max_slowdown=2.0)
     candidate, current = timed("v2", 0.25), timed("v1", 0.1)
     with pytest.raises(ModelRejected, match=r"v2 takes 0\.250 s for its golden set, v1 takes 0\.100 s"):
-        prove(candidate, current, settings, forced=False, clock=clock_of(candidate))
-    prove(candidate, current, settings, forced=True, clock=clock_of(candidate))
+        prove(candidate, current, settings, forced=False, clock=candidate.clock)
+    prove(candidate, current, settings, forced=True, clock=candidate.clock)
 
 
-def test_a_version_within_the_bound_passes(timed: Callable[..., Proven]) -> None:
+def test_a_version_within_the_bound_passes(timed: Callable[..., Timed]) -> None:
     candidate, current = timed("v2", 0.2), timed("v1", 0.1)
-    prove(candidate, current, Settings(max_slowdown=2.0), forced=False, clock=clock_of(candidate))
+    prove(candidate, current, Settings(max_slowdown=2.0), forced=False, clock=candidate.clock)
 
 
-def test_busy_moments_of_the_machine_are_no_reason(timed: Callable[..., Proven]) -> None:
+def test_busy_moments_of_the_machine_are_no_reason(timed: Callable[..., Timed]) -> None:
     candidate, current = timed("v2", *[5.0] * (ROUNDS - 1), 0.1), timed("v1", 0.1)
-    prove(candidate, current, Settings(max_slowdown=2.0), forced=False, clock=clock_of(candidate))
+    prove(candidate, current, Settings(max_slowdown=2.0), forced=False, clock=candidate.clock)
