@@ -68,11 +68,11 @@ def test_every_value_is_described() -> None:
 
 def test_every_value_is_in_the_readme() -> None:
     """Read back by another way than it was written."""
-    told = set(re.findall(r"^\| `([\w.]+)` \|", README.read_text(), re.MULTILINE))
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", README.read_text(), re.MULTILINE))
     for path, value in every(yaml.safe_load(TEXT)):
         if not isinstance(value, dict | list) and "[" not in path:
             parts = path.removeprefix(".").split(".")
-            assert any(".".join(parts[:length]) in told for length in range(1, len(parts) + 1)), path
+            assert any(".".join(parts[:length]) in listed for length in range(1, len(parts) + 1)), path
 
 
 def test_the_readme_is_up_to_date() -> None:
@@ -80,7 +80,7 @@ def test_the_readme_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(each.name for each in CHART.glob("values*.yaml")))
-def test_every_values_file_is_told_of(file: str) -> None:
+def test_every_values_file_is_described(file: str) -> None:
     assert f"`{file}`" in README.read_text()
 
 

@@ -99,7 +99,7 @@ def test_a_database_that_is_missing_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mlflow", "told"),
+    ("mlflow", "uri"),
     [
         ({"url": "https://mlflow.example.com"}, "https://mlflow.example.com"),
         ({"existingSecret": "tracking"}, {"secretKeyRef": {"name": "tracking", "key": "mlflow-url"}}),
@@ -109,12 +109,12 @@ def test_a_database_that_is_missing_is_refused() -> None:
         ),
     ],
 )
-def test_models_come_from_a_registry_into_a_home_that_can_be_written_to(mlflow: dict[str, str], told: object) -> None:
+def test_models_come_from_a_registry_into_a_home_that_can_be_written_to(mlflow: dict[str, str], uri: object) -> None:
     chart = render({"externalMlflow": mlflow})
     spec = chart.pod("intent")["spec"]
     [container] = spec["containers"]
     found = environment(container)
-    assert (found["ZHIYIN_MLFLOW_URI"], found["ZHIYIN_HOME"]) == (told, "/var/lib/zhiyin")
+    assert (found["ZHIYIN_MLFLOW_URI"], found["ZHIYIN_HOME"]) == (uri, "/var/lib/zhiyin")
     assert {"name": "models", "mountPath": "/var/lib/zhiyin"} in container["volumeMounts"]
     assert {"name": "models", "emptyDir": {}} in spec["volumes"]
     [other] = chart.pod("dialogue")["spec"]["containers"]

@@ -24,12 +24,12 @@ async def approved_refund(zhiyin: Installation) -> None:
             message = await guest.say(text)
             assert message.status == 200, message.failure
 
-        async def told(reply: str) -> bool:
+        async def arrived(reply: str) -> bool:
             return any(event["data"].get("reply") == reply for event in await guest.transcript())
 
-        await eventually(lambda: told("refund_awaiting_approval"), what="the question to a person")
+        await eventually(lambda: arrived("refund_awaiting_approval"), what="the question to a person")
         await approve(zhiyin, session, guest.conversation)
-        await eventually(lambda: told("refund_succeeded"), what="the news of the refund")
+        await eventually(lambda: arrived("refund_succeeded"), what="the news of the refund")
 
 
 async def approve(zhiyin: Installation, gateway: aiohttp.ClientSession, conversation: str) -> None:

@@ -61,11 +61,11 @@ async def test_the_pool_waits_for_a_gpu_gets_it_and_is_rolled_out_on_it(zhiyin: 
     async with steady_load(url) as load, gpu_pool(zhiyin, node) as values:
         await zhiyin.upgrade(*values, wait=False)
 
-        async def told() -> bool:
+        async def reported() -> bool:
             events = (await zhiyin.get("events", "--field-selector=reason=FailedScheduling"))["items"]
             return any(f"Insufficient {RESOURCE}" in event["message"] for event in events)
 
-        await eventually(told, SEEN_SECONDS, what=f"an event about missing {RESOURCE}")
+        await eventually(reported, SEEN_SECONDS, what=f"an event about missing {RESOURCE}")
         (waiting,) = await zhiyin.pods(POOL)
         assert waiting.phase == "Pending"
         await advertise(zhiyin, node, 1)

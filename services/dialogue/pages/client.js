@@ -97,7 +97,7 @@ export class Client {
   async conversation(language) {
     await this.token();
     if (!this.session.conversation) {
-      // Whoever says something before the page is connected waits for the same conversation.
+      // Messages that are typed before the page is connected wait for the same conversation.
       this.opening ??= this.open(language).finally(() => { this.opening = null; });
       await this.opening;
     }
@@ -114,7 +114,7 @@ export class Client {
     let conversation = null;
     for (let attempt = 0; ; attempt++) {
       try {
-        // Tried again it goes where it was said, whoever has begun another conversation meanwhile.
+        // A retry goes to the conversation in which it was typed, even if another has begun since.
         conversation ??= await this.conversation(language);
         return await post(`/v1/conversations/${conversation}/messages`, message, await this.authorized());
       } catch (error) {

@@ -214,7 +214,7 @@ def _layers(graph: Any) -> Iterator[tuple[str, Place]]:
         inputs, outputs = shapes[node.input[1]]
         if name in heads:
             continue
-        # Only attention's parts are put together anew before they go into a layer.
+        # Only attention's parts are put together again before they go into a layer.
         if node.input[0] in makers and makers[node.input[0]].op_type == "Reshape":
             yield name, "attention"
         else:

@@ -1,4 +1,4 @@
-"""What each program of one machine is told: its command, its variables, and only the secrets that are its own."""
+"""What each program of one machine is started with: its command, its variables, and only the secrets that are its own."""
 
 import json
 import sys
@@ -49,18 +49,18 @@ def test_consul_listens_here_only_and_on_chosen_ports(tmp_path: Path) -> None:
         assert argument in command
 
 
-def test_a_service_is_told_where_everything_is(tmp_path: Path) -> None:
+def test_a_service_gets_the_address_of_everything(tmp_path: Path) -> None:
     stack = make(tmp_path)
     program = stack.service_program("dialogue")
-    told = program.environment
-    assert told["ZHIYIN_HOME"] == str(tmp_path)
-    assert told["ZHIYIN_PORT"] == "9000"
-    assert told["ZHIYIN_REGISTRY"] == "consul"
-    assert told["ZHIYIN_REDIS_URL"] == "redis://127.0.0.1:9005/0"
-    assert told["ZHIYIN_ASSISTANT"] == str(PROJECT / "assistants" / "shop")
-    assert told["ZHIYIN_MODELS"] == '["shop"]'
-    assert told["ZHIYIN_LOG_LEVEL"] == "debug", "what the person set reaches the services"
-    assert json.loads(told["ZHIYIN_STATIC_SERVICES"]) == {
+    environment = program.environment
+    assert environment["ZHIYIN_HOME"] == str(tmp_path)
+    assert environment["ZHIYIN_PORT"] == "9000"
+    assert environment["ZHIYIN_REGISTRY"] == "consul"
+    assert environment["ZHIYIN_REDIS_URL"] == "redis://127.0.0.1:9005/0"
+    assert environment["ZHIYIN_ASSISTANT"] == str(PROJECT / "assistants" / "shop")
+    assert environment["ZHIYIN_MODELS"] == '["shop"]'
+    assert environment["ZHIYIN_LOG_LEVEL"] == "debug", "what the person set reaches the services"
+    assert json.loads(environment["ZHIYIN_STATIC_SERVICES"]) == {
         "dialogue": "127.0.0.1:9000",
         "login": "127.0.0.1:9001",
         "intent": "127.0.0.1:9002",

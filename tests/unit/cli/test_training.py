@@ -94,9 +94,9 @@ def test_a_model_that_is_held_back_says_why_and_what_to_do(
     made = TrainedModel(tmp_path / "v2", "v2", {}, False, "macro-F1 (all) is 0.9000, in production it is 0.9500")
     monkeypatch.setattr(training, "train_model", lambda *_, **__: made)
     training.train(PROJECT / "assistants" / "shop", Home(tmp_path))
-    told = capsys.readouterr().err
-    assert "not in production: macro-F1 (all) is 0.9000" in told
-    assert "zhiyin promote shop v2 --force" in told
+    printed = capsys.readouterr().err
+    assert "not in production: macro-F1 (all) is 0.9000" in printed
+    assert "zhiyin promote shop v2 --force" in printed
 
 
 def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

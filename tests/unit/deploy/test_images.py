@@ -163,8 +163,8 @@ def test_an_image_a_service_that_runs_as_nobody_in_particular(image: str) -> Non
 
 def test_the_version_in_the_file_is_that_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    told = {rest for stage in FILE.stages.values() for rest in stage.all("ARG") if rest.startswith("VERSION=")}
-    assert told == {f"VERSION={version}"}
+    versions = {rest for stage in FILE.stages.values() for rest in stage.all("ARG") if rest.startswith("VERSION=")}
+    assert versions == {f"VERSION={version}"}
 
 
 def test_the_base_can_be_replaced_and_is_no_moving_one() -> None:

@@ -37,8 +37,8 @@ class Demo:
         self.derivatives = TorchGradients(source, neutral=self.tokenizer.neutral_id)
         self.differences = OpenVinoGradients(source, neutral=self.tokenizer.neutral_id)
         heldout = load_assistant(PROJECT / "assistants" / "shop").heldout
-        told = [(self.encode(each.text), manifest.intents.index(each.intent), each.intent) for each in heldout]
-        fitting = [each for each in told if len(each[0]) in LENGTHS]
+        encoded = [(self.encode(each.text), manifest.intents.index(each.intent), each.intent) for each in heldout]
+        fitting = [each for each in encoded if len(each[0]) in LENGTHS]
         self.sentences = random.Random(7).sample(fitting, SENTENCES)
 
     def encode(self, text: str) -> Encoded:

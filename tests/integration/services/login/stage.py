@@ -42,7 +42,7 @@ class Stage:
         """As `login`, with the address as well."""
         bootstrap = self.folder / "bootstrap.json"
         bootstrap.write_text(json.dumps(BOOTSTRAP, ensure_ascii=False), encoding="utf-8")
-        told: dict[str, Any] = {
+        given: dict[str, Any] = {
             "home": self.folder,
             "port": 0,
             "redis_url": self.redis.url,
@@ -51,5 +51,5 @@ class Stage:
             "argon2_memory_kib": 64,
             "argon2_iterations": 1,
         }
-        server = await self.stack.enter_async_context(serve(create_app(Settings(**(told | settings)))))
+        server = await self.stack.enter_async_context(serve(create_app(Settings(**(given | settings)))))
         return await self.stack.enter_async_context(calling(server.base_url)), server.base_url

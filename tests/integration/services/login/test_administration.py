@@ -129,9 +129,9 @@ async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None
     await login.send("PATCH", path, json={"roles": ["agent"], "display_name": "Seven"}, token=admin)
 
     found = await events(login, admin)
-    told = [(each["event"], each["actor"], each["target"], each["detail"]) for each in reversed(found)]
+    recorded = [(each["event"], each["actor"], each["target"], each["detail"]) for each in reversed(found)]
     newcomer = found[2]["actor"]
-    assert told[2:] == [
+    assert recorded[2:] == [
         ("logged_in", admin_id, None, {}),
         ("account_created", admin_id, account["id"], {"roles": ["customer"], "customer": None}),
         ("logged_in", account["id"], None, {}),

@@ -71,13 +71,13 @@ async def test_what_is_registered_is_found_and_what_leaves_is_not(consul: Consul
     await discovery.close()
 
 
-async def test_what_changes_is_told_again(consul: Consul, instances: Pair) -> None:
+async def test_what_changes_is_registered_again(consul: Consul, instances: Pair) -> None:
     serving = {"model": "shop@v1"}
     discovery = ConsulDiscovery(consul.url)
     registrar = Registrar(consul.url, instances[0], meta=lambda: serving, reconcile_seconds=0.2)
     await registrar.start()
 
-    def told(model: str) -> Callable[[], Awaitable[bool]]:
+    def shows(model: str) -> Callable[[], Awaitable[bool]]:
         async def known() -> bool:
             return [each.meta for each in await discovery.instances("shop")] == [
                 {"version": "1", "zone": "", "model": model}
@@ -85,9 +85,9 @@ async def test_what_changes_is_told_again(consul: Consul, instances: Pair) -> No
 
         return known
 
-    await until(told("shop@v1"))
+    await until(shows("shop@v1"))
     serving["model"] = "shop@v2"
-    await until(told("shop@v2"))
+    await until(shows("shop@v2"))
     await registrar.stop()
     await discovery.close()
 

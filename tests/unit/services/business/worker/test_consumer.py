@@ -56,7 +56,7 @@ def deliver(consumer: Celery, payload: Any, retries: int = 0) -> Any:
     return consumer.tasks[PERFORM_TASK].apply(kwargs={"action": payload}, retries=retries, throw=True)
 
 
-def test_a_message_is_performed_and_told(consumer: Celery, ears: Ears, ask: Ask) -> None:
+def test_a_message_is_performed_and_its_result_sent(consumer: Celery, ears: Ears, ask: Ask) -> None:
     payload = ask("refund").model_dump(mode="json")
 
     deliver(consumer, payload)
@@ -73,7 +73,7 @@ def test_a_message_is_performed_and_told(consumer: Celery, ears: Ears, ask: Ask)
 def test_a_malformed_message_is_done_with(consumer: Celery, ears: Ears, payload: Any) -> None:
     deliver(consumer, payload)
 
-    assert [told.outcome for told in ears.heard() if isinstance(told, Done)] == ["malformed"]
+    assert [each.outcome for each in ears.heard() if isinstance(each, Done)] == ["malformed"]
 
 
 def test_a_failed_attempt_is_retried_until_it_is_given_up(
@@ -89,7 +89,7 @@ def test_a_failed_attempt_is_retried_until_it_is_given_up(
         assert "TimeoutError" in str(caught.value)
     deliver(consumer, payload)
 
-    outcomes = [told.outcome for told in ears.heard() if isinstance(told, Done)]
+    outcomes = [each.outcome for each in ears.heard() if isinstance(each, Done)]
     assert outcomes == ["retry"] * (settings.max_attempts - 1) + ["failed"]
 
 
@@ -104,7 +104,7 @@ def test_a_database_that_is_away_is_a_failed_attempt_without_a_customers_words(
         deliver(consumer, ask("refund", reason="机密").model_dump(mode="json"))
 
     assert "机密" not in repr(caught.value)
-    assert [told.outcome for told in ears.heard() if isinstance(told, Done)] == ["retry"]
+    assert [each.outcome for each in ears.heard() if isinstance(each, Done)] == ["retry"]
 
 
 def test_pauses_grow_to_a_limit() -> None:
@@ -125,7 +125,7 @@ def test_an_unknown_action_is_not_a_label_of_its_own(performer: Performer, ask: 
     assert (done.name, done.outcome) == ("unknown", "failed")
 
 
-def test_what_is_given_up_is_told_again_when_it_comes_again(settings: Settings, rules: RuleBook, ask: Ask) -> None:
+def test_what_is_given_up_is_reported_again_when_it_comes_again(settings: Settings, rules: RuleBook, ask: Ask) -> None:
     once = Performer(settings.model_copy(update={"action_seconds": 1e-9, "max_attempts": 1}), rules)
     payload = ask("refund").model_dump(mode="json")
     try:

@@ -46,11 +46,11 @@ def test_all_outputs_are_as_the_metadata_say(client: TestClient, service: Mappin
     found = outputs(answer)
     assert list(found) == [each["name"] for each in metadata["outputs"]]
     for each in metadata["outputs"]:
-        told = found[each["name"]]
-        assert told["datatype"] == each["datatype"]
-        assert told["shape"] == [2, *each["shape"][1:]]
+        output = found[each["name"]]
+        assert output["datatype"] == each["datatype"]
+        assert output["shape"] == [2, *each["shape"][1:]]
         width = each["shape"][1] if len(each["shape"]) == 2 else 1
-        assert len(told["data"]) == 2 * width
+        assert len(output["data"]) == 2 * width
 
 
 def test_outputs_say_what_understand_says(client: TestClient, service: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ def test_production_is_the_version_that_the_file_names(home: Path) -> None:
     assert production_folder(home, "shop").parent == home / "models" / "shop"
 
 
-def test_without_a_model_in_production_the_way_to_one_is_told(tmp_path: Path) -> None:
+def test_without_a_model_in_production_the_error_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ModelRejected, match="zhiyin train"):
         production_folder(tmp_path, "shop")
 
@@ -56,16 +56,16 @@ async def test_loads_what_the_settings_name(tmp_path: Path) -> None:
     assert list(models) == []
 
 
-async def test_consul_is_told_of_no_more_models_than_it_takes(tmp_path: Path) -> None:
+async def test_consul_gets_no_more_models_than_it_takes(tmp_path: Path) -> None:
     names = [f"shop-{number:02}-{'x' * 50}" for number in range(10)]
     for name in names:
         write_model(tmp_path, name=name, version="v1")
     models = LoadedModels()
     await models.load(Settings(home=tmp_path, models=tuple(names), inference_streams=1))
-    told = models.meta()
+    meta = models.meta()
     await models.close()
-    assert told["model"] == ",".join(f"{name}@v1" for name in names[:8])
-    assert len(told["model_digest"].split(",")) == len(names)
+    assert meta["model"] == ",".join(f"{name}@v1" for name in names[:8])
+    assert len(meta["model_digest"].split(",")) == len(names)
 
 
 async def test_a_model_of_another_assistant_is_refused(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_a_model_in_use_is_not_unloaded(budgeted: Budgeted) -> None:
         assert len(await understand(shop, ["hello"], deadline=deadline)) == 1
 
 
-async def test_who_cannot_wait_for_a_model_is_told_to_come_back(budgeted: Budgeted) -> None:
+async def test_a_caller_that_cannot_wait_for_a_model_may_come_back(budgeted: Budgeted) -> None:
     with pytest.raises(Unavailable, match="is being loaded") as refused:
         await budgeted.ask("bank", seconds=0)
     assert refused.value.retry_after is not None

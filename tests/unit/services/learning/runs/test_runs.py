@@ -160,10 +160,10 @@ def test_writes_a_report_that_needs_nothing_else_and_a_card(finished: tuple[Path
 
 def test_the_same_data_and_settings_give_the_model_that_is_there(copied: tuple[Path, Path]) -> None:
     assistant, home = copied
-    told: list[Progress] = []
-    again = train(assistant, home, told.append)
+    reported: list[Progress] = []
+    again = train(assistant, home, reported.append)
     assert again.cached
-    assert [progress.stage for progress in told] == ["cached"]
+    assert [progress.stage for progress in reported] == ["cached"]
     assert len(list((home / "models" / "mini").glob("2*"))) == 1
 
 
@@ -293,14 +293,14 @@ def test_an_export_that_computes_something_else_is_not_published(
 
 def test_two_trainings_of_an_assistant_take_turns(copied: tuple[Path, Path]) -> None:
     assistant, home = copied
-    inside, go_on, told = threading.Event(), threading.Event(), []
+    inside, go_on, reported = threading.Event(), threading.Event(), []
 
     def hold(progress: Progress) -> None:
         inside.set()
         assert go_on.wait(30)
 
     def note(progress: Progress) -> None:
-        told.append(progress.stage)
+        reported.append(progress.stage)
         go_on.set()
 
     first = threading.Thread(target=train, args=(assistant, home, hold))
@@ -309,7 +309,7 @@ def test_two_trainings_of_an_assistant_take_turns(copied: tuple[Path, Path]) -> 
     second: Callable[[], TrainedModel] = lambda: train(assistant, home, note)  # noqa: E731
     assert second().cached
     first.join(30)
-    assert told == ["waiting", "cached"]
+    assert reported == ["waiting", "cached"]
 
 
 def versions_of(home: Path) -> dict[str, tuple[str, ...]]:
@@ -404,12 +404,12 @@ def test_a_store_that_cannot_be_used_is_named_and_the_model_is_there(copied: tup
 
 def test_soon_there_is_a_first_model_and_then_the_whole_one(write_assistant: WriteAssistant, tmp_path: Path) -> None:
     assistant, home = write_assistant(tmp_path / "mini"), tmp_path / "home"
-    told: list[Progress] = []
-    first = train(assistant, home, told.append, soon=True)
+    reported: list[Progress] = []
+    first = train(assistant, home, reported.append, soon=True)
     assert first.preliminary
     assert not first.cached
-    assert "heads" in {each.stage for each in told}
-    assert "training" not in {each.stage for each in told}
+    assert "heads" in {each.stage for each in reported}
+    assert "training" not in {each.stage for each in reported}
     production = home / "models" / "mini" / "production"
     assert production.read_text(encoding="utf-8").strip() == first.version
     assert read_manifest(first.path).encoder.layers == 2
