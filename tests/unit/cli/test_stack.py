@@ -1,4 +1,4 @@
-"""What each program of one machine is started with: its command, its variables, and only the secrets that are its own."""
+"""What each program of one machine is started with: its command, its variables, and only its own secrets."""
 
 import json
 import sys
