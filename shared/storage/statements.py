@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.selectable import AliasedReturnsRows, SelectBase
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
-__all__ = ["Row", "Statement", "Unit", "insert_into"]
+__all__ = ["Row", "Statement", "Unit", "insert_into", "table_of"]
 
 TENANT = "tenant"
 
@@ -120,10 +120,16 @@ class Unit:
             self._driver.execute_many(compiled.sql, [compiled.arguments(self.tenant, row) for row in rows])
 
 
-def insert_into(model: type[DeclarativeBase], *columns: str) -> Statement:
-    """An INSERT of these columns, each with a parameter of its name; the tenant is added."""
+def table_of(model: type[DeclarativeBase]) -> Table:
+    """The table that a model describes."""
     table = model.__table__
     assert isinstance(table, Table)
+    return table
+
+
+def insert_into(model: type[DeclarativeBase], *columns: str) -> Statement:
+    """An INSERT of these columns, each with a parameter of its name; the tenant is added."""
+    table = table_of(model)
     return Statement(insert(table).values({name: bindparam(name, type_=table.c[name].type) for name in columns}))
 
 

@@ -19,7 +19,7 @@ from services.dialogue.api.conversations import (
 )
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Appended, ConversationRow, Draft, StaleTurn
-from services.dialogue.desk.repository import open_handoffs
+from services.dialogue.desk.repository import open_handoffs, work_on_handoffs
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
@@ -100,5 +100,5 @@ def _write_reply(conversation: ConversationRow, reply: AgentReply, agent: str, u
         answers=None,
         status="open" if reply.close else "with_agent",
     )
-    repository.work_on_handoffs(unit, conversation.id, status="closed" if reply.close else "claimed", agent=agent)
+    work_on_handoffs(unit, conversation.id, status="closed" if reply.close else "claimed", agent=agent)
     return appended

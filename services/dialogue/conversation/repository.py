@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, case, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.conversation.models import Conversation, Entry, Handoff, OutboxRow, Trace
@@ -24,7 +24,7 @@ from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.events import Event, Option
 from shared.errors import Conflict, NotFound, ZhiyinError
 from shared.storage.database import now
-from shared.storage.statements import Statement, Unit, insert_into
+from shared.storage.statements import Statement, Unit, insert_into, table_of
 
 __all__ = [
     "Accepted",
@@ -51,7 +51,6 @@ __all__ = [
     "replies_to",
     "settle_action",
     "was_handed_over",
-    "work_on_handoffs",
 ]
 
 MESSAGE = "message"
@@ -163,17 +162,16 @@ class Appended:
     more: bool
 
 
-def _table(model: type[Any]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table)
-    return table
-
-
 def _names(row: type[Any]) -> list[str]:
     return [each.name for each in fields(row)]
 
 
-CONVERSATIONS, ENTRIES, OUTBOX, HANDOFFS = _table(Conversation), _table(Entry), _table(OutboxRow), _table(Handoff)
+CONVERSATIONS, ENTRIES, OUTBOX, HANDOFFS = (
+    table_of(Conversation),
+    table_of(Entry),
+    table_of(OutboxRow),
+    table_of(Handoff),
+)
 
 _this = CONVERSATIONS.c.id == bindparam("conversation")
 _entry = select(*(ENTRIES.c[name] for name in _names(EntryRow))).where(
@@ -221,11 +219,6 @@ COMMIT_TURN = Statement(
 NOTHING_WAITS = Statement(update(CONVERSATIONS).where(_this).values(pending_since=None))
 WAS_HANDED_OVER = Statement(
     select(HANDOFFS.c.id).where(HANDOFFS.c.conversation_id == bindparam("conversation")).limit(1)
-)
-WORK_ON_HANDOFFS = Statement(
-    update(HANDOFFS)
-    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status != "closed")
-    .values(status=bindparam("new_status"), agent=bindparam("by"))
 )
 FIND_ACTION = Statement(
     select(*(OUTBOX.c[name] for name in _names(ActionRow))).where(OUTBOX.c.action_id == bindparam("action"))
@@ -433,11 +426,6 @@ def add_handoff(unit: Unit, conversation_id: str, reason: str) -> None:
 def was_handed_over(unit: Unit, conversation_id: str) -> bool:
     """Whether the conversation was ever handed to the desk."""
     return unit.row(WAS_HANDED_OVER, conversation=conversation_id) is not None
-
-
-def work_on_handoffs(unit: Unit, conversation_id: str, *, status: str, agent: str) -> None:
-    """Says who works on the conversation's hand-offs that are not closed, and how far that is."""
-    unit.run(WORK_ON_HANDOFFS, conversation=conversation_id, new_status=status, by=agent)
 
 
 def events_after(unit: Unit, conversation_id: str, after: int, limit: int) -> list[Event]:

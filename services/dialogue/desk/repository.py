@@ -1,13 +1,26 @@
-"""The desk's queries; each takes a session of a unit of work that its caller commits."""
+"""What the desk reads and writes in SQL; callers commit. A turn itself hands over, in the conversation's repository."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.conversation.models import Handoff, Trace
+from shared.storage.statements import Statement, Unit, table_of
 
-__all__ = ["open_handoffs", "traces_of"]
+__all__ = ["open_handoffs", "traces_of", "work_on_handoffs"]
+
+HANDOFFS = table_of(Handoff)
+WORK_ON_HANDOFFS = Statement(
+    update(HANDOFFS)
+    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status != "closed")
+    .values(status=bindparam("new_status"), agent=bindparam("by"))
+)
+
+
+def work_on_handoffs(unit: Unit, conversation_id: str, *, status: str, agent: str) -> None:
+    """Sets who works on the conversation's hand-offs that are not closed, and their status."""
+    unit.run(WORK_ON_HANDOFFS, conversation=conversation_id, new_status=status, by=agent)
 
 
 async def open_handoffs(session: AsyncSession, limit: int) -> Sequence[Handoff]:

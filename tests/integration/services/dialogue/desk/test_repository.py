@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.conversation.models import Conversation, Handoff, Trace
-from services.dialogue.conversation.repository import was_handed_over, work_on_handoffs
-from services.dialogue.desk.repository import open_handoffs, traces_of
+from services.dialogue.conversation.repository import was_handed_over
+from services.dialogue.desk.repository import open_handoffs, traces_of, work_on_handoffs
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
 from tests.postgres import Postgres
