@@ -15,11 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from services.learning.artifacts.folders import publish
+from services.learning.artifacts.folders import digest_of, publish
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import split
 from services.learning.progress import Progress, Report
-from services.learning.training.encoders import digest_of
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import INT8, MODEL, ModelError, ModelManifest, Quantised, read_manifest
 from shared.nlu.training_data import Utterance, load_assistant

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from services.learning.artifacts.folders import publish, write_alias
+from services.learning.artifacts.folders import digest_of, publish, write_alias
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.card import write_card
 from services.learning.evaluation.evaluator import ALL, Evaluation, evaluate_predictor
@@ -23,7 +23,7 @@ from services.learning.progress import Progress, Report
 from services.learning.release.gate import shortcomings
 from services.learning.runs.cache import UserCache, key_of
 from services.learning.runs.tracking import PRODUCTION, Tracker
-from services.learning.training.encoders import EncoderFiles, digest_of, encoder_identity, find_encoder
+from services.learning.training.encoders import EncoderFiles, encoder_identity, find_encoder
 from shared.nlu.bio_tags import bio_tags
 from shared.nlu.manifest import EncoderFacts, ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS

@@ -11,12 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.datasets.examples import Encoder, Labels, split
 from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
 from services.learning.progress import Epoch, Progress, Report
 from services.learning.training.distillation import Teacher, teacher_settings
 from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
-from services.learning.training.encoders import EncoderFiles, digest_of
+from services.learning.training.encoders import EncoderFiles
 from services.learning.training.export import NETWORK_FILES, export_model
 from services.learning.training.frozen_heads import fit_heads, heads_only_settings
 from services.learning.training.hint_regression import Hints, pretrained_embeddings

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.progress import Progress
 from services.learning.release.quantisation import QuantisationRefused, Understand, quantise
-from services.learning.training.encoders import digest_of
 from shared.nlu.manifest import ModelError, ModelRejected, read_manifest, read_source
 from shared.nlu.model import Model
 from shared.nlu.training_data import load_assistant
