@@ -12,8 +12,8 @@ from onnx import helper, numpy_helper
 
 from services.learning.artifacts.folders import digest_of
 from services.learning.artifacts.record import TrainingRecord
+from services.learning.kinds.understanding.quantisation import QuantisationRefused, Understand, quantise
 from services.learning.progress import Progress
-from services.learning.release.quantisation import QuantisationRefused, Understand, quantise
 from shared.nlu.manifest import ModelError, ModelRejected, read_manifest, read_source
 from shared.nlu.model import Model
 from shared.nlu.training_data import load_assistant
