@@ -76,7 +76,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/intent/versions/model_registry.py",
         "services/intent/versions/version_metrics.py",
         "services/learning/artifacts/folders.py",
-        "services/learning/artifacts/record.py",
         "services/learning/evaluation/card.py",
         "services/learning/evaluation/golden_set.py",
         "services/learning/evaluation/report.py",

@@ -12,6 +12,7 @@ from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.evaluator import ALL, Evaluation, Part
 from services.learning.evaluation.robustness import GOAL, read_robustness
 from shared.nlu.manifest import ModelManifest
+from shared.nlu.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def write_report(folder: Path, manifest: ModelManifest, record: TrainingRecord, 
         robustness=read_robustness(folder),
         goal=GOAL,
         languages={name: LANGUAGES.get(name, name) for name in evaluation.parts},
-        settings=record.settings.model_dump(mode="json"),
+        settings=record.settings_as(TrainingSettings).model_dump(mode="json"),
         plots=plots,
     )
     (folder / "report").mkdir(exist_ok=True)
@@ -70,13 +71,13 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple["Figure", li
 
 def _training(record: TrainingRecord) -> str:
     figure, (losses, accuracies) = _figure(9, 3, columns=2)
-    numbers = [epoch.number for epoch in record.history]
-    losses.plot(numbers, [epoch.loss for epoch in record.history], color=ACCENT, marker="o", ms=3, label="training")
-    validation = [epoch.validation_loss for epoch in record.history]
+    numbers = [epoch["number"] for epoch in record.history]
+    losses.plot(numbers, [epoch["loss"] for epoch in record.history], color=ACCENT, marker="o", ms=3, label="training")
+    validation = [epoch["validation_loss"] for epoch in record.history]
     losses.plot(numbers, validation, color=WARM, marker="o", ms=3, label="validation (intents)")
     losses.set(xlabel="epoch", title="Loss")
     losses.legend(frameon=False, fontsize=8)
-    accuracies.plot(numbers, [epoch.validation_accuracy for epoch in record.history], color=WARM, marker="o", ms=3)
+    accuracies.plot(numbers, [epoch["validation_accuracy"] for epoch in record.history], color=WARM, marker="o", ms=3)
     accuracies.set(xlabel="epoch", title="Intent accuracy in validation")
     for axes in (losses, accuracies):
         axes.set_xticks(numbers)

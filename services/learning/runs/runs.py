@@ -309,14 +309,16 @@ def _train(
         files={name: digest_of(scratch / name) for name in MODEL_FILES},
         data_hash=assistant.data_hash,
     )
-    TrainingRecord(
-        recipe=recipe,
-        settings=made.settings if heads_only else assistant.manifest.training,
-        training_utterances=made.training_utterances,
-        validation_utterances=made.validation_utterances,
-        history=made.history,
-        seconds=round(time.monotonic() - started, 1),
-        libraries={name: version(name) for name in LIBRARIES},
+    TrainingRecord.model_validate(
+        {
+            "recipe": recipe,
+            "settings": (made.settings if heads_only else assistant.manifest.training).model_dump(mode="json"),
+            "training_utterances": made.training_utterances,
+            "validation_utterances": made.validation_utterances,
+            "history": [epoch.model_dump() for epoch in made.history],
+            "seconds": round(time.monotonic() - started, 1),
+            "libraries": {name: version(name) for name in LIBRARIES},
+        }
     ).write(scratch)
     manifest.write(scratch)
     if assistant.heldout:

@@ -23,6 +23,7 @@ from shared.nlu.manifest import ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS
 from shared.nlu.text_network import TextNetwork
 from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
+from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["MOST_LOST", "extend_model"]
 
@@ -50,7 +51,7 @@ def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Repor
     Raises:
         ModelError: there is no new intent, the model cannot be extended, or the intents that were there got worse.
     """
-    manifest, settings = read_manifest(base), TrainingRecord.read(base).settings
+    manifest, settings = read_manifest(base), TrainingRecord.read(base).settings_as(TrainingSettings)
     labels = Labels.of(assistant)
     new = _new_intents(labels, manifest)
     progress(Progress(stage="training", done=0, total=1, detail=", ".join(sorted(new))))

@@ -14,7 +14,7 @@ from torch import Tensor
 from services.learning.artifacts.folders import digest_of
 from services.learning.datasets.examples import Encoder, Labels, split
 from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
-from services.learning.progress import Epoch, Progress, Report
+from services.learning.progress import Progress, Report
 from services.learning.training.distillation import Teacher, teacher_settings
 from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
 from services.learning.training.encoders import EncoderFiles
@@ -24,7 +24,7 @@ from services.learning.training.hint_regression import Hints, pretrained_embeddi
 from services.learning.training.linear_probe import probe
 from services.learning.training.normalisation import read_any_chinese
 from services.learning.training.objective import Objective
-from services.learning.training.trainer import Fitted, fit
+from services.learning.training.trainer import Epoch, Fitted, fit
 from services.learning.training.vocabulary import Vocabulary, part_characters, prune
 from shared.nlu.intents import best_threshold, intent_probabilities
 from shared.nlu.manifest import EncoderFacts, ModelSource, NetworkManifest

@@ -91,9 +91,7 @@ def write_trained(assistant: Path, home: Path, outlier: float) -> Path:
     change(folder, lambda manifest: manifest["files"].update({"model.onnx": digest_of(folder / "model.onnx")}))
     TrainingRecord(
         recipe="ab12cd34",
-        settings=loaded.manifest.training,
-        training_utterances=1,
-        validation_utterances=1,
+        settings=loaded.manifest.training.model_dump(mode="json"),
         history=(),
         seconds=1.0,
         libraries={},
