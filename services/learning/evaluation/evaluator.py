@@ -17,8 +17,8 @@ __all__ = [
     "Evaluation",
     "IntentScores",
     "LabelScores",
+    "LanguageScores",
     "Mistake",
-    "Part",
     "RejectionScores",
     "Reliability",
     "SentimentScores",
@@ -100,7 +100,7 @@ class SentimentScores(_Frozen):
     macro_f1: float
 
 
-class Part(_Frozen):
+class LanguageScores(_Frozen):
     """All figures for one language, or for all together."""
 
     count: int
@@ -132,7 +132,7 @@ class Evaluation(_Frozen):
     seen_in_training: int
     engine: str
     intents: tuple[str, ...]
-    parts: dict[str, Part]
+    parts: dict[str, LanguageScores]
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
 
@@ -172,9 +172,9 @@ def evaluate_predictor(
     measured = _Measured(sentences, predictions, intents, tuple(entities), threshold)
     spoken = np.array([sentence.language for sentence in sentences])
     everything = np.arange(len(sentences))
-    parts = {ALL: measured.part(everything)}
+    parts = {ALL: measured.scores_of(everything)}
     for language in sorted(set(spoken.tolist())):
-        parts[language] = measured.part(everything[spoken == language])
+        parts[language] = measured.scores_of(everything[spoken == language])
     return Evaluation(
         heldout_hash=heldout_hash,
         seen_in_training=seen_in_training,
@@ -211,10 +211,10 @@ class _Measured:
         self.scores = np.array([prediction.out_of_scope for prediction in predictions])
         self.outside = self.wanted == intents.index(OUT_OF_SCOPE)
 
-    def part(self, rows: NDArray[np.int64]) -> Part:
+    def scores_of(self, rows: NDArray[np.int64]) -> LanguageScores:
         if not self.outside[rows].any() or self.outside[rows].all():
             raise ConfigurationError("the held-out sentences of a language need in-scope and out-of-scope ones")
-        return Part(
+        return LanguageScores(
             count=len(rows),
             intents=self._intents(rows[~self.outside[rows]]),
             out_of_scope=self._rejection(rows),

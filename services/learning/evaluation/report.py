@@ -9,7 +9,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from services.learning.artifacts.record import TrainingRecord
-from services.learning.evaluation.evaluator import ALL, Evaluation, Part
+from services.learning.evaluation.evaluator import ALL, Evaluation, LanguageScores
 from services.learning.evaluation.robustness import GOAL, read_robustness
 from shared.nlu.manifest import ModelManifest
 from shared.nlu.training_settings import TrainingSettings
@@ -144,8 +144,8 @@ def _reliability(evaluation: Evaluation) -> str:
     return _png(figure)
 
 
-def _one_reliability(axes: "Axes", part: Part) -> None:
-    bins = part.calibration.bins
+def _one_reliability(axes: "Axes", scores: LanguageScores) -> None:
+    bins = scores.calibration.bins
     axes.plot([0, 1], [0, 1], color=SOFT, lw=1)
     axes.bar(
         [b.low for b in bins],
@@ -156,6 +156,6 @@ def _one_reliability(axes: "Axes", part: Part) -> None:
         alpha=0.35,
         edgecolor="white",
     )
-    sizes = [8 + 90 * b.count / part.count for b in bins]
+    sizes = [8 + 90 * b.count / scores.count for b in bins]
     axes.scatter([b.confidence for b in bins], [b.accuracy for b in bins], s=sizes, color=WARM, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
