@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from services.learning.artifacts.metrics import Measured
 from services.learning.evaluation.prediction import Prediction, Predictor
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import OUT_OF_SCOPE, SENTIMENTS, HeldOut
@@ -122,13 +123,12 @@ class Mistake(_Frozen):
     out_of_scope: float
 
 
-class Evaluation(_Frozen):
+class Evaluation(Measured):
     """The figures of a model on the held-out sentences, computed by `engine`.
 
     `confusion[i][j]`: wanted i, found j, in order of `intents`.
     """
 
-    heldout_hash: str
     seen_in_training: int
     engine: str
     intents: tuple[str, ...]

@@ -71,13 +71,15 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple["Figure", li
 
 def _training(record: TrainingRecord) -> str:
     figure, (losses, accuracies) = _figure(9, 3, columns=2)
-    numbers = [epoch["number"] for epoch in record.history]
-    losses.plot(numbers, [epoch["loss"] for epoch in record.history], color=ACCENT, marker="o", ms=3, label="training")
-    validation = [epoch["validation_loss"] for epoch in record.history]
-    losses.plot(numbers, validation, color=WARM, marker="o", ms=3, label="validation (intents)")
+    numbers, loss, validation_loss, accuracy = (
+        np.array([epoch[name] for epoch in record.history], float)
+        for name in ("number", "loss", "validation_loss", "validation_accuracy")
+    )
+    losses.plot(numbers, loss, color=ACCENT, marker="o", ms=3, label="training")
+    losses.plot(numbers, validation_loss, color=WARM, marker="o", ms=3, label="validation (intents)")
     losses.set(xlabel="epoch", title="Loss")
     losses.legend(frameon=False, fontsize=8)
-    accuracies.plot(numbers, [epoch["validation_accuracy"] for epoch in record.history], color=WARM, marker="o", ms=3)
+    accuracies.plot(numbers, accuracy, color=WARM, marker="o", ms=3)
     accuracies.set(xlabel="epoch", title="Intent accuracy in validation")
     for axes in (losses, accuracies):
         axes.set_xticks(numbers)
