@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,7 +12,7 @@ __all__ = ["Figures", "Measured", "Metrics", "write_metrics"]
 
 FILE = "metrics.json"
 
-Figures = Mapping[str, Mapping[str, float]]
+Figures: TypeAlias = Mapping[str, Mapping[str, int | float]]
 """Figures by name, by part of the held-out data such as a language; the part `all` is the whole."""
 
 
@@ -37,7 +37,7 @@ class Metrics(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     heldout_hash: str
-    summary: dict[str, dict[str, float]]
+    summary: Figures
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:

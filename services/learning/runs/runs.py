@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.learning.artifacts.folders import digest_of, publish, write_alias
-from services.learning.artifacts.metrics import Measured, Metrics, write_metrics
+from services.learning.artifacts.metrics import Figures, Measured, Metrics, write_metrics
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.kinds.kind import AnyKind, Fitted, Prepared, Workplace
 from services.learning.kinds.known import KINDS, kind_of_data, kind_of_model
@@ -38,7 +38,7 @@ class TrainedModel:
 
     path: Path
     version: str
-    metrics: dict[str, dict[str, float]]
+    metrics: Figures
     cached: bool
     held_back: str = ""
     preliminary: bool = False
@@ -272,7 +272,7 @@ class _Shelf:
         files = self.manifest(folder).files.items()
         return all((folder / name).is_file() and digest_of(folder / name) == digest for name, digest in files)
 
-    def metrics(self, folder: Path) -> dict[str, dict[str, float]]:
+    def metrics(self, folder: Path) -> Figures:
         """The main figures; measured again when the held-out data is no longer what was measured on."""
         self.manifest(folder)
         if not self.prepared.heldout_hash:
