@@ -11,8 +11,8 @@ from cli.home import Home
 from cli.progress import shown_progress
 from cli.training import production_model
 from services.learning.artifacts.record import TrainingRecord
-from services.learning.release.quantisation import Understand
-from services.learning.release.quantisation import quantise as quantise_model
+from services.learning.kinds.understanding.quantisation import Understand
+from services.learning.kinds.understanding.quantisation import quantise as quantise_model
 from services.learning.runs.tracking import Tracker
 from shared.nlu.engines.runtime import Library
 from shared.nlu.manifest import read_manifest

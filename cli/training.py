@@ -12,6 +12,7 @@ from cli.console import err, out, write_json
 from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from cli.progress import shown_progress
+from services.learning.evaluation.evaluator import Evaluation
 from services.learning.evaluation.robustness import Robustness, check_robustness
 from services.learning.runs.cache import user_cache
 from services.learning.runs.runs import TrainedModel
@@ -152,19 +153,20 @@ def evaluate(assistant: Path, home: Home, *, robustness: bool = False, as_json: 
     model = production_model(assistant, home)
     changed = check_robustness(assistant, model) if robustness else None
     found = evaluate_model(assistant, model)
+    mistakes = found.mistakes if isinstance(found, Evaluation) else ()
     if as_json:
         drops = {} if changed is None else {"robustness": changed.model_dump()}
-        write_json({"summary": found.summary(), "mistakes": [each.model_dump() for each in found.mistakes], **drops})
+        write_json({"summary": found.summary(), "mistakes": [each.model_dump() for each in mistakes], **drops})
         return
     out.print(figures_table(found.summary()))
     if changed is not None:
         out.print(drops_table(changed))
-    if not found.mistakes:
+    if not mistakes:
         return
-    table = Table(title=f"{len(found.mistakes)} mistakes", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"{len(mistakes)} mistakes", title_justify="left", box=None, pad_edge=False)
     for column in ("sentence", "wanted", "found", "confidence"):
         table.add_column(column)
-    for mistake in found.mistakes:
+    for mistake in mistakes:
         table.add_row(Text(mistake.text), mistake.wanted, mistake.found, f"{mistake.confidence:.2f}")
     out.print(table)
 

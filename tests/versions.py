@@ -77,9 +77,7 @@ class Versions:
 
 RECORD = TrainingRecord(
     recipe="none",
-    settings=TrainingSettings(),
-    training_utterances=0,
-    validation_utterances=0,
+    settings=TrainingSettings().model_dump(mode="json"),
     history=(),
     seconds=0.0,
     libraries={},

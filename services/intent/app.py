@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from services.intent.api import DIRECT, routers
 from services.intent.api.protocol_errors import ProtocolErrors
 from services.intent.explanation.explainer import Explainer
-from services.intent.kinds.available import KINDS
 from services.intent.kinds.kind import Kind
+from services.intent.kinds.known import KINDS
 from services.intent.rollout.controller import Rollout
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings

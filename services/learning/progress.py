@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Epoch", "Progress", "Report", "Stage"]
+__all__ = ["Progress", "Report", "Stage"]
 
 Stage = Literal["waiting", "cached", "encoder", "heads", "training", "export", "evaluation", "quantisation"]
 
@@ -22,15 +22,3 @@ class Progress(BaseModel):
 
 
 Report = Callable[[Progress], None]
-
-
-class Epoch(BaseModel):
-    """What one epoch brought: the mean training loss; in validation loss and accuracy of intents, F1 of entities."""
-
-    model_config = ConfigDict(frozen=True)
-
-    number: int
-    loss: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_entity_f1: float | None = None

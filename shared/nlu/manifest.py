@@ -228,15 +228,26 @@ NetworkSource: TypeAlias = ModelSource[NetworkManifest]
 """A folder with a network that reads texts, calibrated or not."""
 
 
-def read_manifest(folder: Path) -> ModelManifest:
-    """Reads the manifest of an understanding model; no other file of the folder is looked at.
+@overload
+def read_manifest(folder: Path) -> ModelManifest: ...
+
+
+@overload
+def read_manifest(folder: Path, manifest: type[M]) -> M: ...
+
+
+def read_manifest(folder: Path, manifest: type[Any] = ModelManifest) -> Any:
+    """Reads the manifest of a model folder; no other file of the folder is looked at.
+
+    Args:
+        manifest: what it is read as; `Manifest` reads that of any kind.
 
     Raises:
         ModelRejected: it cannot be read or is not valid.
     """
     if not (folder / MANIFEST).exists():
         raise ModelRejected(f"{folder} is no model folder: {MANIFEST} is missing")
-    return _parsed(folder, _read(folder, MANIFEST, Path.read_bytes), ModelManifest)
+    return _parsed(folder, _read(folder, MANIFEST, Path.read_bytes), manifest)
 
 
 @overload

@@ -75,7 +75,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/intent/versions/model_registry.py",
         "services/intent/versions/version_metrics.py",
         "services/learning/artifacts/folders.py",
-        "services/learning/artifacts/record.py",
         "services/learning/evaluation/card.py",
         "services/learning/evaluation/golden_set.py",
         "services/learning/evaluation/report.py",
@@ -177,6 +176,17 @@ def test_dialogue_imports_only_downwards() -> None:
     layers = ["assistant", "policy", "conversation", "desk", "api"]
     for height, room in enumerate(layers):
         assert not arrows[room] & set(layers[height + 1 :]), f"services/dialogue/{room} imports {arrows[room]}"
+
+
+def test_only_its_kind_knows_how_a_model_is_made() -> None:
+    """Runs, cache, registry and gate know the contract of kinds and the list of them, nothing that one kind needs."""
+    general = {"services.learning.kinds.kind", "services.learning.kinds.known"}
+    arrows = rooms("learning")
+    for room in ("runs", "release", "artifacts"):
+        assert not arrows[room] & {"training", "evaluation", "datasets"}, f"services/learning/{room}: {arrows[room]}"
+        for file in files_below(f"services/learning/{room}"):
+            kinds = {module for module in imported(file) if module.startswith("services.learning.kinds.")}
+            assert {".".join(module.split(".")[:4]) for module in kinds} <= general, f"{file} imports {kinds}"
 
 
 def test_shared_imports_no_service() -> None:

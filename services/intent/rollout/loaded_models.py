@@ -13,8 +13,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from services.intent.batching.queue import BatchQueue
-from services.intent.kinds.available import KINDS
 from services.intent.kinds.kind import AnyModel, Kind
+from services.intent.kinds.known import KINDS
 from services.intent.settings import EVERY_MODEL, Settings
 from services.intent.versions.comparison import Mirror
 from services.intent.versions.deployment import Deployment, Lease

@@ -1,1 +1,1 @@
-"""What a trained model's folder holds besides weights: the training record; folders written whole."""
+"""What a trained model's folder holds besides weights: the training record, the metrics; folders written whole."""

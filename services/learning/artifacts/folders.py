@@ -1,9 +1,16 @@
-"""Folders that appear whole or not at all, also when the power fails."""
+"""Folders that appear whole or not at all, also when the power fails, and the digests of their files."""
 
+import hashlib
 import os
 from pathlib import Path
 
-__all__ = ["publish", "write_alias"]
+__all__ = ["digest_of", "publish", "write_alias"]
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def publish(scratch: Path, folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""How good a model is: measures, calibration, robustness, golden set, report and card."""
+"""How good an understanding model is: measures, calibration, robustness, golden set, report and card."""

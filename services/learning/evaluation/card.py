@@ -7,6 +7,7 @@ from services.learning.evaluation.evaluator import ALL, Evaluation
 from services.learning.evaluation.robustness import Robustness, read_robustness
 from shared.nlu.manifest import ModelManifest
 from shared.nlu.out_of_scope import ScopeRule
+from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["write_card"]
 
@@ -33,7 +34,7 @@ def write_card(folder: Path, manifest: ModelManifest, record: TrainingRecord, ev
 
 
 def _card(folder: Path, manifest: ModelManifest, record: TrainingRecord, evaluation: Evaluation) -> str:
-    encoder, settings = manifest.encoder, record.settings
+    encoder, settings, sizes = manifest.encoder, record.settings_as(TrainingSettings), record.sizes
     weakest = sorted(evaluation.parts[ALL].intents.per_intent.items(), key=lambda item: item[1].f1)[:5]
     return f"""# {manifest.name} {manifest.version}
 
@@ -46,7 +47,7 @@ Made {manifest.created_at:%Y-%m-%d %H:%M} UTC.
 - Encoder: {encoder.name} ({encoder.source}, SHA-256 `{encoder.digest}`),
   {encoder.layers} layers and {encoder.vocabulary:,} vocabulary pieces; the lowest {settings.frozen_layers}
   layers and the pieces' vectors were not trained.
-- Data: {record.training_utterances} utterances for training and {record.validation_utterances} for validation,
+- Data: {sizes["training_utterances"]} utterances for training and {sizes["validation_utterances"]} for validation,
   data hash `{manifest.data_hash}`.
 - Training: {len(record.history)} of at most {settings.epochs} epochs, learning rate {settings.learning_rate:g},
   batches of {settings.batch_size}, label smoothing {settings.label_smoothing:g}, seed {settings.seed}.

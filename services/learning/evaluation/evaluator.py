@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from services.learning.artifacts.metrics import Measured
 from services.learning.evaluation.prediction import Prediction, Predictor
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import OUT_OF_SCOPE, SENTIMENTS, HeldOut
@@ -17,8 +18,8 @@ __all__ = [
     "Evaluation",
     "IntentScores",
     "LabelScores",
+    "LanguageScores",
     "Mistake",
-    "Part",
     "RejectionScores",
     "Reliability",
     "SentimentScores",
@@ -100,7 +101,7 @@ class SentimentScores(_Frozen):
     macro_f1: float
 
 
-class Part(_Frozen):
+class LanguageScores(_Frozen):
     """All figures for one language, or for all together."""
 
     count: int
@@ -122,17 +123,16 @@ class Mistake(_Frozen):
     out_of_scope: float
 
 
-class Evaluation(_Frozen):
+class Evaluation(Measured):
     """The figures of a model on the held-out sentences, computed by `engine`.
 
     `confusion[i][j]`: wanted i, found j, in order of `intents`.
     """
 
-    heldout_hash: str
     seen_in_training: int
     engine: str
     intents: tuple[str, ...]
-    parts: dict[str, Part]
+    parts: dict[str, LanguageScores]
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
 
@@ -172,9 +172,9 @@ def evaluate_predictor(
     measured = _Measured(sentences, predictions, intents, tuple(entities), threshold)
     spoken = np.array([sentence.language for sentence in sentences])
     everything = np.arange(len(sentences))
-    parts = {ALL: measured.part(everything)}
+    parts = {ALL: measured.scores_of(everything)}
     for language in sorted(set(spoken.tolist())):
-        parts[language] = measured.part(everything[spoken == language])
+        parts[language] = measured.scores_of(everything[spoken == language])
     return Evaluation(
         heldout_hash=heldout_hash,
         seen_in_training=seen_in_training,
@@ -211,10 +211,10 @@ class _Measured:
         self.scores = np.array([prediction.out_of_scope for prediction in predictions])
         self.outside = self.wanted == intents.index(OUT_OF_SCOPE)
 
-    def part(self, rows: NDArray[np.int64]) -> Part:
+    def scores_of(self, rows: NDArray[np.int64]) -> LanguageScores:
         if not self.outside[rows].any() or self.outside[rows].all():
             raise ConfigurationError("the held-out sentences of a language need in-scope and out-of-scope ones")
-        return Part(
+        return LanguageScores(
             count=len(rows),
             intents=self._intents(rows[~self.outside[rows]]),
             out_of_scope=self._rejection(rows),

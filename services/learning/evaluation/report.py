@@ -9,9 +9,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from services.learning.artifacts.record import TrainingRecord
-from services.learning.evaluation.evaluator import ALL, Evaluation, Part
+from services.learning.evaluation.evaluator import ALL, Evaluation, LanguageScores
 from services.learning.evaluation.robustness import GOAL, read_robustness
 from shared.nlu.manifest import ModelManifest
+from shared.nlu.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def write_report(folder: Path, manifest: ModelManifest, record: TrainingRecord, 
         robustness=read_robustness(folder),
         goal=GOAL,
         languages={name: LANGUAGES.get(name, name) for name in evaluation.parts},
-        settings=record.settings.model_dump(mode="json"),
+        settings=record.settings_as(TrainingSettings).model_dump(mode="json"),
         plots=plots,
     )
     (folder / "report").mkdir(exist_ok=True)
@@ -70,13 +71,15 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple["Figure", li
 
 def _training(record: TrainingRecord) -> str:
     figure, (losses, accuracies) = _figure(9, 3, columns=2)
-    numbers = [epoch.number for epoch in record.history]
-    losses.plot(numbers, [epoch.loss for epoch in record.history], color=ACCENT, marker="o", ms=3, label="training")
-    validation = [epoch.validation_loss for epoch in record.history]
-    losses.plot(numbers, validation, color=WARM, marker="o", ms=3, label="validation (intents)")
+    numbers, loss, validation_loss, accuracy = (
+        np.array([epoch[name] for epoch in record.history], float)
+        for name in ("number", "loss", "validation_loss", "validation_accuracy")
+    )
+    losses.plot(numbers, loss, color=ACCENT, marker="o", ms=3, label="training")
+    losses.plot(numbers, validation_loss, color=WARM, marker="o", ms=3, label="validation (intents)")
     losses.set(xlabel="epoch", title="Loss")
     losses.legend(frameon=False, fontsize=8)
-    accuracies.plot(numbers, [epoch.validation_accuracy for epoch in record.history], color=WARM, marker="o", ms=3)
+    accuracies.plot(numbers, accuracy, color=WARM, marker="o", ms=3)
     accuracies.set(xlabel="epoch", title="Intent accuracy in validation")
     for axes in (losses, accuracies):
         axes.set_xticks(numbers)
@@ -143,8 +146,8 @@ def _reliability(evaluation: Evaluation) -> str:
     return _png(figure)
 
 
-def _one_reliability(axes: "Axes", part: Part) -> None:
-    bins = part.calibration.bins
+def _one_reliability(axes: "Axes", scores: LanguageScores) -> None:
+    bins = scores.calibration.bins
     axes.plot([0, 1], [0, 1], color=SOFT, lw=1)
     axes.bar(
         [b.low for b in bins],
@@ -155,6 +158,6 @@ def _one_reliability(axes: "Axes", part: Part) -> None:
         alpha=0.35,
         edgecolor="white",
     )
-    sizes = [8 + 90 * b.count / part.count for b in bins]
+    sizes = [8 + 90 * b.count / scores.count for b in bins]
     axes.scatter([b.confidence for b in bins], [b.accuracy for b in bins], s=sizes, color=WARM, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")

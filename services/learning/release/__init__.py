@@ -1,1 +1,1 @@
-"""What may go to production and in which form: gate, quantisation."""
+"""What may go to production: the gate."""

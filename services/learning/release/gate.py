@@ -2,33 +2,25 @@
 
 from collections.abc import Mapping
 
+from services.learning.artifacts.metrics import Figures
+
 __all__ = ["MARGIN", "shortcomings"]
 
 MARGIN = 0.01
-"""How much worse a candidate may be in any figure: on some hundred sentences less than this is chance."""
-FIGURES = {
-    "intent_accuracy": "intent accuracy",
-    "intent_macro_f1": "macro-F1",
-    "out_of_scope_auroc": "out-of-scope AUROC",
-    "entity_f1": "entity F1",
-    "sentiment_accuracy": "sentiment accuracy",
-}
+"""How much worse a candidate may be in any figure: on some hundred examples less than this is chance."""
 
 
-def shortcomings(
-    candidate: Mapping[str, Mapping[str, float]], production: Mapping[str, Mapping[str, float]]
-) -> list[str]:
-    """Where a candidate is worse than production by more than the margin, in words; measured on the same sentences.
+def shortcomings(candidate: Figures, production: Figures, compared: Mapping[str, str]) -> list[str]:
+    """Where a candidate is worse than production by more than the margin, in words; measured on the same data.
 
     Args:
-        candidate: figures by language, as an evaluation sums them up; so for `production`.
+        candidate: figures by part, as they were measured; so for `production`.
+        compared: the figures that count, each with its name in words; high is good.
     """
     return [
-        f"{name} ({language}) is {candidate[language][key]:.4f}, in production it is {production[language][key]:.4f}"
-        for language in candidate
-        if language in production
-        for key, name in FIGURES.items()
-        if key in candidate[language]
-        and key in production[language]
-        and candidate[language][key] < production[language][key] - MARGIN
+        f"{name} ({part}) is {candidate[part][key]:.4f}, in production it is {production[part][key]:.4f}"
+        for part in candidate
+        if part in production
+        for key, name in compared.items()
+        if key in candidate[part] and key in production[part] and candidate[part][key] < production[part][key] - MARGIN
     ]

@@ -1,1 +1,1 @@
-"""A run from an assistant's files to a registered version, tracked in MLflow."""
+"""A run from a folder of data to a registered version, tracked in MLflow, for every kind of model."""

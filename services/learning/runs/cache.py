@@ -16,8 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from services.learning.artifacts.folders import publish
-from services.learning.training.encoders import digest_of
+from services.learning.artifacts.folders import digest_of, publish
 
 __all__ = ["KEPT", "UserCache", "key_of", "user_cache", "user_cache_folder"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from services.learning.artifacts.record import TrainingRecord
 from shared.errors import ConfigurationError
-from shared.nlu.manifest import ModelManifest
+from shared.nlu.manifest import Manifest
 from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG, WITHDRAWN_TAG
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Tracker:
         self._uri = uri or f"sqlite:///{home.absolute() / 'mlflow.db'}"
         self._opened: MlflowClient | None = None
 
-    def register(self, folder: Path, manifest: ModelManifest, record: TrainingRecord) -> None:
+    def register(self, folder: Path, manifest: Manifest, record: TrainingRecord) -> None:
         """Logs the training as a run and its model as a version, the candidate from now on; once for each folder.
 
         Raises:
@@ -154,22 +154,21 @@ class Tracker:
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def _register(
-        self, client: "MlflowClient", folder: Path, manifest: ModelManifest, record: TrainingRecord
+        self, client: "MlflowClient", folder: Path, manifest: Manifest, record: TrainingRecord
     ) -> "ModelVersion":
         run = client.create_run(self._experiment(client, manifest.name), run_name=manifest.version)
         number = run.info.run_id
         for key, value in {
-            **record.settings.model_dump(mode="json"),
-            "training_utterances": record.training_utterances,
-            "validation_utterances": record.validation_utterances,
+            **record.settings,
+            **record.sizes,
             "data_hash": manifest.data_hash,
             "recipe": record.recipe,
         }.items():
             client.log_param(number, key, str(value)[:MAX_PARAMETER])
-        for epoch in record.history:
-            for key, value in epoch.model_dump(exclude={"number"}).items():
-                if value is not None:
-                    client.log_metric(number, key, float(value), step=epoch.number)
+        for step, epoch in enumerate(record.history, 1):
+            for key, value in epoch.items():
+                if key != "number" and value is not None:
+                    client.log_metric(number, key, float(value), step=step)
         for part, figures in manifest.metrics.items():
             for key, value in figures.items():
                 client.log_metric(number, key if part == MAIN_FIGURES else f"{part}_{key}", float(value))

@@ -1,1 +1,1 @@
-"""Fine-tuning: encoder, heads, objective, export; from utterances to a model folder."""
+"""How an understanding network is fine-tuned: encoder, heads, objective, export."""

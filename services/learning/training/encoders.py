@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 from safetensors import SafetensorError
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.training.packaged_encoder import read_container, write_encoder
 from shared.errors import ConfigurationError
 
@@ -22,7 +23,6 @@ __all__ = [
     "EncoderFiles",
     "Packaged",
     "PackagedFolder",
-    "digest_of",
     "encoder_identity",
     "find_encoder",
 ]
@@ -123,12 +123,6 @@ def encoder_identity(encoder: str) -> str:
     if packaged is None:
         return encoder
     return packaged.digest if isinstance(packaged, Packaged) else json.dumps(dict(packaged.files), sort_keys=True)
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checked(files: EncoderFiles) -> EncoderFiles:

@@ -7,6 +7,7 @@ import random
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from services.learning.datasets.variation import Variation
 from services.learning.evaluation.calibration import Answers, calibrate, find_centroids
 from services.learning.progress import Progress, Report
 from services.learning.training.head_fitting import Head, fit_head, read_head, replace_head
-from services.learning.training.pipeline import MadeModel, answers_of
-from shared.nlu.manifest import ModelError, ModelManifest, read_manifest
-from shared.nlu.out_of_scope import CENTROIDS
+from services.learning.training.pipeline import ExportedModel, answers_of
+from shared.nlu.manifest import TOKENIZER, ModelError, ModelManifest, read_manifest
+from shared.nlu.out_of_scope import CENTROIDS, Centroids
 from shared.nlu.text_network import TextNetwork
 from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
+from shared.nlu.training_settings import TrainingSettings
 
-__all__ = ["MOST_LOST", "extend_model"]
+__all__ = ["MOST_LOST", "ExtendedModel", "extend_model"]
 
 SAMPLE = 40
 """Utterances of each intent and language that the model knows; more of them move the head no more."""
@@ -42,15 +44,38 @@ KEPT = (1.0, 0.5, 0.0)
 """How much of what the rows of those learned is kept; tried before a new intent is held back further."""
 
 
-def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Report) -> MadeModel:
-    """Adds the assistant's new intents to the model in `base` and writes the files of the extended one into `folder`.
+@dataclass(frozen=True)
+class ExtendedModel:
+    """The model in `base` with another intent head; what it was fitted on by number of utterances."""
+
+    base: Path
+    head: Head
+    centroids: Centroids
+    facts: ExportedModel
+    training_utterances: int
+    validation_utterances: int
+
+    def export(self, folder: Path) -> ExportedModel:
+        """Writes the model's files into `folder`.
+
+        Raises:
+            ModelError: the head of `base` cannot be replaced.
+        """
+        replace_head(self.base, self.head, folder)
+        shutil.copyfile(self.base / TOKENIZER, folder / TOKENIZER)
+        self.centroids.write(folder / CENTROIDS)
+        return self.facts
+
+
+def extend_model(assistant: Assistant, base: Path, progress: Report) -> ExtendedModel:
+    """Adds the assistant's new intents to the model in `base`.
 
     Where a new intent takes too much from those that were there, it is held back until it does no more.
 
     Raises:
         ModelError: there is no new intent, the model cannot be extended, or the intents that were there got worse.
     """
-    manifest, settings = read_manifest(base), TrainingRecord.read(base).settings
+    manifest, settings = read_manifest(base), TrainingRecord.read(base).settings_as(TrainingSettings)
     labels = Labels.of(assistant)
     new = _new_intents(labels, manifest)
     progress(Progress(stage="training", done=0, total=1, detail=", ".join(sorted(new))))
@@ -74,19 +99,18 @@ def extend_model(assistant: Assistant, base: Path, folder: Path, progress: Repor
     head = fit_head(start, learned.embeddings, learned.intents, weights, smoothing=settings.label_smoothing)
     head = _held_back(head, start, fresh, validated, _right(manifest.intents, labels, validated))
     progress(Progress(stage="training", done=1, total=1))
-    replace_head(base, head, folder)
-    shutil.copyfile(base / "tokenizer.json", folder / "tokenizer.json")
     centroids = find_centroids(learned, labels.out_of_scope)
-    centroids.write(folder / CENTROIDS)
     validated = Answers(head.logits(validated.embeddings), validated.embeddings, validated.intents)
-    return MadeModel(
-        settings=settings,
-        labels=labels,
-        layers=manifest.encoder.layers,
-        vocabulary=manifest.encoder.vocabulary,
-        calibration=calibrate(validated, labels.out_of_scope, settings.out_of_scope, centroids),
-        multi_intent_threshold=None,
-        history=(),
+    return ExtendedModel(
+        base=base,
+        head=head,
+        centroids=centroids,
+        facts=ExportedModel(
+            labels,
+            manifest.encoder,
+            calibrate(validated, labels.out_of_scope, settings.out_of_scope, centroids),
+            multi_intent_threshold=None,
+        ),
         training_utterances=len(sample) + len(added),
         validation_utterances=len(validation),
     )

@@ -11,19 +11,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.datasets.examples import Encoder, Labels, split
 from services.learning.evaluation.calibration import Answers, Calibration, calibrate, find_centroids
-from services.learning.progress import Epoch, Progress, Report
+from services.learning.progress import Report
 from services.learning.training.distillation import Teacher, teacher_settings
 from services.learning.training.encoder import add_adapters, load_encoder, merge_adapters
-from services.learning.training.encoders import EncoderFiles, digest_of
+from services.learning.training.encoders import EncoderFiles
 from services.learning.training.export import NETWORK_FILES, export_model
 from services.learning.training.frozen_heads import fit_heads, heads_only_settings
 from services.learning.training.hint_regression import Hints, pretrained_embeddings
 from services.learning.training.linear_probe import probe
 from services.learning.training.normalisation import read_any_chinese
 from services.learning.training.objective import Objective
-from services.learning.training.trainer import Fitted, fit
+from services.learning.training.trainer import Epoch, Fitted, fit
 from services.learning.training.vocabulary import Vocabulary, part_characters, prune
 from shared.nlu.intents import best_threshold, intent_probabilities
 from shared.nlu.manifest import EncoderFacts, ModelSource, NetworkManifest
@@ -33,7 +34,15 @@ from shared.nlu.text_network import TextNetwork
 from shared.nlu.training_data import Assistant, Utterance
 from shared.nlu.training_settings import TrainingSettings
 
-__all__ = ["MadeModel", "Network", "answers_of", "fit_model", "fit_network"]
+__all__ = [
+    "ExportedModel",
+    "FittedModel",
+    "LearnedNetwork",
+    "Network",
+    "answers_of",
+    "fit_model",
+    "fit_network",
+]
 
 DROPOUT = 0.1
 WHOLE = 48  # layers at most, so all of an encoder's
@@ -41,34 +50,112 @@ WHOLE = 48  # layers at most, so all of an encoder's
 
 @dataclass(frozen=True)
 class Network:
-    """A network that was trained and exported, and how that went.
-
-    `embeddings` are those of the training utterances, [texts, width], where fitting needed them anyway.
-    """
+    """A network that was trained and exported, and how that went."""
 
     exported: TextNetwork
     layers: int
     vocabulary: int
     history: tuple[Epoch, ...]
-    embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class MadeModel:
-    """What there is to say about a model whose files were written.
+class LearnedNetwork:
+    """A network that was trained and is not written yet.
+
+    `embeddings` are those of the training utterances, [texts, width], where fitting needed them anyway.
+    """
+
+    files: EncoderFiles
+    labels: Labels
+    settings: TrainingSettings
+    model: Understander
+    vocabulary: Vocabulary
+    history: tuple[Epoch, ...]
+    embeddings: Tensor | None = None
+
+    @property
+    def encoder(self) -> EncoderFacts:
+        """The encoder that it was made from, and what was kept of it."""
+        return EncoderFacts(
+            name=self.files.name,
+            layers=self.model.layers,
+            vocabulary=len(self.vocabulary.rows),
+            digest=self.files.digest,
+            source=self.files.source,
+        )
+
+    def export(self, folder: Path) -> TextNetwork:
+        """Writes the network and its tokenizer into `folder` and loads them as they are served.
+
+        Raises:
+            ExportError: what was written computes something else.
+        """
+        labels, settings = self.labels, self.settings
+        export_model(
+            self.model, self.vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens
+        )
+        manifest = NetworkManifest(
+            name="draft",
+            version="draft",
+            created_at=datetime.now(UTC),
+            files={name: digest_of(folder / name) for name in NETWORK_FILES},
+            languages=(),
+            encoder=self.encoder,
+            max_tokens=settings.max_tokens,
+            prefix=settings.prefix,
+            intents=labels.intents,
+            tags=labels.tags,
+            neighbours=labels.neighbours,
+            sentiments=labels.sentiments,
+        )
+        return TextNetwork.in_full_precision(ModelSource(folder, manifest, digest=""))
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """What a manifest says about a model whose files were written.
 
     From `multi_intent_threshold` on a text expresses an intent; None where it expresses only the best.
     """
 
-    settings: TrainingSettings
     labels: Labels
-    layers: int
-    vocabulary: int
+    encoder: EncoderFacts
     calibration: Calibration
     multi_intent_threshold: float | None
-    history: tuple[Epoch, ...]
-    training_utterances: int
-    validation_utterances: int
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A network that was trained on an assistant's utterances, and those utterances."""
+
+    network: LearnedNetwork
+    training: Sequence[Utterance]
+    validation: Sequence[Utterance]
+
+    def export(self, folder: Path) -> ExportedModel:
+        """Writes the model's files into `folder`; calibrated on what the written network computes.
+
+        Raises:
+            ExportError: what was written computes something else.
+        """
+        labels, settings = self.network.labels, self.network.settings
+        exported = self.network.export(folder)
+        if self.network.embeddings is None:
+            learned = answers_of(exported, labels, self.training)
+        else:
+            # Computing them once more would take as long as the heads took.
+            learned = _embedded(self.network.embeddings, labels, self.training)
+        centroids = find_centroids(learned, labels.out_of_scope)
+        centroids.write(folder / CENTROIDS)
+        validated = answers_of(exported, labels, self.validation)
+        calibration = calibrate(
+            validated, labels.out_of_scope, settings.out_of_scope, centroids, several=settings.multi_intent
+        )
+        threshold = None
+        if settings.multi_intent and validated.expressed is not None:
+            probabilities = intent_probabilities(validated.logits, calibration.temperature, several=True)
+            threshold = best_threshold(probabilities, validated.expressed)
+        return ExportedModel(labels, self.network.encoder, calibration, threshold)
 
 
 def fit_network(
@@ -81,13 +168,42 @@ def fit_network(
     checkpoint: Path,
     folder: Path,
     progress: Report,
-    heads_only: bool = False,
 ) -> Network:
-    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`.
+    """Trains from `checkpoint` or from the beginning and writes the network and its tokenizer into `folder`."""
+    learned = _learn(files, labels, training, validation, settings, checkpoint, progress, heads_only=False)
+    exported = learned.export(folder)
+    return Network(exported, learned.encoder.layers, learned.encoder.vocabulary, learned.history)
+
+
+def fit_model(
+    assistant: Assistant, files: EncoderFiles, checkpoint: Path, progress: Report, *, heads_only: bool = False
+) -> FittedModel:
+    """Trains from `checkpoint` or from the beginning.
 
     Args:
-        heads_only: fit the heads on the encoder as it came; `settings` are those of `heads_only_settings`.
+        heads_only: fit the heads on the encoder as it came.
     """
+    settings = assistant.manifest.training
+    if heads_only:
+        settings = heads_only_settings(settings)
+    training, validation = split(assistant.utterances, settings.validation, settings.seed)
+    network = _learn(
+        files, Labels.of(assistant), training, validation, settings, checkpoint, progress, heads_only=heads_only
+    )
+    return FittedModel(network, training, validation)
+
+
+def _learn(
+    files: EncoderFiles,
+    labels: Labels,
+    training: Sequence[Utterance],
+    validation: Sequence[Utterance],
+    settings: TrainingSettings,
+    checkpoint: Path,
+    progress: Report,
+    *,
+    heads_only: bool,
+) -> LearnedNetwork:
     # Another number of threads adds up in another order, and a training ends in another model.
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -130,30 +246,7 @@ def fit_network(
             elder = learned(older, checkpoint.with_name(f"teacher-{checkpoint.name}"))
             teacher = Teacher(elder.model, distillation, several=settings.multi_intent)
         fitted = learned(settings, checkpoint, teacher)
-    progress(Progress(stage="export", done=0, total=1))
-    export_model(fitted.model, vocabulary.tokenizer, folder, prefix=settings.prefix, max_tokens=settings.max_tokens)
-    manifest = NetworkManifest(
-        name="draft",
-        version="draft",
-        created_at=datetime.now(UTC),
-        files={name: digest_of(folder / name) for name in NETWORK_FILES},
-        languages=(),
-        encoder=EncoderFacts(name=files.name, layers=fitted.model.layers, vocabulary=len(vocabulary.rows)),
-        max_tokens=settings.max_tokens,
-        prefix=settings.prefix,
-        intents=labels.intents,
-        tags=labels.tags,
-        neighbours=labels.neighbours,
-        sentiments=labels.sentiments,
-    )
-    source = ModelSource(folder, manifest, digest="")
-    return Network(
-        exported=TextNetwork.in_full_precision(source),
-        layers=fitted.model.layers,
-        vocabulary=len(vocabulary.rows),
-        history=fitted.history,
-        embeddings=embeddings,
-    )
+    return LearnedNetwork(files, labels, settings, fitted.model, vocabulary, fitted.history, embeddings)
 
 
 def _network(files: EncoderFiles, vocabulary: Vocabulary, labels: Labels, settings: TrainingSettings) -> Understander:
@@ -181,61 +274,6 @@ def _begin_as_rare(model: Understander, labels: Labels, training: Sequence[Utter
     shares = torch.tensor([(counts[name] + 1) / (len(taught) + 2) for name in labels.intents])
     with torch.no_grad():
         model.intent_head.bias.copy_(shares.logit())
-
-
-def fit_model(
-    assistant: Assistant,
-    files: EncoderFiles,
-    checkpoint: Path,
-    folder: Path,
-    progress: Report,
-    *,
-    heads_only: bool = False,
-) -> MadeModel:
-    """Trains from `checkpoint` or from the beginning, calibrates, and writes the model's files into `folder`."""
-    settings = assistant.manifest.training
-    if heads_only:
-        settings = heads_only_settings(settings)
-    labels = Labels.of(assistant)
-    training, validation = split(assistant.utterances, settings.validation, settings.seed)
-    network = fit_network(
-        files,
-        labels,
-        training,
-        validation,
-        settings,
-        checkpoint=checkpoint,
-        folder=folder,
-        progress=progress,
-        heads_only=heads_only,
-    )
-    if network.embeddings is None:
-        learned = answers_of(network.exported, labels, training)
-    else:
-        # Computing them once more would take as long as the heads took.
-        learned = _embedded(network.embeddings, labels, training)
-    centroids = find_centroids(learned, labels.out_of_scope)
-    centroids.write(folder / CENTROIDS)
-    validated = answers_of(network.exported, labels, validation)
-    calibration = calibrate(
-        validated, labels.out_of_scope, settings.out_of_scope, centroids, several=settings.multi_intent
-    )
-    threshold = None
-    if settings.multi_intent and validated.expressed is not None:
-        probabilities = intent_probabilities(validated.logits, calibration.temperature, several=True)
-        threshold = best_threshold(probabilities, validated.expressed)
-    progress(Progress(stage="export", done=1, total=1))
-    return MadeModel(
-        settings=settings,
-        labels=labels,
-        layers=network.layers,
-        vocabulary=network.vocabulary,
-        calibration=calibration,
-        multi_intent_threshold=threshold,
-        history=network.history,
-        training_utterances=len(training),
-        validation_utterances=len(validation),
-    )
 
 
 def answers_of(exported: TextNetwork, labels: Labels, utterances: Sequence[Utterance]) -> Answers:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from services.learning.datasets.examples import Batch, Encoder, batches
 from services.learning.datasets.variation import Variation
-from services.learning.progress import Epoch, Progress, Report
+from services.learning.progress import Progress, Report
 from services.learning.training.devices import fast_arithmetic, training_device
 from services.learning.training.distillation import Loss, Teacher
 from services.learning.training.hint_regression import Hints
@@ -31,6 +32,18 @@ WARM_UP = 0.1
 HEAD_RATE = 5.0  # heads that start from nothing learn this many times faster
 PROBED = ("intent_head.", "sentiment_head.")
 CLIP = 1.0
+
+
+class Epoch(BaseModel):
+    """What one epoch brought: the mean training loss; in validation loss and accuracy of intents, F1 of entities."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_entity_f1: float | None = None
 
 
 @dataclass(frozen=True)

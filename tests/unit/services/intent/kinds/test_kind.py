@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.intent.app import create_app
-from services.intent.kinds.available import KINDS
+from services.intent.kinds.known import KINDS
 from services.intent.kinds.understanding.served import understand
 from services.intent.rollout.controller import Rollout
 from services.intent.rollout.loaded_models import LoadedModels
@@ -20,11 +20,11 @@ from shared.errors import InvalidInput
 from shared.nlu.manifest import Manifest, ModelRejected, read_source
 from shared.nlu.registry_tags import DIGEST_TAG, VERSION_TAG
 from tests.models import describe, write_model
-from tests.tables import CENTRES, TableKind, TableModel, write_table
+from tests.nearest.served import CENTROIDS, NearestKind, NearestModel, write_nearest
 from tests.tokens import TokenFactory
 
-BOTH = {**KINDS, TableKind.name: TableKind()}
-SWAPPED = {"loan": CENTRES["card"], "card": CENTRES["loan"]}
+BOTH = {**KINDS, NearestKind.name: NearestKind()}
+SWAPPED = {"low": CENTROIDS["high"], "high": CENTROIDS["low"]}
 TOKENS = TokenFactory()
 SECONDS = 20.0
 
@@ -34,8 +34,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A server of a model that understands texts, and of a table."""
     home = tmp_path_factory.mktemp("kinds")
     write_model(home, name="shop")
-    write_table(home, "t1", production=True)
-    settings = Settings(home=home, models=("shop", "loans"), inference_streams=1, inference_backend="openvino")
+    write_nearest(home, "t1", production=True)
+    settings = Settings(home=home, models=("shop", "shapes"), inference_streams=1, inference_backend="openvino")
     with TestClient(create_app(settings, kinds=BOTH, jwks=TOKENS.fetch), raise_server_exceptions=False) as client:
         client.headers.update(TOKENS.headers("operator-1", roles={"operator"}))
         yield client
@@ -46,13 +46,13 @@ def predict(client: TestClient, **body: Any) -> Any:
 
 
 def test_rows_are_answered_as_their_kind_answers(both: TestClient) -> None:
-    answer = predict(both, model="loans", data=[[1, 1], [12, 10.5]])
+    answer = predict(both, model="shapes", data=[[1, 1], [12, 10.5]])
     assert answer.status_code == 200
     body = answer.json()
-    assert (body["model"], body["version"], body["task"]) == ("loans", "t1", "label")
-    assert [each["label"] for each in body["predictions"]] == ["loan", "card"]
-    assert predict(both, model="loans", data=[[3, 4.2]], task="rounded").json()["predictions"] == [
-        {"label": "loan", "distance": 5}
+    assert (body["model"], body["version"], body["task"]) == ("shapes", "t1", "label")
+    assert [each["label"] for each in body["predictions"]] == ["low", "high"]
+    assert predict(both, model="shapes", data=[[3, 4.2]], task="rounded").json()["predictions"] == [
+        {"label": "low", "distance": 5}
     ]
 
 
@@ -64,13 +64,13 @@ def test_texts_are_answered_beside_them(both: TestClient) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"model": "loans", "data": "退款"}, "data"),
-        ({"model": "loans", "data": [[1]]}, "data.0.1"),
-        ({"model": "loans", "data": [[1, "x"]]}, "data.0.1"),
-        ({"model": "loans", "data": [[1, "NaN"]]}, "data.0.1"),
-        ({"model": "loans", "data": []}, "data"),
-        ({"model": "loans", "data": [[1, 1]], "task": "intent"}, "task"),
-        ({"model": "loans"}, "data"),
+        ({"model": "shapes", "data": "退款"}, "data"),
+        ({"model": "shapes", "data": [[1]]}, "data.0.1"),
+        ({"model": "shapes", "data": [[1, "x"]]}, "data.0.1"),
+        ({"model": "shapes", "data": [[1, "NaN"]]}, "data.0.1"),
+        ({"model": "shapes", "data": []}, "data"),
+        ({"model": "shapes", "data": [[1, 1]], "task": "intent"}, "task"),
+        ({"model": "shapes"}, "data"),
         ({"model": "shop", "data": [[1, 1]]}, "data.texts.0"),
         ({"model": "shop", "data": "hello", "task": "rounded"}, "task"),
     ],
@@ -84,11 +84,11 @@ def test_each_kind_refuses_what_is_not_for_it(both: TestClient, body: Any, field
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/v1/understand", {"assistant": "loans", "text": "hello"}),
-        ("/v1/embed", {"model": "loans", "texts": ["hello"]}),
-        ("/v1/explain", {"model": "loans", "text": "hello"}),
+        ("/v1/understand", {"assistant": "shapes", "text": "hello"}),
+        ("/v1/embed", {"model": "shapes", "texts": ["hello"]}),
+        ("/v1/explain", {"model": "shapes", "text": "hello"}),
         (
-            "/v2/models/loans/infer",
+            "/v2/models/shapes/infer",
             {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["hello"]}]},
         ),
     ],
@@ -101,9 +101,9 @@ def test_what_is_for_texts_says_that_a_table_reads_none(both: TestClient, path: 
 
 def test_the_list_of_models_says_their_kinds(both: TestClient) -> None:
     models = {each["name"]: each for each in both.get("/v1/models").json()["models"]}
-    assert {name: each["kind"] for name, each in models.items()} == {"shop": "understanding", "loans": "table"}
+    assert {name: each["kind"] for name, each in models.items()} == {"shop": "understanding", "shapes": "nearest"}
     assert models["shop"]["languages"] == ["zh", "en"]
-    assert "languages" not in models["loans"]
+    assert "languages" not in models["shapes"]
 
 
 def test_the_documentation_describes_every_kind(both: TestClient) -> None:
@@ -135,7 +135,7 @@ class Aliases:
     def point(self, alias: str, folder: Path) -> None:
         digest = read_source(folder, Manifest).digest
         self.folders[folder.name] = folder
-        self.named[alias] = Registered("loans", 1, str(folder), {VERSION_TAG: folder.name, DIGEST_TAG: digest})
+        self.named[alias] = Registered("shapes", 1, str(folder), {VERSION_TAG: folder.name, DIGEST_TAG: digest})
 
     async def aliases(self, name: str) -> Mapping[str, Registered]:
         return self.named
@@ -152,7 +152,7 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        settings = Settings(home=home, models=("loans",), shadow_share=1.0, inference_streams=1)
+        settings = Settings(home=home, models=("shapes",), shadow_share=1.0, inference_streams=1)
         self.settings = settings
         self.registry = Aliases()
         self.models = LoadedModels(settings, self.registry, BOTH)
@@ -170,13 +170,13 @@ class Server:
 
     async def ask(self, *rows: tuple[float, float], task: str = "label") -> list[Any]:
         deadline = asyncio.get_running_loop().time() + SECONDS
-        async with self.models.use("loans", tenant="default", key="k", deadline=deadline) as served:
+        async with self.models.use("shapes", tenant="default", key="k", deadline=deadline) as served:
             return await served.submit(served.model.questions(rows, task), deadline=deadline)
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    write_table(tmp_path, "t1", production=True)
+    write_nearest(tmp_path, "t1", production=True)
     server = Server(tmp_path)
     await server.models.load(server.settings)
     yield server
@@ -184,17 +184,17 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def test_a_better_version_is_swapped_in_and_a_worse_one_is_not(server: Server) -> None:
-    server.registry.point("production", write_table(server.home, "t2"))
+    server.registry.point("production", write_nearest(server.home, "t2"))
     await server.rollout.follow()
     assert server.version == "t2"
-    server.registry.point("production", write_table(server.home, "t3", centres=SWAPPED))
+    server.registry.point("production", write_nearest(server.home, "t3", centroids=SWAPPED))
     await server.rollout.follow()
     assert server.version == "t2"
     assert "gets 0.000 of its golden set right" in server.deployment.refusals["production"].reason
 
 
 async def test_a_name_never_changes_its_kind_by_a_rollout(server: Server) -> None:
-    folder = write_model(server.home, name="loans", version="texts", production=False)
+    folder = write_model(server.home, name="shapes", version="texts", production=False)
     (folder / "golden.json").write_text('{"texts": [{"text": "退款", "intent": "refund"}], "accuracy": 1.0}')
     (folder / "manifest.json").unlink()
     describe(folder, {}, {})
@@ -202,12 +202,12 @@ async def test_a_name_never_changes_its_kind_by_a_rollout(server: Server) -> Non
     await server.rollout.follow()
     assert server.version == "t1"
     reason = server.deployment.refusals["production"].reason
-    assert "of the kind understanding and t1 is of table" in reason
+    assert "of the kind understanding and t1 is of nearest" in reason
 
 
 async def test_a_shadow_is_compared_by_its_verdicts(server: Server) -> None:
-    server.registry.point("production", server.home / "models" / "loans" / "t1")
-    server.registry.point("shadow", write_table(server.home, "s1", centres={**CENTRES, "lease": (5.0, 5.0)}))
+    server.registry.point("production", server.home / "models" / "shapes" / "t1")
+    server.registry.point("shadow", write_nearest(server.home, "s1", centroids={**CENTROIDS, "middle": (5.0, 5.0)}))
     await server.rollout.follow()
     shadow = server.deployment.shadow
     assert shadow is not None
@@ -223,7 +223,7 @@ async def test_a_shadow_is_compared_by_its_verdicts(server: Server) -> None:
 async def test_rows_that_come_again_are_not_computed_again_and_keys_keep_batches_apart(server: Server) -> None:
     assert server.deployment.production is not None
     model = server.deployment.production.model
-    assert isinstance(model, TableModel)
+    assert isinstance(model, NearestModel)
     await server.ask((1, 1), (2, 2), (1, 1))
     await asyncio.gather(server.ask((1, 1), (3, 3)), server.ask((3, 3), (4, 4), task="rounded"))
     computed = [question for batch in model.batches for question in batch]
@@ -233,14 +233,14 @@ async def test_rows_that_come_again_are_not_computed_again_and_keys_keep_batches
 
 async def test_a_table_is_not_asked_what_a_text_means(server: Server) -> None:
     deadline = asyncio.get_running_loop().time() + SECONDS
-    async with server.models.use("loans", tenant="default", deadline=deadline) as served:
+    async with server.models.use("shapes", tenant="default", deadline=deadline) as served:
         with pytest.raises(InvalidInput, match="does not understand texts"):
             await understand(served, ["hello"], deadline=deadline)
 
 
 async def test_a_kind_that_the_server_lacks_is_refused_by_name(tmp_path: Path) -> None:
-    write_table(tmp_path, "t1", production=True)
+    write_nearest(tmp_path, "t1", production=True)
     models = LoadedModels()
-    with pytest.raises(ModelRejected, match="of the kind table; this server loads understanding"):
-        await models.load(Settings(home=tmp_path, models=("loans",)))
+    with pytest.raises(ModelRejected, match="of the kind nearest; this server loads understanding"):
+        await models.load(Settings(home=tmp_path, models=("shapes",)))
     await models.close()

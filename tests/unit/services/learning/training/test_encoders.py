@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.training.encoders import (
     PACKAGED,
     EncoderError,
     Packaged,
     PackagedFolder,
-    digest_of,
     find_encoder,
 )
 from tests.unit.services.learning.containers import container_bytes

@@ -19,7 +19,7 @@ from shared.nlu.answers import Answer
 from shared.nlu.manifest import Manifest, ModelRejected, read_source
 from shared.nlu.model import Model
 from tests.models import served
-from tests.tables import TableKind, write_table
+from tests.nearest.served import NearestKind, write_nearest
 from tests.versions import Versions
 
 
@@ -58,7 +58,7 @@ def test_only_short_texts_are_worth_remembering(model: Model) -> None:
 
 
 def test_a_model_of_another_kind_is_not_taken_for_one(tmp_path: Path, model: Model) -> None:
-    table = TableKind().load(read_source(write_table(tmp_path, "t1"), Manifest), Settings())
+    table = NearestKind().load(read_source(write_nearest(tmp_path, "t1"), Manifest), Settings())
     with pytest.raises(InvalidInput, match="does not understand texts"):
         understanding_of(table)
     assert understanding_of(texts := served(model)) is texts

@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from services.learning.artifacts.folders import publish
+from services.learning.artifacts.folders import digest_of, publish
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import split
 from services.learning.progress import Progress, Report
-from services.learning.training.encoders import digest_of
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import INT8, MODEL, ModelError, ModelManifest, Quantised, read_manifest
 from shared.nlu.training_data import Utterance, load_assistant
+from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["MAX_DROP", "QuantisationRefused", "QuantisedModel", "Understand", "quantise"]
 
@@ -73,12 +73,12 @@ def quantise(
         ModelError: the folder has an 8-bit form already, or was trained on other utterances.
     """
     assistant = load_assistant(assistant_dir)
-    manifest, record = read_manifest(folder), TrainingRecord.read(folder)
+    manifest, settings = read_manifest(folder), TrainingRecord.read(folder).settings_as(TrainingSettings)
     if manifest.quantised is not None:
         raise ModelError(f"version {manifest.version} has an 8-bit form already")
     if manifest.data_hash != assistant.data_hash:
         raise ModelError(f"version {manifest.version} was trained on other utterances; train the model again first")
-    training, validation = split(assistant.utterances, record.settings.validation, record.settings.seed)
+    training, validation = split(assistant.utterances, settings.validation, settings.seed)
     wanted = [each for each in validation if each.intent is not None]
     texts = [each.text for each in wanted]
     stages = len(LEFT_OUT)
@@ -95,7 +95,7 @@ def quantise(
     with _scratch(folder) as scratch:
         for number, left_out in enumerate(LEFT_OUT):
             progress(Progress(stage="quantisation", done=number, total=stages))
-            _write_int8(folder, scratch / INT8, _calibration(training, record.settings.seed), manifest, left_out)
+            _write_int8(folder, scratch / INT8, _calibration(training, settings.seed), manifest, left_out)
             ours = accuracies(_stand_in(folder, scratch, manifest))
             engine = max(ours, key=lambda name: references[name] - ours[name])
             loss = _Loss(engine, accuracy=ours[engine], reference=references[engine])

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from services.learning.artifacts.folders import digest_of
 from services.learning.artifacts.record import TrainingRecord
+from services.learning.kinds.understanding.quantisation import QuantisationRefused, Understand, quantise
 from services.learning.progress import Progress
-from services.learning.release.quantisation import QuantisationRefused, Understand, quantise
-from services.learning.training.encoders import digest_of
 from shared.nlu.manifest import ModelError, ModelRejected, read_manifest, read_source
 from shared.nlu.model import Model
 from shared.nlu.training_data import load_assistant
@@ -91,9 +91,7 @@ def write_trained(assistant: Path, home: Path, outlier: float) -> Path:
     change(folder, lambda manifest: manifest["files"].update({"model.onnx": digest_of(folder / "model.onnx")}))
     TrainingRecord(
         recipe="ab12cd34",
-        settings=loaded.manifest.training,
-        training_utterances=1,
-        validation_utterances=1,
+        settings=loaded.manifest.training.model_dump(mode="json"),
         history=(),
         seconds=1.0,
         libraries={},
