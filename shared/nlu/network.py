@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shared.errors import ConfigurationError
 
-__all__ = ["Outputs", "Understander", "WeightsError", "read_weights", "write_weights"]
+__all__ = ["HeadOutputs", "Understander", "WeightsError", "read_weights", "write_weights"]
 
 ENCODER = "encoder"
 """The entry of the file's metadata that holds the encoder's configuration as JSON."""
@@ -27,7 +27,7 @@ class WeightsError(ConfigurationError):
 
 
 @dataclass(frozen=True)
-class Outputs:
+class HeadOutputs:
     """Logits: intents [texts, intents], tags [texts, tokens, tags], sentiments [texts, 3]; embeddings [texts, width].
 
     An embedding is the mean over the text's tokens, of any length.
@@ -73,7 +73,7 @@ class Understander(nn.Module):
         """How many layers the encoder has."""
         return int(self.encoder.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> HeadOutputs:
         found = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=self.mixed_tags or None
         )
@@ -83,7 +83,7 @@ class Understander(nn.Module):
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1.0)
         dropped = self.dropout(pooled)
-        return Outputs(
+        return HeadOutputs(
             intents=self.intent_head(dropped),
             tags=self.tag_head(self.dropout(seen)),
             sentiments=self.sentiment_head(dropped),

@@ -20,16 +20,16 @@ __all__ = [
     "MAX_UTTERANCE",
     "OUT_OF_SCOPE",
     "SENTIMENTS",
-    "Assistant",
     "AssistantError",
     "AssistantManifest",
     "HeldOut",
     "Span",
     "Thresholds",
+    "TrainingData",
     "Utterance",
     "comparable",
-    "load_assistant",
     "load_manifest",
+    "load_training_data",
     "parse_annotated",
 ]
 
@@ -128,7 +128,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Assistant:
+class TrainingData:
     """Everything that training and evaluation need of an assistant."""
 
     folder: Path
@@ -211,7 +211,7 @@ def load_manifest(folder: Path) -> AssistantManifest:
         raise AssistantError(f"{'.'.join(where) or 'file'}: {first['msg']}", path, file.line_of(where)) from None
 
 
-def load_assistant(folder: Path) -> Assistant:
+def load_training_data(folder: Path) -> TrainingData:
     """Reads an assistant; with `multi_intent` a sentence that stands in the files of several intents expresses all."""
     if not folder.is_dir():
         raise AssistantError("no such assistant folder", folder)
@@ -246,7 +246,7 @@ def load_assistant(folder: Path) -> Assistant:
         if (path := folder / "heldout" / f"{language}.yml").exists()
         for sentence in _heldout(_File(path), language, known)
     ]
-    return Assistant(folder, manifest, tuple(utterances), tuple(heldout))
+    return TrainingData(folder, manifest, tuple(utterances), tuple(heldout))
 
 
 _LOADER: type[yaml.SafeLoader] = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))

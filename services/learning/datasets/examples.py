@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shared.nlu.bio_tags import bio_tags
-from shared.nlu.training_data import OUT_OF_SCOPE, SENTIMENTS, Assistant, Span, Utterance
+from shared.nlu.training_data import OUT_OF_SCOPE, SENTIMENTS, Span, TrainingData, Utterance
 
 __all__ = ["IGNORED", "Batch", "Encoder", "Labels", "batches", "neighbours_of", "split"]
 
@@ -32,7 +32,7 @@ class Labels:
     neighbours: tuple[str, ...] | None = None
 
     @staticmethod
-    def of(assistant: Assistant) -> "Labels":
+    def of(assistant: TrainingData) -> "Labels":
         """The labels of an assistant; tags are BIO over its entities."""
         return Labels(
             assistant.intents,

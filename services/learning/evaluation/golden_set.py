@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from services.learning.evaluation.prediction import ServedModel
+from services.learning.evaluation.prediction import FolderPredictor
 from shared.nlu.golden_set import GOLDEN, REFERENCE, GoldenSet, GoldenText, Reference
 from shared.nlu.manifest import ModelManifest
-from shared.nlu.training_data import Assistant, HeldOut, Utterance, comparable
+from shared.nlu.training_data import HeldOut, TrainingData, Utterance, comparable
 
 __all__ = ["CHECK_FILES", "unseen_sentences", "write_checks"]
 
@@ -16,17 +16,17 @@ CHECK_FILES = (GOLDEN, REFERENCE)
 GOLDEN_TEXTS = 200
 
 
-def unseen_sentences(assistant: Assistant) -> list[HeldOut]:
+def unseen_sentences(assistant: TrainingData) -> list[HeldOut]:
     """The held-out sentences that nobody wrote into the training utterances as well."""
     known = {(utterance.language, comparable(utterance.text)) for utterance in assistant.utterances}
     return [each for each in assistant.heldout if (each.language, comparable(each.text)) not in known]
 
 
-def write_checks(assistant: Assistant, folder: Path, manifest: ModelManifest) -> None:
+def write_checks(assistant: TrainingData, folder: Path, manifest: ModelManifest) -> None:
     """Writes both files, from the held-out sentences, or from the utterances where there are none."""
     sentences: Sequence[HeldOut | Utterance] = unseen_sentences(assistant) or assistant.utterances
     wanted = [(each.text, each.intent) for each in sentences if each.intent in manifest.intents]
-    predictions = ServedModel(folder).predict([text for text, _ in wanted])
+    predictions = FolderPredictor(folder).predict([text for text, _ in wanted])
     answers = [
         (manifest.intents[best], float(each.intents[best])) for each in predictions for best in (each.intents.argmax(),)
     ]

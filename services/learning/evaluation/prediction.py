@@ -13,7 +13,7 @@ from shared.nlu.manifest import OUT_OF_SCOPE
 from shared.nlu.model import Model
 from shared.nlu.out_of_scope import CENTROIDS, NEED_CENTROIDS, SCORES, Centroids, Measures, Score
 
-__all__ = ["Prediction", "Predictor", "ServedModel"]
+__all__ = ["FolderPredictor", "Prediction", "Predictor"]
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Predictor(Protocol):
         ...
 
 
-class ServedModel:
+class FolderPredictor:
     """A model folder as the model server loads it: the same choice of engine and precision, the same reading."""
 
     def __init__(self, folder: Path) -> None:

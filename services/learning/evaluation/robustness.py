@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from services.learning.datasets.perturbations import PERTURBATIONS, Perturbation
 from services.learning.evaluation.golden_set import unseen_sentences
-from services.learning.evaluation.prediction import Predictor, ServedModel
+from services.learning.evaluation.prediction import FolderPredictor, Predictor
 from shared.nlu.manifest import read_manifest
-from shared.nlu.training_data import OUT_OF_SCOPE, HeldOut, load_assistant
+from shared.nlu.training_data import OUT_OF_SCOPE, HeldOut, load_training_data
 
 __all__ = ["GOAL", "Drop", "Robustness", "check_robustness", "measure_robustness", "read_robustness"]
 
@@ -56,9 +56,9 @@ class Robustness(_Frozen):
 
 def check_robustness(assistant_dir: Path, model_dir: Path, *, seed: int = SEED) -> Robustness:
     """Measures a model folder on the assistant's held-out sentences and leaves the drops in it for the report."""
-    assistant, manifest = load_assistant(assistant_dir), read_manifest(model_dir)
+    assistant, manifest = load_training_data(assistant_dir), read_manifest(model_dir)
     found = measure_robustness(
-        ServedModel(model_dir),
+        FolderPredictor(model_dir),
         [sentence for sentence in unseen_sentences(assistant) if sentence.intent in manifest.intents],
         intents=manifest.intents,
         threshold=manifest.out_of_scope.threshold,

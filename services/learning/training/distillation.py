@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from services.learning.datasets.examples import IGNORED, Batch
 from services.learning.training.devices import fast_arithmetic
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 from shared.nlu.training_settings import Distillation, TrainingSettings
 
 __all__ = ["Loss", "Teacher", "teacher_settings"]
@@ -17,7 +17,7 @@ TAG_WEIGHT = 1.0
 SENTIMENT_WEIGHT = 0.5
 EMBEDDING_WEIGHT = 1.0
 
-Loss = Callable[[Outputs, Batch], Tensor]
+Loss = Callable[[HeadOutputs, Batch], Tensor]
 
 
 def teacher_settings(settings: TrainingSettings, distillation: Distillation) -> TrainingSettings:
@@ -46,16 +46,16 @@ class Teacher:
         The teacher is asked about the same texts as the student, however they were varied.
         """
 
-        def mixed(outputs: Outputs, batch: Batch) -> Tensor:
+        def mixed(outputs: HeadOutputs, batch: Batch) -> Tensor:
             weight = self.settings.weight
             return (1 - weight) * loss(outputs, batch) + weight * self._loss(outputs, batch)
 
         return mixed
 
-    def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+    def _loss(self, outputs: HeadOutputs, batch: Batch) -> Tensor:
         device = batch.input_ids.device
         with torch.no_grad(), fast_arithmetic(device):
-            taught: Outputs = self.model.to(device)(batch.input_ids, batch.attention_mask)
+            taught: HeadOutputs = self.model.to(device)(batch.input_ids, batch.attention_mask)
         if self.several:
             right = torch.sigmoid(taught.intents.float())
             logits = outputs.intents.float()

@@ -16,7 +16,7 @@ from torch.nn import functional
 from shared.errors import ConfigurationError
 from shared.nlu.engines.network import INPUTS, OUTPUTS
 from shared.nlu.manifest import MODEL, TOKENIZER, WEIGHTS
-from shared.nlu.network import Outputs, Understander, write_weights
+from shared.nlu.network import HeadOutputs, Understander, write_weights
 
 __all__ = ["NETWORK_FILES", "ExportError", "export_model"]
 
@@ -54,7 +54,7 @@ class _Plain(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        outputs: Outputs = self.model(input_ids, attention_mask)
+        outputs: HeadOutputs = self.model(input_ids, attention_mask)
         return outputs.intents, outputs.tags, outputs.sentiments, outputs.embeddings
 
 

@@ -23,7 +23,7 @@ from services.learning.training.pipeline import ExportedModel, answers_of
 from shared.nlu.manifest import TOKENIZER, ModelError, ModelManifest, read_manifest
 from shared.nlu.out_of_scope import CENTROIDS, Centroids
 from shared.nlu.text_network import TextNetwork
-from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
+from shared.nlu.training_data import OUT_OF_SCOPE, TrainingData, Utterance
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["MOST_LOST", "ExtendedModel", "extend_model"]
@@ -67,7 +67,7 @@ class ExtendedModel:
         return self.facts
 
 
-def extend_model(assistant: Assistant, base: Path, progress: Report) -> ExtendedModel:
+def extend_model(assistant: TrainingData, base: Path, progress: Report) -> ExtendedModel:
     """Adds the assistant's new intents to the model in `base`.
 
     Where a new intent takes too much from those that were there, it is held back until it does no more.

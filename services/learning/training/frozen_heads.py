@@ -14,7 +14,7 @@ from services.learning.datasets.examples import IGNORED, Batch, Example, batches
 from services.learning.progress import Progress, Report
 from services.learning.training.devices import fast_arithmetic, training_device
 from services.learning.training.objective import Objective
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["fit_heads", "heads_only_settings"]
@@ -60,7 +60,7 @@ def fit_heads(model: Understander, objective: Objective, examples: Sequence[Exam
     texts = replace(whole.to(device), tags=torch.full((len(examples), 1), IGNORED, device=device))
 
     def of_texts() -> Tensor:
-        outputs = Outputs(model.intent_head(inputs), texts.tags, model.sentiment_head(inputs), inputs)
+        outputs = HeadOutputs(model.intent_head(inputs), texts.tags, model.sentiment_head(inputs), inputs)
         return objective(outputs, texts)
 
     inputs, mean, deviation = _standardised(embeddings)
@@ -99,7 +99,7 @@ def _states(
             longest = int(whole.attention_mask[rows].sum(1).max())
             ids, mask = (part[rows, :longest].to(training_device()) for part in (whole.input_ids, whole.attention_mask))
             with fast_arithmetic(ids.device):
-                outputs: Outputs = model(ids, mask)
+                outputs: HeadOutputs = model(ids, mask)
             embeddings.append(outputs.embeddings.float())
             states = caught.pop().float()
             tags = whole.tags[rows, :longest].to(ids.device)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from services.learning.datasets.examples import Batch, Example, batches
 from services.learning.training.devices import fast_arithmetic, training_device
 from services.learning.training.distillation import Loss
-from shared.nlu.network import Outputs
+from shared.nlu.network import HeadOutputs
 
 __all__ = ["Hints", "pretrained_embeddings"]
 
@@ -36,7 +36,7 @@ class Hints:
     def beside(self, loss: Loss) -> Loss:
         """The loss, and by `weight` how far the embeddings are from telling their hints."""
 
-        def both(outputs: Outputs, batch: Batch) -> Tensor:
+        def both(outputs: HeadOutputs, batch: Batch) -> Tensor:
             wanted = self.wanted.to(batch.numbers.device)[batch.numbers]
             likeness = functional.cosine_similarity(self.regressor(outputs.embeddings.float()), wanted)
             return loss(outputs, batch) + self.weight * (1 - likeness).mean()

@@ -9,7 +9,7 @@ from torch import Tensor
 from services.learning.datasets.examples import IGNORED, Batch, Example, batches
 from services.learning.training.devices import fast_arithmetic, training_device
 from services.learning.training.objective import Objective
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 
 __all__ = ["probe"]
 
@@ -37,7 +37,7 @@ def probe(model: Understander, objective: Objective, examples: Sequence[Example]
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        outputs = Outputs(model.intent_head(embeddings), whole.tags, model.sentiment_head(embeddings), embeddings)
+        outputs = HeadOutputs(model.intent_head(embeddings), whole.tags, model.sentiment_head(embeddings), embeddings)
         weights = torch.stack([head.weight.square().sum() for head in heads]).sum()
         total = objective(outputs, whole) + PENALTY / len(examples) * size * weights
         total.backward()  # type: ignore[no-untyped-call]
@@ -54,6 +54,6 @@ def _embeddings(model: Understander, whole: Batch) -> Tensor:
         rows = slice(start, start + TEXTS_AT_ONCE)
         mask = whole.attention_mask[rows, : int(whole.attention_mask[rows].sum(1).max())]
         with fast_arithmetic(mask.device):
-            outputs: Outputs = model(whole.input_ids[rows, : mask.shape[1]], mask)
+            outputs: HeadOutputs = model(whole.input_ids[rows, : mask.shape[1]], mask)
         found.append(outputs.embeddings.float())
     return torch.cat(found)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from services.learning.datasets.examples import IGNORED, Batch, Example, Labels
-from shared.nlu.network import Outputs
+from shared.nlu.network import HeadOutputs
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["Objective", "many_hot"]
@@ -31,7 +31,7 @@ class Objective:
             self.intent_weights = _balanced(intents, len(labels.intents))
             self.sentiment_weights = _balanced((example.sentiment for example in examples), len(labels.sentiments))
 
-    def __call__(self, outputs: Outputs, batch: Batch) -> Tensor:
+    def __call__(self, outputs: HeadOutputs, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         total = torch.zeros((), device=batch.input_ids.device)
         known = batch.intents[:, 0] != IGNORED

@@ -31,7 +31,7 @@ from shared.nlu.manifest import EncoderFacts, ModelSource, NetworkManifest
 from shared.nlu.network import Understander
 from shared.nlu.out_of_scope import CENTROIDS
 from shared.nlu.text_network import TextNetwork
-from shared.nlu.training_data import Assistant, Utterance
+from shared.nlu.training_data import TrainingData, Utterance
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = [
@@ -176,7 +176,7 @@ def fit_network(
 
 
 def fit_model(
-    assistant: Assistant, files: EncoderFiles, checkpoint: Path, progress: Report, *, heads_only: bool = False
+    assistant: TrainingData, files: EncoderFiles, checkpoint: Path, progress: Report, *, heads_only: bool = False
 ) -> FittedModel:
     """Trains from `checkpoint` or from the beginning.
 

@@ -21,7 +21,7 @@ from services.learning.training.distillation import Loss, Teacher
 from services.learning.training.hint_regression import Hints
 from services.learning.training.objective import Objective
 from services.learning.training.validation import validate
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 from shared.nlu.training_data import Utterance
 from shared.nlu.training_settings import TrainingSettings
 
@@ -157,7 +157,7 @@ class _Learner:
         self.model.train()
         batch = batch.to(self.device)
         with fast_arithmetic(self.device):
-            outputs: Outputs = self.model(batch.input_ids, batch.attention_mask)
+            outputs: HeadOutputs = self.model(batch.input_ids, batch.attention_mask)
         loss = self.objective(outputs, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

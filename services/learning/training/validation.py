@@ -12,7 +12,7 @@ from services.learning.datasets.examples import IGNORED, Batch, Labels
 from services.learning.training.devices import fast_arithmetic
 from services.learning.training.objective import many_hot
 from shared.nlu.bio_tags import TagDecoder
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 
 __all__ = ["Validation", "validate"]
 
@@ -49,7 +49,7 @@ def validate(model: Understander, examples: Sequence[Batch], labels: Labels, *, 
     for batch in examples:
         there = batch.to(device)
         with fast_arithmetic(device):
-            outputs: Outputs = model(there.input_ids, there.attention_mask)
+            outputs: HeadOutputs = model(there.input_ids, there.attention_mask)
         known, felt = batch.intents[:, 0] != IGNORED, batch.sentiments != IGNORED
         intents.append((outputs.intents.float().cpu()[known], batch.intents[known]))
         sentiments.append((outputs.sentiments.float().cpu()[felt], batch.sentiments[felt]))

@@ -15,7 +15,7 @@ from services.learning.progress import Progress, Report
 from services.learning.training.encoders import EncoderFiles, encoder_identity, find_encoder
 from shared.nlu.bio_tags import bio_tags
 from shared.nlu.manifest import UNDERSTANDING, ModelError, ModelManifest, read_manifest
-from shared.nlu.training_data import Assistant, load_assistant
+from shared.nlu.training_data import TrainingData, load_training_data
 from shared.nlu.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ HEADS = 1  # the same for heads that are fitted alone
 class PreparedAssistant(Prepared):
     """An assistant with its utterances."""
 
-    assistant: Assistant
+    assistant: TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
         Raises:
             AssistantError: one of them cannot be used.
         """
-        assistant = load_assistant(folder)
+        assistant = load_training_data(folder)
         return PreparedAssistant(
             name=assistant.manifest.name,
             data_hash=assistant.data_hash,
@@ -158,7 +158,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
             ModelError: the model lacks an intent of a held-out sentence.
             ConfigurationError: there are no held-out sentences, or of a language only in-scope ones.
         """
-        from services.learning.evaluation.prediction import ServedModel
+        from services.learning.evaluation.prediction import FolderPredictor
         from services.learning.evaluation.report import write_report
 
         assistant, manifest = prepared.assistant, read_manifest(folder)
@@ -166,7 +166,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
             raise ModelError(f"{folder} was trained without the intents {', '.join(sorted(missing))}; train it again")
         unseen = unseen_sentences(assistant)
         evaluation = evaluate_predictor(
-            ServedModel(folder),
+            FolderPredictor(folder),
             unseen,
             intents=manifest.intents,
             entities=assistant.manifest.entities,
@@ -185,7 +185,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
         return CHECK_FILES
 
 
-def _fit(assistant: Assistant, place: Workplace, progress: Report, *, heads_only: bool) -> FittedUnderstanding:
+def _fit(assistant: TrainingData, place: Workplace, progress: Report, *, heads_only: bool) -> FittedUnderstanding:
     _wait_without_spinning()
     from services.learning.training.pipeline import fit_model
 
@@ -208,7 +208,7 @@ def _wait_without_spinning() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _encoder(assistant: Assistant, place: Workplace, progress: Report) -> EncoderFiles:
+def _encoder(assistant: TrainingData, place: Workplace, progress: Report) -> EncoderFiles:
     wanted = assistant.manifest.training.encoder
     progress(Progress(stage="encoder", done=0, total=1, detail=wanted))
     files = find_encoder(wanted, place.home, place.encoders)

@@ -21,7 +21,7 @@ from services.learning.datasets.examples import split
 from services.learning.progress import Progress, Report
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import INT8, MODEL, ModelError, ModelManifest, Quantised, read_manifest
-from shared.nlu.training_data import Utterance, load_assistant
+from shared.nlu.training_data import Utterance, load_training_data
 from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["MAX_DROP", "QuantisationRefused", "QuantisedModel", "Understand", "quantise"]
@@ -72,7 +72,7 @@ def quantise(
         QuantisationRefused: more is lost; the message has the figures.
         ModelError: the folder has an 8-bit form already, or was trained on other utterances.
     """
-    assistant = load_assistant(assistant_dir)
+    assistant = load_training_data(assistant_dir)
     manifest, settings = read_manifest(folder), TrainingRecord.read(folder).settings_as(TrainingSettings)
     if manifest.quantised is not None:
         raise ModelError(f"version {manifest.version} has an 8-bit form already")

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from shared.nlu.model import Model
-from shared.nlu.training_data import load_assistant
+from shared.nlu.training_data import load_training_data
 from tests.stack import PROJECT
 
 TODAY = date(2026, 11, 22)
@@ -22,7 +22,7 @@ def test_word_vectors_are_kept_in_half_precision(trained_model: Path) -> None:
 
 
 def test_torch_and_openvino_decide_alike(trained_model: Path) -> None:
-    texts = [each.text for each in load_assistant(PROJECT / "assistants" / "shop").heldout][::EVERY]
+    texts = [each.text for each in load_training_data(PROJECT / "assistants" / "shop").heldout][::EVERY]
     assert len(texts) >= 300
     torch = Model.load(trained_model, precision="f32", backend="torch")
     openvino = Model.load(trained_model, precision="f32", backend="openvino")

@@ -18,7 +18,7 @@ from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
 from shared.nlu.manifest import NetworkSource, read_source
 from shared.nlu.tokenizer import Encoded, load_tokenizer
-from shared.nlu.training_data import load_assistant
+from shared.nlu.training_data import load_training_data
 from tests.stack import PROJECT
 
 SENTENCES = 12
@@ -36,7 +36,7 @@ class Demo:
         self.tokenizer = load_tokenizer(source)
         self.derivatives = TorchGradients(source, neutral=self.tokenizer.neutral_id)
         self.differences = OpenVinoGradients(source, neutral=self.tokenizer.neutral_id)
-        heldout = load_assistant(PROJECT / "assistants" / "shop").heldout
+        heldout = load_training_data(PROJECT / "assistants" / "shop").heldout
         encoded = [(self.encode(each.text), manifest.intents.index(each.intent), each.intent) for each in heldout]
         fitting = [each for each in encoded if len(each[0]) in LENGTHS]
         self.sentences = random.Random(7).sample(fitting, SENTENCES)

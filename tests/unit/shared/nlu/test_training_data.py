@@ -13,8 +13,8 @@ from shared.nlu.training_data import (
     Span,
     Utterance,
     comparable,
-    load_assistant,
     load_manifest,
+    load_training_data,
     parse_annotated,
 )
 
@@ -67,7 +67,7 @@ def write(folder: Path) -> Write:
 
 def test_reads_utterances_of_intents_and_sentiments(folder: Path, write: Write) -> None:
     write("nlu/refund.yml", intent("refund", "    - send it to [1 Elm Street](address) now\n    - no\n    - 88\n"))
-    assistant = load_assistant(folder)
+    assistant = load_training_data(folder)
     assert assistant.manifest.name == "mini"
     assert assistant.manifest.training.epochs == 3
     assert assistant.intents == ("greet", "refund", "out_of_scope")
@@ -80,9 +80,9 @@ def test_reads_utterances_of_intents_and_sentiments(folder: Path, write: Write) 
 
 
 def test_the_same_sentence_twice_in_an_intent_counts_once(folder: Path, write: Write) -> None:
-    before = len(load_assistant(folder).utterances)
+    before = len(load_training_data(folder).utterances)
     write("nlu/refund.yml", intent("refund", "    - Refund sentence 0!\n"))
-    assert len(load_assistant(folder).utterances) == before
+    assert len(load_training_data(folder).utterances) == before
 
 
 def test_a_sentence_in_several_files_expresses_several_intents_where_that_is_allowed(
@@ -91,14 +91,14 @@ def test_a_sentence_in_several_files_expresses_several_intents_where_that_is_all
     both = intent("greet").replace("greet sentence 1", "refund sentence 1")
     write("nlu/greet.yml", both)
     with pytest.raises(AssistantError, match="already an example of"):
-        load_assistant(folder)
+        load_training_data(folder)
     write("assistant.yml", MANIFEST + "  multi_intent: true\n")
-    assistant = load_assistant(folder)
+    assistant = load_training_data(folder)
     [shared] = [u for u in assistant.utterances if u.text == "refund sentence 1"]
     assert set(shared.intents) == {"greet", "refund"}
     write("nlu/greet.yml", both.replace("refund sentence", "out_of_scope sentence"))
     with pytest.raises(AssistantError, match="already an example of"):
-        load_assistant(folder)
+        load_training_data(folder)
 
 
 def test_reads_held_out_sentences(folder: Path, write: Write) -> None:
@@ -107,7 +107,7 @@ def test_reads_held_out_sentences(folder: Path, write: Write) -> None:
         "- text: ship to 5 Oak Road or 6 Oak Road\n  intent: refund\n  sentiment: neutral\n"
         "  entities: {address: [5 Oak Road, 6 Oak Road]}\n- {text: hi, intent: greet, entities: {address: hi}}\n",
     )
-    first, second = load_assistant(folder).heldout
+    first, second = load_training_data(folder).heldout
     assert first == HeldOut(
         "ship to 5 Oak Road or 6 Oak Road",
         "en",
@@ -120,13 +120,13 @@ def test_reads_held_out_sentences(folder: Path, write: Write) -> None:
 
 
 def test_the_hashes_tell_training_data_from_held_out_data(folder: Path, write: Write) -> None:
-    first = load_assistant(folder)
+    first = load_training_data(folder)
     write("heldout/en.yml", "- {text: hello, intent: greet}")
-    second = load_assistant(folder)
+    second = load_training_data(folder)
     assert second.data_hash == first.data_hash
     assert second.heldout_hash != first.heldout_hash
     write("nlu/greet.yml", intent("greet", "    - good day\n"))
-    third = load_assistant(folder)
+    third = load_training_data(folder)
     assert third.data_hash != second.data_hash
     assert third.heldout_hash == second.heldout_hash
 
@@ -168,7 +168,7 @@ def test_says_where_a_file_is_wrong(
 ) -> None:
     write(file, content)
     with pytest.raises(AssistantError) as caught:
-        load_assistant(folder)
+        load_training_data(folder)
     assert message in str(caught.value)
     if line is not None:
         assert caught.value.line == line
@@ -187,19 +187,19 @@ def test_says_where_a_file_is_wrong(
 def test_says_what_is_missing(folder: Path, missing: str, message: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(AssistantError, match=message):
-        load_assistant(folder)
+        load_training_data(folder)
 
 
 def test_says_that_there_is_no_assistant(tmp_path: Path) -> None:
     with pytest.raises(AssistantError, match="no such assistant folder"):
-        load_assistant(tmp_path / "nothing")
+        load_training_data(tmp_path / "nothing")
 
 
 def test_says_that_there_are_no_utterances(folder: Path) -> None:
     for path in (folder / "nlu").iterdir():
         path.unlink()
     with pytest.raises(AssistantError, match="no training utterances"):
-        load_assistant(folder)
+        load_training_data(folder)
 
 
 def test_refuses_what_is_not_utf_8_or_too_large(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from services.learning.datasets.examples import IGNORED, Encoder, Labels, batches, neighbours_of, split
-from shared.nlu.training_data import Span, Utterance, load_assistant
+from shared.nlu.training_data import Span, Utterance, load_training_data
 from tests.unit.services.learning.conftest import WriteAssistant
 
 
@@ -26,7 +26,7 @@ def tagged(encoder: Encoder, utterance: Utterance) -> list[tuple[str, str]]:
 
 
 def test_labels_of_an_assistant(write_assistant: WriteAssistant, tmp_path: Path) -> None:
-    assistant = load_assistant(write_assistant(tmp_path / "mini"))
+    assistant = load_training_data(write_assistant(tmp_path / "mini"))
     labels = Labels.of(assistant)
     assert labels.tags == ("O", "B-address", "I-address")
     assert labels.neighbours == ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.learning.evaluation.prediction import ServedModel
+from services.learning.evaluation.prediction import FolderPredictor
 from shared.nlu.model import Model
 from tests.models import write_model
 
@@ -16,7 +16,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_prediction_is_what_a_turn_gets(folder: Path) -> None:
     texts = ["退款！坏的，订单20261103001", "12 elm street", "football", ""]
-    served, model = ServedModel(folder), Model.load(folder, backend="auto")
+    served, model = FolderPredictor(folder), Model.load(folder, backend="auto")
     assert served.engine == f"{model.backend} {model.precision} on {model.device}"
     for found, wanted in zip(served.predict(texts), model.understand(texts), strict=True):
         assert model.manifest.intents[int(found.intents.argmax())] == wanted.intent.name
@@ -26,7 +26,7 @@ def test_a_prediction_is_what_a_turn_gets(folder: Path) -> None:
 
 
 def test_entities_are_of_patterns_and_of_the_model(folder: Path) -> None:
-    [found] = ServedModel(folder).predict(["order 20261103001 to elm street"])
+    [found] = FolderPredictor(folder).predict(["order 20261103001 to elm street"])
     assert [(each.name, each.text, each.source) for each in found.entities] == [
         ("order_number", "20261103001", "pattern"),
         ("address", "elm street", "model"),
@@ -34,10 +34,10 @@ def test_entities_are_of_patterns_and_of_the_model(folder: Path) -> None:
 
 
 def test_every_measure_that_the_folder_allows_is_there(folder: Path) -> None:
-    inside, outside = ServedModel(folder).predict(["refund", "football"])
+    inside, outside = FolderPredictor(folder).predict(["refund", "football"])
     assert set(inside.scope) == {"probability", "energy"}
     assert all(inside.scope[score] < outside.scope[score] for score in inside.scope)
 
 
 def test_no_texts_have_no_predictions(folder: Path) -> None:
-    assert ServedModel(folder).predict([]) == []
+    assert FolderPredictor(folder).predict([]) == []

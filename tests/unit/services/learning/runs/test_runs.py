@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from services.learning.artifacts.record import TrainingRecord
-from services.learning.evaluation.prediction import ServedModel
+from services.learning.evaluation.prediction import FolderPredictor
 from services.learning.progress import Progress
 from services.learning.runs import runs
 from services.learning.runs.cache import UserCache
@@ -118,7 +118,7 @@ def test_the_network_has_the_agreed_inputs_and_outputs(finished: tuple[Path, Tra
 
 
 def test_padding_changes_nothing(finished: tuple[Path, TrainedModel]) -> None:
-    served = ServedModel(finished[1].path)
+    served = FolderPredictor(finished[1].path)
     short, long = "退款", "please send it to the street tomorrow"
     alone, together = served.predict([short])[0], served.predict([long, short, ""])[1]
     np.testing.assert_allclose(alone.intents, together.intents, atol=1e-5)
@@ -349,7 +349,7 @@ def test_a_model_carries_what_a_server_checks_it_by(finished: tuple[Path, Traine
     _assistant, model = finished
     manifest = read_manifest(model.path)
     golden, reference = GoldenSet.read(model.path / GOLDEN), Reference.read(model.path / REFERENCE)
-    predictions = ServedModel(model.path).predict([each.text for each in golden.texts])
+    predictions = FolderPredictor(model.path).predict([each.text for each in golden.texts])
     right = [
         manifest.intents[int(found.intents.argmax())] == each.intent
         for found, each in zip(predictions, golden.texts, strict=True)
@@ -414,7 +414,7 @@ def test_soon_there_is_a_first_model_and_then_the_whole_one(write_assistant: Wri
     assert production.read_text(encoding="utf-8").strip() == first.version
     assert read_manifest(first.path).encoder.layers == 2
     assert first.metrics["all"]["sentences"] == 7
-    (served,) = ServedModel(first.path).predict(["我要退款3"])
+    (served,) = FolderPredictor(first.path).predict(["我要退款3"])
     assert served.intents.argmax() == 1
 
     again = train(assistant, home, quiet, soon=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.learning.evaluation.prediction import ServedModel
+from services.learning.evaluation.prediction import FolderPredictor
 from services.learning.progress import Progress
 from services.learning.runs import runs
 from services.learning.runs.runs import train
@@ -76,7 +76,7 @@ def test_a_new_intent_is_taught_and_the_others_stay(
     manifest = read_manifest(made.path)
     assert set(manifest.intents) - set(read_manifest(before.path).intents) == {"coupon"}
     assert manifest.encoder == read_manifest(before.path).encoder
-    served = ServedModel(made.path)
+    served = FolderPredictor(made.path)
     for text, wanted in (("我要退款7", "refund"), ("where is parcel 3", "track_order"), ("用优惠券吧", "coupon")):
         assert manifest.intents[int(served.predict([text])[0].intents.argmax())] == wanted
     again = train(assistant, home, quiet, quick=True)
@@ -101,7 +101,7 @@ def test_a_new_intent_is_held_back_where_it_would_take_from_an_old_one(learned: 
 
     def share(folder: Path) -> float:
         manifest = read_manifest(folder)
-        found = ServedModel(folder).predict(known)
+        found = FolderPredictor(folder).predict(known)
         return sum(manifest.intents[int(each.intents.argmax())] == "refund" for each in found) / len(known)
 
     assert share(made.path) >= share(before.path) - 0.2

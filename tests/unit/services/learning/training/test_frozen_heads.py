@@ -15,16 +15,16 @@ from services.learning.training.frozen_heads import fit_heads, heads_only_settin
 from services.learning.training.objective import Objective
 from services.learning.training.vocabulary import Vocabulary
 from shared.nlu.network import Understander
-from shared.nlu.training_data import Assistant, load_assistant
+from shared.nlu.training_data import TrainingData, load_training_data
 from tests.unit.services.learning.conftest import WriteAssistant
 
 
 @pytest.fixture
-def mini(write_assistant: WriteAssistant, tmp_path: Path) -> Assistant:
-    return load_assistant(write_assistant(tmp_path / "mini"))
+def mini(write_assistant: WriteAssistant, tmp_path: Path) -> TrainingData:
+    return load_training_data(write_assistant(tmp_path / "mini"))
 
 
-def fitted(assistant: Assistant, home: Path, report: Callable[[Progress], None]) -> tuple[Understander, Batch]:
+def fitted(assistant: TrainingData, home: Path, report: Callable[[Progress], None]) -> tuple[Understander, Batch]:
     settings = heads_only_settings(assistant.manifest.training)
     files = find_encoder(settings.encoder, home)
     labels = Labels.of(assistant)
@@ -51,7 +51,7 @@ def fitted(assistant: Assistant, home: Path, report: Callable[[Progress], None])
     return model, whole
 
 
-def test_all_heads_learn_and_the_encoder_does_not(mini: Assistant, tmp_path: Path) -> None:
+def test_all_heads_learn_and_the_encoder_does_not(mini: TrainingData, tmp_path: Path) -> None:
     told: list[Progress] = []
     model, whole = fitted(mini, tmp_path, told.append)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_all_heads_learn_and_the_encoder_does_not(mini: Assistant, tmp_path: Pat
     assert told[-1].done == told[-1].total == int(whole.attention_mask.sum())
 
 
-def test_the_settings_name_what_is_fitted(mini: Assistant) -> None:
+def test_the_settings_name_what_is_fitted(mini: TrainingData) -> None:
     settings = heads_only_settings(mini.manifest.training.model_copy(update={"hint_weight": 1.0, "method": "lora"}))
     assert (settings.layers, settings.frozen_layers, settings.tag_layers) == (48, 48, "mixed")
     assert (settings.method, settings.hint_weight, settings.distillation) == ("full", 0.0, None)

@@ -9,14 +9,14 @@ from transformers import AutoModel
 from services.learning.datasets.examples import Example
 from services.learning.runs.runs import train
 from services.learning.training.hint_regression import Hints, pretrained_embeddings
-from shared.nlu.network import Outputs, read_weights
+from shared.nlu.network import HeadOutputs, read_weights
 from tests.unit.services.learning.conftest import WriteAssistant
 from tests.unit.services.learning.training.test_distillation import BATCH
 
 
-def outputs(embeddings: torch.Tensor) -> Outputs:
+def outputs(embeddings: torch.Tensor) -> HeadOutputs:
     nothing = torch.zeros(len(embeddings), 0)
-    return Outputs(nothing, nothing, nothing, embeddings)
+    return HeadOutputs(nothing, nothing, nothing, embeddings)
 
 
 def test_what_tells_its_hint_costs_nothing_and_the_opposite_twice_the_weight() -> None:

@@ -15,7 +15,7 @@ from services.learning.training.linear_probe import probe
 from services.learning.training.objective import Objective
 from services.learning.training.pipeline import fit_network
 from services.learning.training.vocabulary import prune
-from shared.nlu.network import Outputs, Understander
+from shared.nlu.network import HeadOutputs, Understander
 from shared.nlu.text_network import TextOutputs
 from shared.nlu.training_data import Utterance
 from shared.nlu.training_settings import TrainingSettings
@@ -69,9 +69,9 @@ def test_what_was_probed_is_known_from_the_start(encoder_folder: Path, several: 
     wanted = batch.intents[:, 0] != IGNORED
     felt = batch.sentiments != IGNORED
 
-    def asked() -> Outputs:
+    def asked() -> HeadOutputs:
         with torch.no_grad():
-            outputs: Outputs = model(batch.input_ids, batch.attention_mask)
+            outputs: HeadOutputs = model(batch.input_ids, batch.attention_mask)
         return outputs
 
     before = asked()

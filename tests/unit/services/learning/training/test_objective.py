@@ -4,7 +4,7 @@ import torch
 
 from services.learning.datasets.examples import IGNORED, Batch, Example, Labels
 from services.learning.training.objective import Objective, many_hot
-from shared.nlu.network import Outputs
+from shared.nlu.network import HeadOutputs
 from shared.nlu.training_settings import TrainingSettings
 
 LABELS = Labels(("often", "seldom"), ("O",), ("negative", "positive"))
@@ -21,9 +21,9 @@ def batch(intents: list[list[int]]) -> Batch:
     return Batch(ids, ids, ignored, torch.tensor(intents), ignored[:, 0], ignored[:, 0])
 
 
-def outputs(logits: list[list[float]]) -> Outputs:
+def outputs(logits: list[list[float]]) -> HeadOutputs:
     found = torch.tensor(logits)
-    return Outputs(found, torch.zeros(len(found), 1, 1), torch.zeros(len(found), 2), torch.zeros(len(found), 4))
+    return HeadOutputs(found, torch.zeros(len(found), 1, 1), torch.zeros(len(found), 2), torch.zeros(len(found), 4))
 
 
 def test_balanced_weights_move_the_loss_towards_the_rare_label() -> None:

@@ -16,7 +16,7 @@ from services.learning.training.pipeline import Network, fit_network
 from services.learning.training.trainer import Fitted, fit
 from services.learning.training.vocabulary import prune
 from shared.nlu.network import Understander, read_weights, write_weights
-from shared.nlu.training_data import Assistant, Utterance, load_assistant
+from shared.nlu.training_data import TrainingData, Utterance, load_training_data
 from shared.nlu.training_settings import TrainingSettings
 from tests.unit.services.learning.conftest import WriteAssistant
 
@@ -28,7 +28,7 @@ class Stopped(Exception):
 class Bench:
     """Trains the tiny assistant's model, as often as a test likes."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: TrainingData) -> None:
         self.assistant = assistant
         self.told: list[Progress] = []
 
@@ -63,7 +63,7 @@ class Bench:
 def bench(write_assistant: WriteAssistant, tmp_path: Path) -> Iterator[Bench]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield Bench(load_assistant(write_assistant(tmp_path / "mini")))
+    yield Bench(load_training_data(write_assistant(tmp_path / "mini")))
     torch.set_num_threads(threads)
 
 

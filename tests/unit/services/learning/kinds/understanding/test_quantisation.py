@@ -16,7 +16,7 @@ from services.learning.kinds.understanding.quantisation import QuantisationRefus
 from services.learning.progress import Progress
 from shared.nlu.manifest import ModelError, ModelRejected, read_manifest, read_source
 from shared.nlu.model import Model
-from shared.nlu.training_data import load_assistant
+from shared.nlu.training_data import load_training_data
 from tests.models import INTENTS, SENTIMENTS, write_model
 
 WORDS = {
@@ -64,7 +64,7 @@ def assistant(tmp_path: Path) -> Path:
 
 def write_trained(assistant: Path, home: Path, outlier: float) -> Path:
     """The tiny model with a linear layer below its head, one of whose inputs is always `outlier` and never used."""
-    loaded = load_assistant(assistant)
+    loaded = load_training_data(assistant)
     facts = {"name": "tiny", "layers": 1, "vocabulary": 9, "digest": "0" * 64, "source": "test"}
     folder = write_model(home, encoder=facts, data_hash=loaded.data_hash)
     network = onnx.load(folder / "model.onnx")
