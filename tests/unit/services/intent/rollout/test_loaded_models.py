@@ -100,8 +100,8 @@ class Budgeted:
 async def budgeted(tmp_path: Path) -> AsyncIterator[Budgeted]:
     for name in ("shop", "bank", "travel"):
         folder = write_model(tmp_path, name=name)
-        # What a model takes is judged by its files before it is measured: about 300 MB each, so that it is nothing beside
-        # that which libraries take when the first model of a process is loaded. The file has no blocks on the disk.
+        # What a model takes is judged by its files before it is measured: about 300 MB each, which dwarfs
+        # what libraries take when the first model of a process is loaded. The file has no blocks on the disk.
         with (folder / "ballast.json").open("wb") as ballast:
             ballast.truncate(200_000_000)
     settings = Settings(
