@@ -5,12 +5,13 @@ and a rule for each intent, which answers with one sentence. That is the least w
 stories, so no network decides, and no action server, so nothing is looked up.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shared.nlu.training_data import Assistant, Utterance
+from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
 
 __all__ = ["write_project"]
 
@@ -19,6 +20,14 @@ UTTERANCES = 10
 """Of each intent in each language; more would make training longer and no turn slower."""
 EPOCHS = 20
 ORDER_NUMBER = "order_number"
+DIGITS = r"\d{11}"
+ORDERS = (
+    "我的订单 20261103001 到哪了",
+    "20261103002 这个订单发货了吗",
+    "where is my order 20261103003",
+    "track 20261103004",
+)
+"""Our own entities have no examples, only a pattern; Rasa takes a pattern for what it has seen in some."""
 PIPELINE: tuple[dict[str, Any], ...] = (
     {"name": "JiebaTokenizer"},
     {"name": "RegexFeaturizer", "use_word_boundaries": False},
@@ -42,6 +51,7 @@ def write_project(assistant: Assistant, folder: Path) -> None:
             found = [each for each in assistant.utterances if each.intent == intent and each.language == language]
             apart = max(1, len(found) // UTTERANCES)
             examples.setdefault(intent, []).extend(map(_annotated, found[::apart][:UTTERANCES]))
+    examples["track_order"].extend(re.sub(f"({DIGITS})", rf"[\1]({ORDER_NUMBER})", text) for text in ORDERS)
     _write(folder / "config.yml", recipe="default.v1", language="zh", pipeline=list(PIPELINE), policies=list(POLICIES))
     _write(folder / "credentials.yml", rest=None)
     _write(
@@ -56,14 +66,14 @@ def write_project(assistant: Assistant, folder: Path) -> None:
         folder / "data" / "nlu.yml",
         version=VERSION,
         nlu=[
-            {"regex": ORDER_NUMBER, "examples": "- \\d{11}\n"},
+            {"regex": ORDER_NUMBER, "examples": _list([DIGITS])},
             *({"intent": intent, "examples": _list(texts)} for intent, texts in examples.items()),
         ],
     )
     _write(
         folder / "data" / "rules.yml",
         version=VERSION,
-        rules=[{"rule": intent, "steps": [{"intent": intent}, {"action": f"utter_{intent}"}]} for intent in examples],
+        rules=[_rule(intent, intent) for intent in examples] + [_rule("nlu_fallback", OUT_OF_SCOPE)],
     )
 
 
@@ -73,6 +83,10 @@ def _annotated(utterance: Utterance) -> str:
     for span in sorted(utterance.spans, key=lambda each: each.start, reverse=True):
         text = f"{text[: span.start]}[{text[span.start : span.end]}]({span.label}){text[span.end :]}"
     return text
+
+
+def _rule(intent: str, answer: str) -> dict[str, Any]:
+    return {"rule": intent, "steps": [{"intent": intent}, {"action": f"utter_{answer}"}]}
 
 
 def _answer(intent: str) -> str:
