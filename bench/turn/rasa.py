@@ -105,11 +105,13 @@ async def _train(assistant: Path, project: Path, python: Path, environment: Mapp
         digest.update(path.read_bytes())
     name = f"{digest.hexdigest()[:16]}.tar.gz"
     model = project / "models" / name
-    if not model.exists():
-        shutil.rmtree(project, ignore_errors=True)
-        fresh.rename(project)
-        train = (str(python), "-m", "rasa", "train", "--fixed-model-name", name.removesuffix(".tar.gz"))
-        await _run("rasa-train", train, environment, logs, project)
+    if model.exists():
+        shutil.rmtree(fresh)
+        return model
+    shutil.rmtree(project, ignore_errors=True)
+    fresh.rename(project)
+    train = (str(python), "-m", "rasa", "train", "--fixed-model-name", name.removesuffix(".tar.gz"))
+    await _run("rasa-train", train, environment, logs, project)
     return model
 
 
