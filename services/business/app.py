@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
         settings,
         name="business",
         description="What gets done: the shop's orders, the rules, and the actions that conversations ask for.",
+        direct=[lookups.DIRECT],
         routers=[lookups.router, actions.router, approvals.router, dead_letters.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},

@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         name="dialogue",
         description="The conversation: takes messages, answers them, and serves the chat page.",
+        direct=[conversations.DIRECT],
         routers=[conversations.router, desk.router, auth.router, pages.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},

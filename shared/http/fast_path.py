@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.calls.client import REQUEST_ID_HEADER
@@ -19,7 +20,7 @@ from shared.http.auth import Principal, TokenVerifier
 from shared.http.middleware import account, begin_request, problem_of
 from shared.http.problems import problem_response
 
-__all__ = ["DirectEndpoint", "DirectRequest", "DirectRoute", "DirectRoutes"]
+__all__ = ["DirectAnswer", "DirectEndpoint", "DirectRequest", "DirectRoute", "DirectRoutes"]
 
 BEARER = b"Bearer "
 JSON = b"application/json"
@@ -28,27 +29,47 @@ REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 
 @dataclass(frozen=True, slots=True)
 class DirectRequest:
-    """A request of the common case: the caller, the headers with lower-case names, the whole body."""
+    """A request of the common case: the caller, the headers with lower-case names, the whole body.
+
+    `parameters` are the parts of the path that the route names; nobody has checked them.
+    """
 
     state: Any
     principal: Principal
     headers: Mapping[bytes, bytes]
     body: bytes
     receive: Receive
+    parameters: Mapping[str, str]
 
 
-DirectEndpoint = Callable[[DirectRequest], Awaitable[BaseModel | None]]
+@dataclass(frozen=True, slots=True)
+class DirectAnswer:
+    """An answer with a status of its own."""
+
+    body: BaseModel
+    status: int
+
+
+DirectEndpoint = Callable[[DirectRequest], Awaitable[BaseModel | DirectAnswer | None]]
 """Returns the answer, or None to pass the request on to the ordinary route."""
 
 
 @dataclass(frozen=True)
 class DirectRoute:
-    """An endpoint for POST requests to a path, for callers with one of the roles or scopes."""
+    """An endpoint for POST requests to a path, for callers with one of the roles or scopes, or for `anyone` known.
+
+    The path is written as the ordinary route's is, with `{name}` for what varies.
+    """
 
     path: str
     endpoint: DirectEndpoint
     roles: Collection[str] = ()
     scopes: Collection[str] = ()
+    anyone: bool = False
+
+    def admits(self, principal: Principal) -> bool:
+        """Whether this caller may be answered directly."""
+        return self.anyone or principal.has_any(roles=self.roles, scopes=self.scopes)
 
 
 class DirectRoutes:
@@ -71,22 +92,20 @@ class DirectRoutes:
         self._app = app
         self._service = service
         self._state = state
-        self._routes = {each.path: each for each in routes}
+        self._routes = {each.path: each for each in routes if "{" not in each.path}
+        self._patterns = [(compile_path(each.path)[0], each) for each in routes if "{" in each.path]
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None or scope["method"] != "POST":
+        found = self._find(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None:
             await self._app(scope, receive, send)
             return
+        route, parameters = found
         headers = dict(scope["headers"])
         principal = self._principal(headers)
-        if (
-            principal is None
-            or not principal.has_any(roles=route.roles, scopes=route.scopes)
-            or not self._plain(headers)
-        ):
+        if principal is None or not route.admits(principal) or not self._plain(headers):
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -98,9 +117,10 @@ class DirectRoutes:
         content: bytes | memoryview
         response_headers: list[tuple[bytes, bytes]] | None = None
         try:
-            answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive))
+            answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive, parameters))
             if answer is not None:
-                status, content = 200, answer.__pydantic_serializer__.to_json(answer)
+                model, status = (answer.body, answer.status) if isinstance(answer, DirectAnswer) else (answer, 200)
+                content = model.__pydantic_serializer__.to_json(model)
                 response_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", JSON)]
         except Exception as error:
             refused = problem_response(problem_of(error))
@@ -119,6 +139,15 @@ class DirectRoutes:
             await send({"type": "http.response.body", "body": content})
         finally:
             account(self._service, scope, status, time.perf_counter() - started)
+
+    def _find(self, path: str) -> tuple[DirectRoute, Mapping[str, str]] | None:
+        route = self._routes.get(path)
+        if route is not None:
+            return route, {}
+        for pattern, each in self._patterns:
+            if match := pattern.match(path):
+                return each, match.groupdict()
+        return None
 
     def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         given = headers.get(b"authorization", b"")

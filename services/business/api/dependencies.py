@@ -14,6 +14,7 @@ from shared.queue.outbox import OutboxRelay
 from shared.storage.database import ALL_TENANTS, Database
 
 __all__ = [
+    "LOOKUP_SCOPE",
     "MAX_ROW_ID",
     "ActionId",
     "After",

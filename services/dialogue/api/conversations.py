@@ -1,12 +1,13 @@
 """Conversations over HTTP: open one, say something, read on, follow."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
@@ -18,14 +19,17 @@ from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, responses
 from shared.http.auth import CurrentPrincipal, Principal, require
+from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.storage.database import Database
 from shared.storage.statements import Unit
 
-__all__ = ["MessageText", "router"]
+__all__ = ["DIRECT", "MessageText", "router"]
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
 DESK = ("agent", "operator", "admin")
+ID = r"^[A-Za-z0-9._:-]+$"
+MAX_ID = 64
 MAX_WAIT_SECONDS = 30.0
 MAX_SEQ = 2**31 - 1
 MAX_TRACES = 500
@@ -40,8 +44,8 @@ def _storable(text: str) -> str:
 MessageText = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(_storable)
 ]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
-ConversationId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=ID)]
+ConversationId = Annotated[str, Path(min_length=1, max_length=MAX_ID, pattern=ID)]
 Seq = Annotated[int, Query(ge=0, le=MAX_SEQ)]
 
 
@@ -180,6 +184,26 @@ async def say(
     if not answer.complete:
         response.status_code = 202
     return answer
+
+
+async def _say(request: DirectRequest) -> DirectAnswer | None:
+    """The same for a message in good order; any other takes the ordinary route, which says what is wrong with it."""
+    conversation_id = request.parameters["conversation_id"]
+    if len(conversation_id) > MAX_ID or not re.fullmatch(ID, conversation_id):
+        return None
+    try:
+        body = NewMessage.model_validate_json(request.body)
+    except ValidationError:
+        return None
+    turns: Turns = request.state.turns
+    answer = await turns.say(
+        request.principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice
+    )
+    return DirectAnswer(answer, 200 if answer.complete else 202)
+
+
+DIRECT = DirectRoute("/v1/conversations/{conversation_id}/messages", _say, anyone=True)
+"""Customers do little else."""
 
 
 @router.get("/{conversation_id}/events", responses=responses(404))

@@ -34,12 +34,17 @@ AWAY = object()
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
+TAKE = """
+if ARGV[4] ~= '' then redis.call('publish', ARGV[3], ARGV[4]) end
+return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+"""
+"""Wakes and asks for a lease in one call: a turn's time is calls."""
 RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
 RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end
 if ARGV[3] ~= '' then redis.call('publish', ARGV[2], ARGV[3]) end
 """
-"""Gives a lease back and wakes in one call: a turn's time is calls."""
+"""Gives a lease back and wakes in one call, for the same reason."""
 
 
 class Wakes:
@@ -68,13 +73,18 @@ class Wakes:
 
     async def wake(self, conversation: str) -> None:
         """Ends every wait on the conversation, here and in the other processes."""
-        self._wake_here(conversation)
+        self.wake_here(conversation)
         await self._ask(partial(self._redis.publish, CHANNEL, conversation))
+
+    def wake_here(self, conversation: str) -> None:
+        """Ends every wait on the conversation in this process."""
+        for event in self._waiting.get(conversation, ()):
+            event.set()
 
     def wake_all(self) -> None:
         """Ends every wait in this process."""
         for conversation in list(self._waiting):
-            self._wake_here(conversation)
+            self.wake_here(conversation)
 
     @asynccontextmanager
     async def watching(self, conversation: str) -> AsyncIterator[asyncio.Event]:
@@ -96,41 +106,47 @@ class Wakes:
                 await event.wait()
 
     @asynccontextmanager
-    async def lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
+    async def lease(self, conversation: str, seconds: float, *, wakes: bool = False) -> AsyncIterator[bool]:
         """Whether the caller may work on the conversation now; without Redis one in each process may.
 
         It is short and renewed while it is held, so that a killed process is soon followed by another one. When
         it is given back after work that did not fail, the conversation is woken, for those who were refused it.
+
+        Args:
+            wakes: the conversation is woken in the other processes before, whether the lease is refused or not.
         """
         if conversation in self._held:
+            if wakes:
+                await self.wake(conversation)
             yield False
             return
         self._held.add(conversation)
         try:
-            async with self._stored_lease(conversation, seconds) as held:
+            async with self._stored_lease(conversation, seconds, wakes=wakes) as held:
                 yield held
         finally:
             self._held.discard(conversation)
         if held:
-            self._wake_here(conversation)
+            self.wake_here(conversation)
 
     @asynccontextmanager
-    async def _stored_lease(self, conversation: str, seconds: float) -> AsyncIterator[bool]:
+    async def _stored_lease(self, conversation: str, seconds: float, *, wakes: bool) -> AsyncIterator[bool]:
         """The lease among processes."""
         key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
-        take = partial(self._redis.set, key, token, nx=True, px=int(seconds * 1000))
+        woken = conversation if wakes else ""
+        take = partial(self._redis.eval, TAKE, 1, key, token, int(seconds * 1000), CHANNEL, woken)
         answer = await self._ask(take, otherwise=AWAY)
         if not answer or answer is AWAY:
             yield answer is AWAY
             return
         renewal = _Renewal(partial(self._renew, key, token, seconds), after=seconds / 3)
-        wakes = ""
+        woken = ""
         try:
             yield True
-            wakes = conversation
+            woken = conversation
         finally:
             await renewal.stop()
-            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token, CHANNEL, wakes))
+            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token, CHANNEL, woken))
 
     async def _renew(self, key: str, token: str, seconds: float) -> None:
         while True:
@@ -149,10 +165,6 @@ class Wakes:
             log.warning("redis_away", error=type(error).__name__)
             return otherwise
 
-    def _wake_here(self, conversation: str) -> None:
-        for event in self._waiting.get(conversation, ()):
-            event.set()
-
     async def _listen(self) -> None:
         while True:
             try:
@@ -164,7 +176,7 @@ class Wakes:
                     self.wake_all()
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._wake_here(message["data"].decode())
+                            self.wake_here(message["data"].decode())
             except REDIS_ERRORS as error:
                 if self._listening:
                     log.warning("wake_listener_lost", error=type(error).__name__)

@@ -78,6 +78,8 @@ class Waiting:
     stages: Stages = field(default_factory=dict)
     """Seconds that this took so far, by stage."""
     since: float = field(default_factory=time.monotonic)
+    wakes: bool = False
+    """The other processes do not know of the message yet; the lease tells them, which saves a call."""
 
 
 class Turns:
@@ -163,9 +165,14 @@ class Turns:
                 if known is None:
                     raise
                 accepted = known
-        if accepted.new:
+        entry = accepted.entry
+        # Where the turn has to wait for its place, the others are told before.
+        soon = accepted.next and not self._slots.locked()
+        if soon:
+            self._wakes.wake_here(conversation_id)
+        elif accepted.new:
             await self._wakes.wake(conversation_id)
-        return accepted.entry, Waiting(conversation, accepted.entry, stages) if accepted.next else None
+        return entry, Waiting(conversation, entry, stages, wakes=soon) if accepted.next else None
 
     async def _replies(self, tenant: str, message: EntryRow, waiting: Waiting | None) -> list[Event] | None:
         """What is answered to the message, by this process or another one; None when it takes too long."""
@@ -194,7 +201,11 @@ class Turns:
         answered: Replies = {}
         while True:
             more = False
-            async with self._slots, self._wakes.lease(conversation_id, self._settings.lease_seconds) as held:
+            wakes = waiting is not None and waiting.wakes
+            async with (
+                self._slots,
+                self._wakes.lease(conversation_id, self._settings.lease_seconds, wakes=wakes) as held,
+            ):
                 if held and (turn := await self._turn(tenant, conversation_id, waiting)):
                     message, appended = turn
                     answered[message.seq] = [entry.event() for entry in appended.entries]

@@ -276,6 +276,28 @@ async def test_bad_messages_name_the_field_and_change_nothing(
     assert await guest.events() == before
 
 
+@pytest.mark.parametrize("text", ["20261103001 到哪了 😀", "first\nsecond"])
+async def test_a_message_is_answered_the_same_with_and_without_the_framework(guest: Customer, text: str) -> None:
+    said = await guest.post(text, message_id="said-twice")
+    body = json.dumps({"message_id": "said-twice", "text": text})
+    ordinary = {"Content-Type": "application/json; charset=utf-8"}
+    again = await guest.calls.post(f"{guest.path}/messages", data=body, token=guest.token, headers=ordinary)
+    assert (again.status, again.content_type) == (said.status, said.content_type) == (200, "application/json")
+    assert again.body == said.body
+    assert set(again.headers) == set(said.headers)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+async def test_another_text_with_an_id_that_was_used_is_refused(guest: Customer, content_type: str) -> None:
+    await guest.post("hello", message_id="once")
+    body = json.dumps({"message_id": "once", "text": "another"})
+    answer = await guest.calls.post(
+        f"{guest.path}/messages", data=body, token=guest.token, headers={"Content-Type": content_type}
+    )
+    assert (answer.status, answer.content_type) == (409, "application/problem+json")
+    assert answer.body["errors"][0]["field"] == "message_id"
+
+
 async def test_bad_requests(guest: Customer) -> None:
     calls, token = guest.calls, guest.token
     assert (await calls.post("/v1/conversations", json={"assistant": "nobody"}, token=token)).status == 422

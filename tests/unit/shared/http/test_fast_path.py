@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import NotFound
-from shared.http.fast_path import DirectRequest, DirectRoute
+from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.http.middleware import CancelledWhenGone
 from shared.http.service import create_service
 from shared.settings import ServiceSettings
@@ -61,6 +62,18 @@ async def directly(request: DirectRequest) -> Length | None:
     return Length(length=len(body.text), direct=True)
 
 
+@router.post("/texts/{name}/length", status_code=202)
+async def named_length(name: str, body: Text) -> Length:
+    """How long a text and its name are."""
+    return Length(length=len(name) + len(body.text), direct=False)
+
+
+async def named_directly(request: DirectRequest) -> DirectAnswer:
+    """The same, with a status of its own."""
+    body = Text.model_validate_json(request.body)
+    return DirectAnswer(Length(length=len(request.parameters["name"]) + len(body.text), direct=True), 202)
+
+
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     return create_service(
@@ -68,7 +81,10 @@ def app() -> FastAPI:
         name="lengths",
         description="Lengths.",
         routers=[router],
-        direct=[DirectRoute("/length", directly, roles={"operator"})],
+        direct=[
+            DirectRoute("/length", directly, roles={"operator"}),
+            DirectRoute("/texts/{name}/length", named_directly, anyone=True),
+        ],
         jwks=TOKENS.fetch,
     )
 
@@ -188,3 +204,28 @@ async def test_work_ends_when_the_client_goes_away() -> None:
         with pytest.raises(Exception, match="went away"):
             await task
     assert not task.cancelled()
+
+
+async def test_a_path_with_parameters_is_answered_for_anyone_and_counted_as_its_route(service: Calls) -> None:
+    def counted() -> float:
+        labels = {"service": "lengths", "method": "POST", "route": "/texts/{name}/length", "status": "202"}
+        return REGISTRY.get_sample_value("zhiyin_http_requests_total", labels) or 0.0
+
+    before = counted()
+    direct = await service.post("/texts/abc/length", json={"text": "de"}, token=CUSTOMER)
+    ordinary = await service.post(
+        "/texts/abc/length", data=b'{"text": "de"}', token=CUSTOMER, headers={"Content-Type": "application/json; a=b"}
+    )
+    assert (direct.status, direct.body) == (202, {"length": 5, "direct": True})
+    assert (ordinary.status, ordinary.body) == (202, {"length": 5, "direct": False})
+    assert counted() == before + 2
+
+
+@pytest.mark.parametrize("path", ["/texts/abc/length/more", "/texts//length", "/texts/a/b/length"])
+async def test_another_path_is_not_taken_for_it(service: Calls, path: str) -> None:
+    assert (await service.post(path, json={"text": "de"}, token=CUSTOMER)).status == 404
+
+
+async def test_who_sends_no_token_is_left_to_the_ordinary_route(service: Calls) -> None:
+    answer = await service.post("/texts/abc/length", json={"text": "de"})
+    assert answer.body["direct"] is False

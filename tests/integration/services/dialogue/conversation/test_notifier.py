@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ async def test_a_lease_that_is_given_back_wakes_those_who_were_refused_it(
         assert here.is_set()
         async with second.lease("a", 60) as theirs:
             assert theirs, "it was free when they were woken"
+
+
+@pytest.mark.parametrize("owner", ["nobody", "here", "there"])
+async def test_a_lease_that_wakes_does_so_before_the_work_and_when_it_is_refused(
+    redis_server: Redis, pair: tuple[Wakes, Wakes], owner: str
+) -> None:
+    first, second = pair
+    await listening(redis_server, 2)
+    async with AsyncExitStack() as held, second.watching("a") as there:
+        if owner != "nobody":
+            await held.enter_async_context((first if owner == "here" else second).lease("a", 60))
+        async with first.lease("a", 60, wakes=True) as mine:
+            assert mine is (owner == "nobody")
+            await asyncio.wait_for(there.wait(), DEADLINE)
 
 
 async def test_a_lease_whose_work_failed_wakes_nobody(redis_server: Redis, pair: tuple[Wakes, Wakes]) -> None:

@@ -1,0 +1,1 @@
+"""The cost of a chat turn: every service, on both databases, and Rasa beside them."""
