@@ -14,7 +14,7 @@ import aiohttp
 from bench.turn.rasa_project import write_project
 from cli.ports import free_ports
 from cli.process import Process, Program
-from shared.nlu.training_data import load_assistant
+from shared.nlu.training_data import load_training_data
 
 __all__ = ["RASA", "Rasa", "python_for_rasa", "rasa"]
 
@@ -99,7 +99,7 @@ async def _train(assistant: Path, project: Path, python: Path, environment: Mapp
     """The model that belongs to the project as it would be written now."""
     fresh = project.with_name("project-new")
     shutil.rmtree(fresh, ignore_errors=True)
-    write_project(load_assistant(assistant), fresh)
+    write_project(load_training_data(assistant), fresh)
     digest = hashlib.sha256()
     for path in sorted(fresh.rglob("*.yml")):
         digest.update(path.read_bytes())

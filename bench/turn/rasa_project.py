@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from shared.nlu.training_data import OUT_OF_SCOPE, Assistant, Utterance
+from shared.nlu.training_data import OUT_OF_SCOPE, TrainingData, Utterance
 
 __all__ = ["write_project"]
 
@@ -43,7 +43,7 @@ PIPELINE: tuple[dict[str, Any], ...] = (
 POLICIES = ({"name": "RulePolicy"},)
 
 
-def write_project(assistant: Assistant, folder: Path) -> None:
+def write_project(assistant: TrainingData, folder: Path) -> None:
     """Writes the project into the folder, ready for `rasa train`."""
     examples: dict[str, list[str]] = {}
     for intent in assistant.intents:

@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 from bench.turn.rasa_project import UTTERANCES, write_project
-from shared.nlu.training_data import load_assistant
+from shared.nlu.training_data import load_training_data
 
-SHOP = load_assistant(Path(__file__).resolve().parents[4] / "assistants" / "shop")
+SHOP = load_training_data(Path(__file__).resolve().parents[4] / "assistants" / "shop")
 
 
 def read(path: Path) -> Any:
