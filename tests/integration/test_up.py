@@ -20,6 +20,7 @@ import yaml
 from cli.home import Home
 from cli.ports import free_ports
 from cli.stack import SERVICES
+from tests.demo import put_as_trained
 from tests.stack import PROJECT, PROJECT_HOME, eventually
 from tests.unit.services.learning.conftest import encoder_folder as encoder_folder
 
@@ -34,13 +35,12 @@ Environment = dict[str, str]
 
 
 @pytest.fixture
-def environment(tmp_path: Path, trained_model: Path) -> Environment:
-    """A state folder with the tools and the model of the project's own, and ports of its own."""
+def environment(tmp_path: Path, demo_model: Path) -> Environment:
+    """A state folder with the project's tools and a model of the demo that counts as trained, and ports of its own."""
     home = tmp_path / "home"
-    home.mkdir()
-    for shared in ("tools", "models", "encoders"):
-        (PROJECT_HOME.root / shared).mkdir(exist_ok=True)
-        (home / shared).symlink_to(PROJECT_HOME.root / shared)
+    put_as_trained(demo_model, home)
+    PROJECT_HOME.prepare()
+    (home / "tools").symlink_to(PROJECT_HOME.tools)
     # Measured processes start half as fast; one test measures them.
     unwanted = ("ZHIYIN_", "COVERAGE_")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
@@ -284,7 +284,7 @@ def quick_to_train(environment: Environment, encoder_folder: Path) -> tuple[Envi
     Nothing tells two such models apart, so their figures decide nothing here.
     """
     home = Path(environment["ZHIYIN_HOME"])
-    (home / "models").unlink()
+    shutil.rmtree(home / "models")
     assistant = shutil.copytree(PROJECT / "assistants" / "shop", home / "shop")
     shutil.rmtree(assistant / "heldout")
     manifest = yaml.safe_load((assistant / "assistant.yml").read_text(encoding="utf-8"))
