@@ -1,5 +1,6 @@
 """Fixtures of the tests that need the whole of Zhiyin, the order of the files, and how much is generated."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.budgets import Budgets
 from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import RunningStack
+
+# Threads that wait by spinning take the cores that other tests need. It counts when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # `make test-long` takes the larger one.
 hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
