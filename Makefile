@@ -33,6 +33,8 @@ PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # The order is random; pytest prints its seed in its first lines, and SEED=… repeats an order.
 SEED ?=
 TESTS = $(BIN)/python -m pytest $(PARALLEL) $(if $(SEED),-p randomly -p no:cacheprovider --randomly-seed=$(SEED))
+# What the demo's model understands, in the tests that `make test` holds with its first model.
+DEMO_TESTS := $(addprefix tests/,e2e/test_conversations.py $(addprefix integration/services/intent/test_,backends.py explanations.py))
 comma := ,
 
 .PHONY: help
@@ -44,17 +46,22 @@ run: $(VENV)/.run ## Install what is needed, make a first model, start everythin
 	@exec $(BIN)/zhiyin up $(ASSISTANT)
 
 .PHONY: test
-test: test-setup ## Check, train the demo model and hold its conversations, run every test but the long ones
-	@$(call with-the-demo,$(TESTS) $(PYTEST))
+test: test-setup ## Check, and run every test but the long ones; the demo's conversations with its first model
+	@$(call beside,python -m tests.demo,$(TESTS) $(PYTEST))
+
+.PHONY: test-demo
+test-demo: test-setup ## Train the whole demo model, hold all its conversations and the tests of what it understands
+	@$(BIN)/zhiyin train $(ASSISTANT)
 	@$(BIN)/zhiyin test $(ASSISTANT)
+	@$(TESTS) --whole-model $(DEMO_TESTS) $(PYTEST)
 
 .PHONY: test-long
 test-long: test-setup ## What is long by nature: soaks, whole trainings, kills by the dozen, larger samples of properties
-	@$(call with-the-demo,$(TESTS) -m "long or hypothesis" --hypothesis-profile=long $(PYTEST))
+	@$(call beside,zhiyin train $(ASSISTANT),$(TESTS) --whole-model -m "long or hypothesis" --hypothesis-profile=long $(PYTEST))
 
 .PHONY: coverage
 coverage: test-setup ## The tests of `make test` again, with their coverage and its bound
-	@$(call with-the-demo,$(TESTS) --cov --cov-report=term-missing:skip-covered $(PYTEST))
+	@$(call beside,python -m tests.demo,$(TESTS) --cov --cov-report=term-missing:skip-covered $(PYTEST))
 
 .PHONY: test-setup
 test-setup:
@@ -63,14 +70,14 @@ test-setup:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/zhiyin tools --require
 
-# $(call with-the-demo,command): runs it while the demo model is trained and the types are checked beside it.
+# $(call beside,model,command): runs the command while the program `model` makes a demo model and the types are checked.
 # Tests that need the model come last and wait for it. What fails beside is printed after the command's own output.
-define with-the-demo
-echo "Training the demo model and checking types while the tests run; those that need the model wait for it"; \
+define beside
+echo "Making the demo's model and checking types while the tests run; those that need the model wait for it"; \
 	log=$$(mktemp); \
-	(nice $(BIN)/mypy & nice $(BIN)/zhiyin train $(ASSISTANT) && wait $$!) > $$log 2>&1 & beside=$$!; \
+	(nice $(BIN)/mypy & nice $(BIN)/$(1) && wait $$!) > $$log 2>&1 & beside=$$!; \
 	trap 'rm -f $$log; jobs -pr | xargs -r kill' EXIT; \
-	status=0; $(1) || status=$$?; \
+	status=0; $(2) || status=$$?; \
 	wait $$beside || { cat $$log >&2; exit 1; }; \
 	exit $$status
 endef

@@ -7,12 +7,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from services.learning.runs.cache import user_cache
-from services.learning.runs.runs import train
+from tests import demo
 from tests.budgets import Budgets
 from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
-from tests.stack import PROJECT, PROJECT_HOME, RunningStack
+from tests.stack import RunningStack
+
+# Threads that wait by spinning take the cores that other tests need. It counts when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # `make test-long` takes the larger one.
 hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
@@ -22,6 +24,12 @@ hypothesis.settings.load_profile("fast")
 HERE = Path(__file__).parent
 # Folders whose tests wait most come first, so that none of them is waited for in the end.
 FOLDERS = ("integration", "chart", "unit", "e2e")
+MODELS = ("demo_model", "whole_model")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--whole-model`: tests of the demo's model get the one that `zhiyin train` makes, not the first one."""
+    parser.addoption("--whole-model", action="store_true", help="hold the demo's tests on its wholly trained model")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,9 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders the folders; within one the files and tests stay shuffled.
 
-    Files whose tests need the demo model come last: `make test` trains it while the others run.
+    Files whose tests need a model of the demo come last: it is made while the others run.
     """
-    waiting = {item.path for item in items if "trained_model" in getattr(item, "fixturenames", ())}
+    waiting = {item.path for item in items if not set(MODELS).isdisjoint(getattr(item, "fixturenames", ()))}
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
@@ -46,19 +54,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def trained_model() -> Path:
-    """The folder of the demo assistant's model; trained once for all clones of a user, by way of the user's cache.
-
-    Where another process is training it, this waits.
-    """
-    PROJECT_HOME.prepare()
-    return train(PROJECT / "assistants" / "shop", PROJECT_HOME.root, lambda _: None, cache=user_cache(os.environ)).path
+def whole_model() -> Path:
+    """The folder of the demo's model as `zhiyin train` makes it, in minutes; for tests of its quality alone."""
+    return demo.whole_model()
 
 
 @pytest.fixture(scope="session")
-async def stack(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningStack]:
+def demo_model(request: pytest.FixtureRequest) -> Path:
+    """The folder of the demo's first model, or of the whole one with `--whole-model`."""
+    return demo.whole_model() if request.config.getoption("--whole-model") else demo.first_model()
+
+
+@pytest.fixture(scope="session")
+async def stack(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningStack]:
     """Everything, running; shared by tests that leave it as they found it."""
-    async with RunningStack(tmp_path_factory.mktemp("stack"), trained_model) as running:
+    async with RunningStack(tmp_path_factory.mktemp("stack"), demo_model) as running:
         yield running
 
 

@@ -17,7 +17,6 @@ LOGIC = (
 TESTED_ELSEWHERE = frozenset(
     [
         "cli/assistant_tests.py",
-        "cli/background_training.py",
         "cli/consul_process.py",
         "cli/process.py",
         "cli/quantisation.py",

@@ -24,7 +24,7 @@ from services.learning.runs.cache import UserCache, key_of
 from services.learning.runs.tracking import PRODUCTION, Tracker
 from shared.nlu.manifest import Manifest, ModelError, read_manifest
 
-__all__ = ["TrainedModel", "evaluate", "promote", "train"]
+__all__ = ["TrainedModel", "evaluate", "promote", "recipe_of", "train"]
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,11 @@ def evaluate(data_dir: Path, model_dir: Path, *, kinds: Mapping[str, AnyKind] = 
     return _evaluate(kind, kind.prepare(data_dir), model_dir)
 
 
+def recipe_of(prepared: Prepared, *more: object) -> str:
+    """The SHA-256 of what determines a model of these data; `more` tells another way of training from the whole one."""
+    return hashlib.sha256(json.dumps([*prepared.recipe, *more], sort_keys=True).encode()).hexdigest()
+
+
 def _evaluate(kind: AnyKind, prepared: Prepared, folder: Path) -> Measured:
     measured = kind.evaluate(prepared, folder)
     write_metrics(folder, measured)
@@ -195,30 +200,27 @@ class _Shelf:
         return self.home / "models" / self.name
 
     def whole(self) -> _Way:
-        return _Way(self._recipe(), lambda place, progress: self.kind.fit(self.prepared, place, progress))
+        return _Way(recipe_of(self.prepared), lambda place, progress: self.kind.fit(self.prepared, place, progress))
 
     def preliminary(self) -> _Way | None:
         """None where the kind has no such models."""
         first, data = self.kind.preliminary, self.prepared
         if first is None:
             return None
-        return _Way(self._recipe(first.revision), lambda place, progress: first.fit(data, place, progress))
+        return _Way(recipe_of(data, first.revision), lambda place, progress: first.fit(data, place, progress))
 
     def extended(self, base: Path) -> _Way:
         """Raises ModelError where models of this kind cannot be extended."""
         extension, data = self.kind.extension, self.prepared
         if extension is None:
             raise ModelError(f"a model of the kind {self.kind.name} cannot be extended; train {self.name} as a whole")
-        return _Way(self._recipe(base.name), lambda place, progress: extension.fit(data, base, place, progress))
+        return _Way(recipe_of(data, base.name), lambda place, progress: extension.fit(data, base, place, progress))
 
     def lacking(self, base: Path) -> frozenset[str]:
         return self.kind.extension.lacking(self.prepared, base) if self.kind.extension else frozenset()
 
     def learned(self, folder: Path, taught: frozenset[str]) -> dict[str, float]:
         return self.kind.extension.learned(folder, taught) if self.kind.extension else {}
-
-    def _recipe(self, *more: object) -> str:
-        return hashlib.sha256(json.dumps([*self.prepared.recipe, *more], sort_keys=True).encode()).hexdigest()
 
     def cache_key(self, way: _Way) -> str:
         """All that determines a model: its recipe, what the kind knows besides, and the libraries that compute it."""

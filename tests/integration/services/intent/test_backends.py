@@ -15,17 +15,17 @@ TODAY = date(2026, 11, 22)
 EVERY = 2
 
 
-def test_word_vectors_are_kept_in_half_precision(trained_model: Path) -> None:
-    network = onnx.load(trained_model / "model.onnx", load_external_data=False)
+def test_word_vectors_are_kept_in_half_precision(demo_model: Path) -> None:
+    network = onnx.load(demo_model / "model.onnx", load_external_data=False)
     largest = max(network.graph.initializer, key=lambda each: math.prod(each.dims))
     assert largest.data_type == onnx.TensorProto.FLOAT16
 
 
-def test_torch_and_openvino_decide_alike(trained_model: Path) -> None:
+def test_torch_and_openvino_decide_alike(demo_model: Path) -> None:
     texts = [each.text for each in load_training_data(PROJECT / "assistants" / "shop").heldout][::EVERY]
     assert len(texts) >= 300
-    torch = Model.load(trained_model, precision="f32", backend="torch")
-    openvino = Model.load(trained_model, precision="f32", backend="openvino")
+    torch = Model.load(demo_model, precision="f32", backend="torch")
+    openvino = Model.load(demo_model, precision="f32", backend="openvino")
     for ours, theirs in zip(torch.understand(texts, today=TODAY), openvino.understand(texts, today=TODAY), strict=True):
         assert ours.intent.name == theirs.intent.name, ours.text
         assert ours.intent.confidence == pytest.approx(theirs.intent.confidence, abs=1e-3), ours.text

@@ -54,8 +54,8 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(trained_model: Path) -> Demo:
-    return Demo(read_source(trained_model))
+def demo(demo_model: Path) -> Demo:
+    return Demo(read_source(demo_model))
 
 
 def nothing() -> None:

@@ -111,6 +111,7 @@ async def test_a_check_that_hangs_is_a_check_that_fails() -> None:
 
 
 async def test_metrics_are_for_prometheus(service: Calls) -> None:
+    await service.get("/health/live")
     answer = await service.get("/metrics")
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain")

@@ -38,12 +38,20 @@ def quiet(progress: Progress) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(write_assistant: WriteAssistant, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedModel]:
-    """An assistant's folder and its model; nothing may change the model's folder."""
+def finished(
+    write_assistant: WriteAssistant, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, TrainedModel]:
+    """An assistant's folder and its model, which is in the cache of `cached` too; nothing may change the folders."""
     root = tmp_path_factory.mktemp("finished")
     put_empty_store(root / "home")
-    assistant = write_assistant(root / "mini")
-    return assistant, train(assistant, root / "home", quiet)
+    assistant = write_assistant(root / "mini", encoder=shutil.copytree(encoder_folder, root / "encoder"))
+    return assistant, train(assistant, root / "home", quiet, cache=UserCache(root / "cache", pytest.fail))
+
+
+@pytest.fixture
+def cached(finished: tuple[Path, TrainedModel]) -> UserCache:
+    """The cache that has the finished model."""
+    return UserCache(finished[0].with_name("cache"), pytest.fail)
 
 
 @pytest.fixture
@@ -402,8 +410,11 @@ def test_a_store_that_cannot_be_used_is_named_and_the_model_is_there(copied: tup
     assert train(assistant, home, quiet).held_back == ""
 
 
-def test_soon_there_is_a_first_model_and_then_the_whole_one(write_assistant: WriteAssistant, tmp_path: Path) -> None:
-    assistant, home = write_assistant(tmp_path / "mini"), tmp_path / "home"
+def test_soon_there_is_a_first_model_and_then_the_whole_one(
+    finished: tuple[Path, TrainedModel], cached: UserCache, tmp_path: Path
+) -> None:
+    assistant, home = finished[0], tmp_path / "home"
+    put_empty_store(home)
     reported: list[Progress] = []
     first = train(assistant, home, reported.append, soon=True)
     assert first.preliminary
@@ -420,7 +431,7 @@ def test_soon_there_is_a_first_model_and_then_the_whole_one(write_assistant: Wri
     again = train(assistant, home, quiet, soon=True)
     assert (again.preliminary, again.cached, again.version) == (True, True, first.version)
 
-    whole = train(assistant, home, quiet)
+    whole = train(assistant, home, quiet, cache=cached)
     assert not whole.preliminary
     assert whole.version != first.version
     ready = train(assistant, home, quiet, soon=True)
@@ -449,17 +460,16 @@ def test_soon_the_model_in_production_stays_while_it_knows_everything(copied: tu
 
 
 def test_a_second_home_takes_the_model_from_the_cache(
-    write_assistant: WriteAssistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, TrainedModel], cached: UserCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assistant = write_assistant(tmp_path / "mini")
-    cache = UserCache(tmp_path / "cache", pytest.fail)
-    first = train(assistant, tmp_path / "one", quiet, cache=cache)
+    assistant, first = shutil.copytree(finished[0], tmp_path / "mini"), finished[1]
+    put_empty_store(tmp_path / "two")
 
     def stop(*_: object, **__: object) -> None:
         raise Stopped
 
     monkeypatch.setattr(runs, "_train", stop)
-    second = train(assistant, tmp_path / "two", quiet, cache=cache)
+    second = train(assistant, tmp_path / "two", quiet, cache=cached)
     assert second.cached
     assert second.version == first.version
     assert second.metrics == first.metrics
@@ -469,25 +479,27 @@ def test_a_second_home_takes_the_model_from_the_cache(
     with (assistant / "nlu" / "refund.yml").open("a", encoding="utf-8") as file:
         file.write("    - 'one more'\n")
     with pytest.raises(Stopped):
-        train(assistant, tmp_path / "three", quiet, cache=cache)
+        train(assistant, tmp_path / "three", quiet, cache=cached)
 
 
 def test_another_encoder_of_the_same_name_is_another_model(
-    write_assistant: WriteAssistant, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, TrainedModel], cached: UserCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = shutil.copytree(encoder_folder, tmp_path / "encoder")
-    assistant = write_assistant(tmp_path / "mini", encoder=encoder)
-    cache = UserCache(tmp_path / "cache", pytest.fail)
-    train(assistant, tmp_path / "one", quiet, cache=cache)
+    assistant = finished[0]
 
     def stop(*_: object, **__: object) -> None:
         raise Stopped
 
     monkeypatch.setattr(runs, "_train", stop)
-    assert train(assistant, tmp_path / "two", quiet, cache=cache).cached
-    weights = encoder / "model.safetensors"
+    weights = assistant.with_name("encoder") / "model.safetensors"
+    before = weights.read_bytes()
     content = load_file(weights)
     name = next(iter(content))
-    save_file({**content, name: content[name] + 1}, weights, {"format": "pt"})
-    with pytest.raises(Stopped):
-        train(assistant, tmp_path / "three", quiet, cache=cache)
+    try:
+        save_file({**content, name: content[name] + 1}, weights, {"format": "pt"})
+        with pytest.raises(Stopped):
+            train(assistant, tmp_path / "home", quiet, cache=cached)
+    finally:
+        weights.write_bytes(before)
+    put_empty_store(tmp_path / "home")
+    assert train(assistant, tmp_path / "home", quiet, cache=cached).cached

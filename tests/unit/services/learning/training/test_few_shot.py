@@ -122,19 +122,19 @@ def test_other_entities_need_a_whole_training(learned: tuple[Path, Path]) -> Non
 
 
 @pytest.mark.long
-def test_the_demo_learns_an_intent_from_eight_examples_a_language(trained_model: Path, tmp_path: Path) -> None:
+def test_the_demo_learns_an_intent_from_eight_examples_a_language(whole_model: Path, tmp_path: Path) -> None:
     assistant = tmp_path / "shop"
     shutil.copytree(Path(__file__).parents[5] / "assistants" / "shop", assistant)
     models = tmp_path / "home" / "models" / "shop"
-    shutil.copytree(trained_model, models / trained_model.name)
-    (models / "production").write_text(trained_model.name, encoding="utf-8")
+    shutil.copytree(whole_model, models / whole_model.name)
+    (models / "production").write_text(whole_model.name, encoding="utf-8")
     for name, by_language in EXAMPLES.items():
         add_intent(assistant, name, {language: list(texts) for language, texts in by_language.items()})
         for language, texts in HELD_OUT[name].items():
             lines = "".join(f"\n- {{text: {json.dumps(text, ensure_ascii=False)}, intent: {name}}}" for text in texts)
             with (assistant / "heldout" / f"{language}.yml").open("a", encoding="utf-8") as file:
                 file.write(lines + "\n")
-    before = json.loads((trained_model / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
+    before = json.loads((whole_model / "metrics.json").read_text(encoding="utf-8"))["parts"]["all"]["intents"]
     made = train(assistant, tmp_path / "home", quiet, quick=True)
     assert set(made.learned) == set(EXAMPLES)
     assert min(made.learned.values()) >= 0.75
