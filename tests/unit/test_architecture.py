@@ -62,7 +62,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/dialogue/policy/slots.py",
         "services/intent/api/inference_outputs.py",
         "services/intent/api/protocol_errors.py",
-        "services/intent/batching/fair_queue.py",
         "services/intent/explanation/openvino_gradients.py",
         "services/intent/explanation/torch_gradients.py",
         "services/intent/limits.py",
