@@ -1,6 +1,7 @@
 """Which questions are the next batch: equal shares for callers, urgent ones first, little padding, nothing lost."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -172,3 +173,17 @@ async def test_everything_wanted_is_taken_once_in_batches_that_keep_the_rules(
         assert sum(widest - width(each.length) for each in batch) <= SPARE_COST
         assert len({each.batching_key for each in batch}) == 1
     assert left == set(), "nothing is lost"
+
+
+@given(callers=st.lists(st.sampled_from("abc"), min_size=1, max_size=40), most=st.integers(4, 100))
+async def test_callers_have_equal_shares_whatever_the_order_they_asked_in(callers: list[str], most: int) -> None:
+    left = Counter(callers)
+    given_so_far = Counter[str]()
+    for batch in batches(waiting(*(item(order, caller=each) for order, each in enumerate(callers))), most=most):
+        shares = Counter(each.caller for each in batch)
+        left -= shares
+        given_so_far += shares
+        # Of those who still have questions waiting nobody is more than a turn ahead, in this batch and in all.
+        for counts in (shares, given_so_far):
+            found = [counts[caller] for caller in left]
+            assert max(found, default=0) - min(found, default=0) <= 1
