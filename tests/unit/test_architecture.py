@@ -66,8 +66,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/intent/explanation/torch_gradients.py",
         "services/intent/limits.py",
         "services/intent/metrics.py",
-        "services/intent/versions/fetching.py",
-        "services/intent/versions/loading.py",
         "services/intent/versions/model_registry.py",
         "services/intent/versions/version_metrics.py",
         "services/learning/artifacts/folders.py",
