@@ -60,7 +60,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/dialogue/policy/routing.py",
         "services/dialogue/policy/slot_filling.py",
         "services/dialogue/policy/slots.py",
-        "services/intent/api/inference_outputs.py",
         "services/intent/explanation/openvino_gradients.py",
         "services/intent/explanation/torch_gradients.py",
         "services/learning/artifacts/folders.py",
