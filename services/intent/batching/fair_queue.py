@@ -119,7 +119,7 @@ class WaitingItems(Generic[Q, A]):
         # Stable: of questions of one length those that came first.
         others = sorted((each for each in alike if each is not first), key=lambda each: abs(each.length - first.length))
         if len(callers) > 1:
-            others = _in_turns(others, first.caller)
+            others = self._in_turns(others, first.caller)
         batch = self._fill(first, others, min(most, self._share(alike, idle)))
         taken = set(batch)
         self._items = [each for each in items if each not in taken]
@@ -142,16 +142,18 @@ class WaitingItems(Generic[Q, A]):
                 widest, needed = max(widest, own), needed + own
         return batch[: SIZES[bisect_right(SIZES, len(batch)) - 1]]
 
+    def _in_turns(self, items: Sequence[Item[Q, A]], begun: str) -> list[Item[Q, A]]:
+        """One question of each caller after the other; who has `begun` the batch has had the first turn.
+
+        Within a turn who was given less comes first, or one caller would be in each batch that is too small for all.
+        """
+        turns: Counter[str] = Counter({begun: 1})
+        places = {}
+        for each in items:
+            places[each] = turns[each.caller], self._served[each.caller]
+            turns[each.caller] += 1
+        return sorted(items, key=places.__getitem__)
+
 
 def _urgency(item: Item[Any, Any]) -> tuple[float, int]:
     return item.deadline, item.order
-
-
-def _in_turns(items: Sequence[Item[Q, A]], begun: str) -> list[Item[Q, A]]:
-    """One question of each caller after the other; who has `begun` the batch has had the first turn."""
-    turns: Counter[str] = Counter({begun: 1})
-    places = {}
-    for each in items:
-        places[each] = turns[each.caller]
-        turns[each.caller] += 1
-    return sorted(items, key=places.__getitem__)

@@ -8,14 +8,16 @@ from typing import Any
 
 from services.login.app import create_app
 from services.login.settings import Settings
+from shared.http.auth import JwksCache, TokenVerifier
 from tests.calls import Calls, calling
 from tests.externals import Redis
 from tests.servers import serve
 
-__all__ = ["ADMIN", "BOOTSTRAP", "LILEI", "Stage"]
+__all__ = ["ADMIN", "BOOTSTRAP", "CLIENT", "LILEI", "Stage", "verifier"]
 
 ADMIN = {"username": "admin", "password": "a good password"}
 LILEI = {"username": "lilei", "password": "another good one"}
+CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
 BOOTSTRAP = {
     "accounts": [
         {**ADMIN, "roles": ["admin"], "customer": None, "display_name": "Admin"},
@@ -53,3 +55,13 @@ class Stage:
         }
         server = await self.stack.enter_async_context(serve(create_app(Settings(**(given | settings)))))
         return await self.stack.enter_async_context(calling(server.base_url)), server.base_url
+
+
+def verifier(login: Calls) -> TokenVerifier:
+    """Verifies as another service would, with nothing but the published keys."""
+
+    async def fetch() -> dict[str, Any]:
+        keys: dict[str, Any] = (await login.get("/.well-known/jwks.json")).body
+        return keys
+
+    return TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience="zhiyin")

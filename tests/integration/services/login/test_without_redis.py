@@ -8,10 +8,9 @@ from redis.asyncio import Redis as Client
 
 from tests.calls import Calls
 from tests.externals import Redis
-from tests.integration.services.login.stage import LILEI, Stage
+from tests.integration.services.login.stage import CLIENT, LILEI, Stage
 
 GUESTS = 10
-CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
 
 
 @pytest.fixture

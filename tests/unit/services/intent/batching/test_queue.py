@@ -78,28 +78,6 @@ async def test_what_gathers_while_the_model_is_busy_is_one_batch(gated: GatedMod
     assert len(gated.batches) == 2
 
 
-async def test_a_batch_keeps_to_its_budget_and_to_texts_of_like_length(gated: GatedModel) -> None:
-    async with queue_of(gated, batch_tokens=32) as queue:
-        first = await occupied(queue, gated)
-        texts = ["hello " * 20, "hi", "hello " * 21, "yo"]
-        others = [asyncio.create_task(queue.understand([text.strip()], deadline=soon())) for text in texts]
-        await asyncio.sleep(0)
-        gated.gate.set()
-        await asyncio.gather(first, *others)
-    assert [[len(text) > 10 for text in batch] for batch in gated.batches[1:]] == [[True], [False, False], [True]]
-
-
-async def test_the_nearest_deadline_comes_first(gated: GatedModel) -> None:
-    async with queue_of(gated, batch_tokens=1) as queue:
-        first = await occupied(queue, gated)
-        late = asyncio.create_task(queue.understand(["late"], deadline=soon(30)))
-        early = asyncio.create_task(queue.understand(["early"], deadline=soon(20)))
-        await asyncio.sleep(0)
-        gated.gate.set()
-        await asyncio.gather(first, late, early)
-    assert gated.batches == [["busy"], ["early"], ["late"]]
-
-
 async def test_a_deadline_that_passes_is_answered_and_not_computed(gated: GatedModel) -> None:
     async with queue_of(gated) as queue:
         first = await occupied(queue, gated)
@@ -163,20 +141,6 @@ async def test_a_caller_with_much_to_ask_does_not_keep_others_waiting(gated: Gat
     # Half of each batch until there are no more of them, however many the other one has.
     assert taken[:3] == [2, 2, 2]
     assert all(len(batch) == 4 for batch in gated.batches[1:4])
-
-
-async def test_who_was_given_less_begins_the_next_batch(gated: GatedModel) -> None:
-    async with queue_of(gated, batch_tokens=1) as queue:
-        first = await occupied(queue, gated)
-        many = [asyncio.create_task(queue.understand([f"m{n}"], deadline=soon(5), caller="bulk")) for n in range(4)]
-        await asyncio.sleep(0)
-        few = [asyncio.create_task(queue.understand([f"f{n}"], deadline=soon(20), caller="live")) for n in range(2)]
-        await asyncio.sleep(0)
-        gated.gate.set()
-        await asyncio.gather(first, *many, *few)
-    order = [text for [text] in gated.batches[1:]]
-    assert sorted(order[:4]) == ["f0", "f1", "m0", "m1"]
-    assert order[4:] == ["m2", "m3"]
 
 
 async def test_a_full_queue_makes_room_for_who_has_less_in_it(gated: GatedModel) -> None:

@@ -17,7 +17,7 @@ from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment
 from services.intent.versions.model_registry import Registered
 from shared.errors import InvalidInput
-from shared.nlu.manifest import Manifest, ModelRejected, read_source
+from shared.nlu.manifest import Manifest, read_source
 from shared.nlu.registry_tags import DIGEST_TAG, VERSION_TAG
 from tests.models import describe, write_model
 from tests.nearest.served import CENTROIDS, NearestKind, NearestModel, write_nearest
@@ -236,11 +236,3 @@ async def test_a_table_is_not_asked_what_a_text_means(server: Server) -> None:
     async with server.models.use("shapes", tenant="default", deadline=deadline) as served:
         with pytest.raises(InvalidInput, match="does not understand texts"):
             await understand(served, ["hello"], deadline=deadline)
-
-
-async def test_a_kind_that_the_server_lacks_is_refused_by_name(tmp_path: Path) -> None:
-    write_nearest(tmp_path, "t1", production=True)
-    models = LoadedModels()
-    with pytest.raises(ModelRejected, match="of the kind nearest; this server loads understanding"):
-        await models.load(Settings(home=tmp_path, models=("shapes",)))
-    await models.close()

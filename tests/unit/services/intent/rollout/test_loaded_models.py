@@ -7,11 +7,9 @@ import pytest
 from services.intent.kinds.understanding.served import understand
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings as AnySettings
-from services.intent.versions.loading import production_folder
 from shared.contracts.understanding import Understanding
 from shared.errors import NotFound, Unavailable
 from shared.nlu.engines.backends import Backend
-from shared.nlu.manifest import ModelRejected
 from tests.models import write_model
 
 
@@ -19,24 +17,6 @@ class Settings(AnySettings):
     """Without the trials of `auto`: which library computes is nothing to these tests."""
 
     inference_backend: Backend = "openvino"
-
-
-def test_production_is_the_version_that_the_file_names(home: Path) -> None:
-    assert production_folder(home, "shop").parent == home / "models" / "shop"
-
-
-def test_without_a_model_in_production_the_error_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ModelRejected, match="zhiyin train"):
-        production_folder(tmp_path, "shop")
-
-
-@pytest.mark.parametrize("content", ["", "../../elsewhere", "/etc", "a b"])
-def test_production_names_a_version_and_nothing_else(tmp_path: Path, content: str) -> None:
-    pointer = tmp_path / "models" / "shop" / "production"
-    pointer.parent.mkdir(parents=True)
-    pointer.write_text(content)
-    with pytest.raises(ModelRejected, match="does not hold the name of a version"):
-        production_folder(tmp_path, "shop")
 
 
 async def test_loads_what_the_settings_name(tmp_path: Path) -> None:
@@ -66,15 +46,6 @@ async def test_consul_gets_no_more_models_than_it_takes(tmp_path: Path) -> None:
     await models.close()
     assert meta["model"] == ",".join(f"{name}@v1" for name in names[:8])
     assert len(meta["model_digest"].split(",")) == len(names)
-
-
-async def test_a_model_of_another_assistant_is_refused(tmp_path: Path) -> None:
-    folder = write_model(tmp_path, name="bank")
-    (tmp_path / "models" / "shop").mkdir()
-    folder.rename(tmp_path / "models" / "shop" / folder.name)
-    (tmp_path / "models" / "shop" / "production").write_text(folder.name)
-    with pytest.raises(ModelRejected, match="a model of bank, not of shop"):
-        await LoadedModels().load(Settings(home=tmp_path, inference_streams=1))
 
 
 class Budgeted:

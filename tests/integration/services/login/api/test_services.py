@@ -1,78 +1,13 @@
-"""Guests, services, keys: tokens that other services verify by themselves."""
+"""The keys that other services verify tokens with, and what is counted."""
 
 import asyncio
 import json
 from base64 import urlsafe_b64decode
-from typing import Any
 
-import pytest
 from joserfc.jwk import OKPKey
 
-from shared.calls.client import ServiceClient, ServiceTokens
-from shared.calls.discovery import FixedDiscovery
-from shared.errors import Unauthenticated
-from shared.http.auth import JwksCache, Principal, TokenVerifier
 from tests.calls import Calls
-from tests.integration.services.login.stage import Stage
-
-CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
-
-
-def verifier(login: Calls) -> TokenVerifier:
-    """Verifies as another service would, with nothing but the published keys."""
-
-    async def fetch() -> dict[str, Any]:
-        keys: dict[str, Any] = (await login.get("/.well-known/jwks.json")).body
-        return keys
-
-    return TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience="zhiyin")
-
-
-async def test_a_guest_is_the_demo_customer_in_development(login: Calls) -> None:
-    first, second = [(await login.post("/v1/guest", json={})).body for _ in range(2)]
-    who = await verifier(login).verify(first["access_token"])
-    assert who.subject.startswith("guest-")
-    assert who == Principal(
-        subject=who.subject, tenant="default", roles=frozenset({"customer"}), scopes=frozenset(), customer="C1001"
-    )
-    assert (await verifier(login).verify(second["access_token"])).subject != who.subject
-    renewed = (await login.post("/v1/refresh", json={"refresh_token": first["refresh_token"]})).body
-    assert await verifier(login).verify(renewed["access_token"]) == who
-    assert (await login.get("/v1/me", token=first["access_token"])).body["kind"] == "guest"
-
-
-async def test_a_guest_is_nobody_where_the_settings_say_so(stage: Stage) -> None:
-    login = await stage.login(guest_customer="")
-    token = (await login.post("/v1/guest")).body["access_token"]
-    assert (await verifier(login).verify(token)).customer is None
-
-
-async def test_a_service_gets_a_token_with_its_scopes(login: Calls) -> None:
-    answer = await login.post("/v1/token", json=CLIENT)
-    assert (answer.status, answer.body["token_type"], answer.body["expires_in"]) == (200, "Bearer", 3600)
-    assert await verifier(login).verify(answer.body["access_token"]) == Principal(
-        subject="service-dialogue", tenant="default", scopes=frozenset({"business:lookup", "intent:predict"})
-    )
-    me = (await login.get("/v1/me", token=answer.body["access_token"])).body
-    assert (me["kind"], me["roles"], me["scopes"]) == ("service", [], ["business:lookup", "intent:predict"])
-
-
-@pytest.mark.parametrize("wrong", [{"client_secret": "t" * 40}, {"client_id": "nobody"}, {"client_id": "lilei"}])
-async def test_a_wrong_secret_and_an_unknown_client_look_the_same(login: Calls, wrong: dict[str, str]) -> None:
-    answer = await login.post("/v1/token", json=CLIENT | wrong)
-    assert (answer.status, answer.body["detail"]) == (401, "the client or its secret is wrong")
-
-
-async def test_the_client_of_the_other_services_gets_its_token_here(stage: Stage) -> None:
-    login, url = await stage.login_at()
-    client = ServiceClient(FixedDiscovery({"login": url}))
-    tokens = ServiceTokens(client, "dialogue", "s" * 40)
-    first = await tokens()
-    assert await tokens() == first, "one token serves until it is half over"
-    assert "business:lookup" in (await verifier(login).verify(first)).scopes
-    with pytest.raises(Unauthenticated):
-        await ServiceTokens(client, "dialogue", "wrong")()
-    await client.close()
+from tests.integration.services.login.stage import CLIENT, Stage, verifier
 
 
 async def test_the_key_set_is_public_only_and_may_be_cached(login: Calls) -> None:
