@@ -62,6 +62,8 @@ def test_an_address_for_mail_is_kept_without_the_space_around_it(email: str | No
         "a" * 65 + "@example.com",
         "a@" + "b" * 250 + ".com",
         "a@exa\nmple.com",
+        "a\x00b@example.com",
+        "\ud800@example.com",
     ],
 )
 def test_what_is_no_address_for_mail_is_refused(email: str) -> None:
