@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = frozenset(
         "services/dialogue/api/desk.py",
         "services/dialogue/app.py",
         "services/dialogue/conversation/processor.py",
-        "services/dialogue/conversation/results.py",
         "services/dialogue/conversation/stream.py",
         "services/dialogue/conversation/turn.py",
         "services/intent/api/inference_outputs.py",
