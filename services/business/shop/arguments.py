@@ -44,7 +44,9 @@ Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), BeforeValidator(_printable)
 ]
 Email = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$"),
+    BeforeValidator(_printable),
 ]
 OptionalNumber = Annotated[OrderNumber | None, BeforeValidator(_nothing)]
 OptionalText = Annotated[Text | None, BeforeValidator(_nothing)]

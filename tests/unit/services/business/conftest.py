@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.business.actions.ledger import Ledger
+from services.business.actions.ledger import AttemptFailed, Ledger
 from services.business.app import create_app
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
@@ -139,3 +139,35 @@ async def untouched(
     settings = settings_in(tmp_path_factory.mktemp("untouched"), template)
     async with serve(create_app(settings, jwks=tokens.fetch)) as server, calling(server.base_url) as calls:
         yield calls
+
+
+@pytest.fixture
+def agent(tokens: TokenFactory) -> str:
+    """The token of somebody who decides."""
+    return tokens.issue("agent-7", roles={"agent"})
+
+
+@pytest.fixture
+def operator(tokens: TokenFactory) -> str:
+    """The token of somebody who looks after what was given up."""
+    return tokens.issue("operator-1", roles={"operator"})
+
+
+@pytest.fixture
+async def waiting(ledger: Ledger, ask: Ask) -> ActionRequest:
+    """A refund that waits for a person."""
+    request: ActionRequest = ask("refund", order_number="20261103004", reason="按键失灵")
+    await ledger.perform(request)
+    return request
+
+
+@pytest.fixture
+async def given_up(database: Database, rules: RuleBook, settings: Settings, ask: Ask) -> ActionRequest:
+    """A refund that failed as often as it may, and would succeed now."""
+    request: ActionRequest = ask("refund")
+    hopeless = Ledger(database, rules, settings.model_copy(update={"action_seconds": 1e-9}))
+    for _ in range(settings.max_attempts - 1):
+        with pytest.raises(AttemptFailed):
+            await hopeless.perform(request)
+    await hopeless.perform(request)
+    return request

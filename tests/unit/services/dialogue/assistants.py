@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.assistant.validation import BUILT_IN
+from shared.errors import ConfigurationError
 
-__all__ = ["FLOWS", "REPLIES", "load", "write_assistant"]
+__all__ = ["FAQ", "FLOWS", "MANIFEST", "REPLIES", "flows", "load", "mistakes", "write_assistant"]
 
 MANIFEST = """
 name: mini
@@ -194,3 +197,17 @@ def write_assistant(
 def load(folder: Path) -> Assistant:
     """The small assistant as it is above."""
     return load_assistant(write_assistant(folder))
+
+
+def mistakes(folder: Path, **files: str) -> list[str]:
+    """What is wrong with the small assistant when some files are as given."""
+    write_assistant(folder, **files)
+    with pytest.raises(ConfigurationError) as caught:
+        load_assistant(folder)
+    return [line.removeprefix(f"{folder}/") for line in str(caught.value).splitlines()]
+
+
+def flows(old: str, new: str) -> str:
+    """The flows with one text in place of another."""
+    assert old in FLOWS
+    return FLOWS.replace(old, new)

@@ -9,7 +9,6 @@ from celery.exceptions import Retry
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.worker.consumer import MAX_PAUSE_SECONDS, create_consumer, pause_before
-from services.business.worker.performer import Performer
 from services.business.worker.pipe import Beat, Done, Pipe, read_line
 from shared.contracts.actions import PERFORM_TASK
 
@@ -43,13 +42,6 @@ def ears() -> Iterator[Ears]:
 @pytest.fixture
 def consumer(settings: Settings, rules: RuleBook, ears: Ears) -> Celery:
     return create_consumer(settings, rules, Pipe(ears.writing))
-
-
-@pytest.fixture
-def performer(settings: Settings, rules: RuleBook) -> Iterator[Performer]:
-    performer = Performer(settings, rules)
-    yield performer
-    performer.close()
 
 
 def deliver(consumer: Celery, payload: Any, retries: int = 0) -> Any:
@@ -117,18 +109,3 @@ def test_the_time_limit_is_below_the_visibility_of_a_message(consumer: Celery, s
     assert consumer.conf.task_time_limit == settings.hard_limit_seconds < consumer.conf.visibility_timeout
     assert consumer.conf.task_soft_time_limit is None
     assert settings.action_seconds < settings.hard_limit_seconds
-
-
-def test_an_unknown_action_is_not_a_label_of_its_own(performer: Performer, ask: Ask) -> None:
-    done = performer.perform(ask("make_coffee").model_dump(mode="json"))
-
-    assert (done.name, done.outcome) == ("unknown", "failed")
-
-
-def test_what_is_given_up_is_reported_again_when_it_comes_again(settings: Settings, rules: RuleBook, ask: Ask) -> None:
-    once = Performer(settings.model_copy(update={"action_seconds": 1e-9, "max_attempts": 1}), rules)
-    payload = ask("refund").model_dump(mode="json")
-    try:
-        assert [once.perform(payload).outcome for _ in range(2)] == ["failed", "failed"]
-    finally:
-        once.close()

@@ -1,20 +1,7 @@
-import re
-
 import pytest
 from pydantic import ValidationError
 
-from services.dialogue.assistant.values import MAX_ID, value_id
 from services.dialogue.policy.state import Frame, Pending, State
-
-
-@pytest.mark.parametrize("value", ["20261103001", "Main Street 5", "地址 一", "x" * 500, "", "\n"])
-def test_an_id_is_short_and_without_spaces(value: str) -> None:
-    assert re.fullmatch(rf"\S{{1,{MAX_ID}}}", value_id("slot", value))
-
-
-def test_ids_of_different_values_differ() -> None:
-    values = ["a", "a b", "a  b", "x" * 500, "x" * 501]
-    assert len({value_id("slot", value) for value in values} | {value_id("other", "a")}) == 6
 
 
 def test_a_state_of_another_format_is_refused() -> None:

@@ -1,18 +1,11 @@
 from pathlib import Path
 
-import pytest
-
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.user_input import typed_option, user_input_of
 from shared.contracts.understanding import OutOfScope
-from tests.unit.services.dialogue.assistants import MANIFEST, load, write_assistant
+from tests.unit.services.dialogue.assistants import MANIFEST, write_assistant
 from tests.unit.services.dialogue.understandings import understanding
-
-
-@pytest.fixture(scope="module")
-def mini(tmp_path_factory: pytest.TempPathFactory) -> Assistant:
-    return load(tmp_path_factory.mktemp("mini"))
 
 
 def test_an_intent_is_trusted_from_the_threshold_on(mini: Assistant) -> None:

@@ -1,0 +1,69 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.dialogue.assistant.assistant import load_assistant
+from shared.errors import ConfigurationError
+from tests.unit.services.dialogue.assistants import MANIFEST, flows, mistakes, write_assistant
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("flow: greet", "flow: pay", "there is already a flow 'pay'"),
+    ],
+)
+def test_a_flow_that_stands_twice_is_named_with_its_line(tmp_path: Path, old: str, new: str, mistake: str) -> None:
+    found = mistakes(tmp_path, flows=flows(old, new))
+    [line] = [line for line in found if mistake in line]
+    assert line.startswith(("flows/all.yml:", "flows:", "faq/hours.md:"))
+
+
+def test_a_flow_takes_over_a_shared_slot_and_changes_what_it_states(tmp_path: Path) -> None:
+    shared = "slots:\n  day: {name: {zh: 日, en: Day}, entity: date, ask: ask_way, attempts: 5}\n---\n"
+    own = flows("slots:\n  table:", "slots:\n  day: {attempts: 2}\n  table:")
+    mini = load_assistant(write_assistant(tmp_path, flows=shared + own))
+    assert (mini.slots["book"]["day"].attempts, mini.slots["book"]["day"].ask) == (2, "ask_way")
+    assert "day" not in mini.slots["pay"]
+
+
+def test_a_mistake_in_a_shared_slot_is_told_once(tmp_path: Path) -> None:
+    shared = "slots:\n  day: {name: {zh: 日, en: Day}, entity: date, aks: ask_way}\n---\n"
+    own = flows("slots:\n  table:", "slots:\n  day: {}\n  table:").replace(
+        "slots:\n  way:", "slots:\n  day: {}\n  way:"
+    )
+    assert mistakes(tmp_path, flows=shared + own) == [
+        "flows/all.yml:2: 'ask' is missing",
+        "flows/all.yml:2: 'aks' is not known here; did you mean 'ask'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "mistake"),
+    [
+        (lambda folder: (folder / "replies" / "zh.yml").unlink(), "replies/zh.yml: cannot be read: No such file"),
+        (lambda folder: (folder / "replies" / "zh.yml").write_text("# nothing"), "replies/zh.yml: has no replies"),
+        (lambda folder: (folder / "flows" / "all.yml").unlink(), "flows: there are no flows here"),
+        (lambda folder: (folder / "flows" / "all.yml").write_bytes(b"\xff"), "flows/all.yml: is not UTF-8 text"),
+        (lambda folder: (folder / "faq" / "hours.md").write_bytes(b"\xff"), "faq/hours.md: is not UTF-8 text"),
+        (lambda folder: (folder / "assistant.yml").unlink(), "assistant.yml: this file is missing"),
+    ],
+)
+def test_a_missing_file_is_named(tmp_path: Path, break_it: Callable[[Path], object], mistake: str) -> None:
+    write_assistant(tmp_path)
+    break_it(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        load_assistant(tmp_path)
+    assert mistake in str(caught.value)
+
+
+def test_one_language_is_enough(tmp_path: Path) -> None:
+    write_assistant(tmp_path, manifest=MANIFEST.replace("languages: [zh, en]", "languages: [en]"))
+    (tmp_path / "replies" / "zh.yml").unlink()
+    assert load_assistant(tmp_path).languages == ("en",)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = flows("reply: good_choice", "reply: god_choice").replace("collect: note", "collect: notes")
+    assert len(mistakes(tmp_path, flows=text)) == 2

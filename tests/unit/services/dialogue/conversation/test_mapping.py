@@ -1,0 +1,118 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import QuickReply, Say
+from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
+from services.dialogue.conversation.repository import ConversationRow, EntryRow
+from services.dialogue.policy.decision import (
+    ActionCall,
+    ActionFinished,
+    Chosen,
+    Opened,
+    Origin,
+    TurnEvent,
+    UnderstandingUnavailable,
+    Understood,
+)
+from services.dialogue.policy.state import Frame, State
+from shared.contracts.actions import ActionResult
+from tests.unit.services.dialogue.assistants import load
+from tests.unit.services.dialogue.understandings import understanding
+
+MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+ORIGIN = Origin(flow="book", step="5")
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Assistant:
+    return load(tmp_path_factory.mktemp("mini"))
+
+
+def conversation(**changes: Any) -> ConversationRow:
+    usual: dict[str, Any] = {
+        "id": "c1",
+        "tenant": "other",
+        "owner": "me",
+        "customer": "C1001",
+        "assistant": "mini",
+        "language": "zh",
+        "status": "open",
+        "state": None,
+        "version": 1,
+        "last_seq": 7,
+        "answered_seq": 6,
+        "pending_since": None,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+    }
+    return ConversationRow(**usual | changes)
+
+
+MESSAGE = EntryRow("c1", 7, "message", "customer", "[words]", "m7", None, None, [], {}, MOMENT)
+
+
+def finished() -> ActionFinished:
+    result = ActionResult(
+        action_id="c1.0", tenant="other", name="book", conversation_id="c1", status="succeeded", version=2
+    )
+    return ActionFinished(result=result, origin=ORIGIN)
+
+
+def test_a_conversation_begins_in_the_language_in_which_it_was_opened() -> None:
+    assert state_of(conversation(language="en")) == State(language="en")
+
+
+def test_the_state_that_a_turn_left_is_the_one_the_next_begins_with() -> None:
+    left = State(language="en", turn=3, frames=(Frame(flow="book", slots={"note": None, "table": "five"}),))
+    read = state_of(conversation(state=left.model_dump(mode="json")))
+    assert read == left
+    assert list(read.frames[0].slots) == ["note", "table"]
+
+
+def test_a_turn_that_is_decided_again_asks_for_the_same_action() -> None:
+    call = ActionCall(index=2, name="book", arguments={"table": "five"}, origin=ORIGIN)
+    first, again = request_of(conversation(), call), request_of(conversation(version=9), call)
+    assert first.id == again.id == "c1.2"
+    assert (first.tenant, first.customer, first.conversation_id) == ("other", "C1001", "c1")
+    others = {
+        request_of(conversation(id="c2"), call).id,
+        request_of(conversation(), call.model_copy(update={"index": 3})).id,
+    }
+    assert len(others | {first.id}) == 3
+
+
+@pytest.mark.parametrize("source", [None, "hours"])
+def test_a_reply_is_kept_as_it_is_read_with_its_name_and_its_source(mini: Assistant, source: str | None) -> None:
+    options = (QuickReply(id="skip", titles={"zh": "跳过", "en": "Skip"}),)
+    say = Say(name="pay_card", language="en", variables={"address": "Main Street 5"}, options=options, source=source)
+    draft = draft_of(mini, say)
+    assert draft.text == "By card, bill to Main Street 5."
+    assert [(option.id, option.title) for option in draft.options] == [("skip", "Skip")]
+    assert draft.data == {"reply": "pay_card"} | ({} if source is None else {"source": source})
+
+
+@pytest.mark.parametrize(
+    ("event", "answers", "trigger"),
+    [
+        (Opened(), None, "opened"),
+        (Chosen(choice="yes"), MESSAGE, "message:7"),
+        (UnderstandingUnavailable(text="hello"), MESSAGE, "message:7"),
+        (finished(), None, "result:c1.0:2"),
+    ],
+)
+def test_a_trace_names_what_set_the_turn_off(event: TurnEvent, answers: EntryRow | None, trigger: str) -> None:
+    trace = trace_of(conversation(), event, answers, ["book: begins"], {"decide": 0.1})
+    assert (trace.trigger, trace.understanding) == (trigger, None)
+    assert (trace.conversation_id, trace.steps, trace.seconds) == ("c1", ["book: begins"], {"decide": 0.1})
+
+
+def test_a_trace_says_what_was_understood_without_the_message_itself() -> None:
+    event = Understood(understanding=understanding("my secret wish", "book", "pay"))
+    trace = trace_of(conversation(), event, MESSAGE, [], {})
+    assert trace.understanding is not None
+    assert trace.understanding["intent"] == {"name": "book", "confidence": 0.95}
+    assert [each["name"] for each in trace.understanding["ranking"]] == ["book", "pay"]
+    assert "secret" not in str(trace)
