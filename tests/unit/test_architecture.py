@@ -99,18 +99,7 @@ TESTED_ELSEWHERE = frozenset(
         "shared/http/health.py",
         "shared/http/problems.py",
         "shared/logs.py",
-        "shared/nlu/engines/allocator.py",
-        "shared/nlu/engines/autotune.py",
-        "shared/nlu/engines/network.py",
-        "shared/nlu/engines/onnxruntime_engine.py",
-        "shared/nlu/engines/openvino_engine.py",
-        "shared/nlu/engines/runtime.py",
-        "shared/nlu/engines/thread_priority.py",
-        "shared/nlu/engines/torch_engine.py",
         "shared/nlu/golden_set.py",
-        "shared/nlu/interpretation.py",
-        "shared/nlu/network.py",
-        "shared/nlu/text_network.py",
     ]
 )
 """Modules whose tests are those of a neighbour or of a whole service. A list that only shrinks: no module is added."""
