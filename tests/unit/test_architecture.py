@@ -16,12 +16,7 @@ LOGIC = (
 )  # fmt: skip
 TESTED_ELSEWHERE = frozenset(
     [
-        "cli/assistant_tests.py",
         "cli/background_training.py",
-        "cli/consul_process.py",
-        "cli/process.py",
-        "cli/quantisation.py",
-        "cli/status.py",
         "cli/up.py",
         "services/business/actions/approvals.py",
         "services/business/actions/publisher.py",
