@@ -38,7 +38,7 @@ def test_a_trial_that_fails_says_why(folder: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("program", "why"),
-    [("false", "ended with exit code 1"), ("true", "ended with exit code 0"), ("/no/such/python", "No such file")],
+    [("false", "^ended with exit code 1$"), ("true", "^ended with exit code 0$"), ("/no/such/python", "No such file")],
 )
 def test_a_process_that_ends_without_an_answer_is_a_failure(
     tmp_path: Path, program: str, why: str, monkeypatch: pytest.MonkeyPatch
