@@ -34,6 +34,7 @@ __all__ = [
     "GatedModel",
     "describe",
     "random_network",
+    "replace_file",
     "served",
     "write_exported_model",
     "write_model",
@@ -131,7 +132,7 @@ def _export(folder: Path) -> None:
     export_model(random_network(), _tokenizer(_vocabulary()), folder, prefix=PREFIX, max_tokens=MAX_TOKENS)
 
 
-def random_network() -> "Understander":
+def random_network(*, mixed_tags: bool = False) -> "Understander":
     """A little BERT with heads for the labels here; the same one each time."""
     import torch
     from transformers import BertConfig, BertModel
@@ -149,7 +150,12 @@ def random_network() -> "Understander":
         initializer_range=0.5,
     )
     return Understander(
-        BertModel(config), intents=len(INTENTS), tags=len(TAGS), sentiments=len(SENTIMENTS), dropout=0.1
+        BertModel(config),
+        intents=len(INTENTS),
+        tags=len(TAGS),
+        sentiments=len(SENTIMENTS),
+        dropout=0.1,
+        mixed_tags=mixed_tags,
     )
 
 
@@ -175,6 +181,14 @@ def describe(folder: Path, digests: Mapping[str, str], changes: Mapping[str, Any
         "metrics": {"accuracy": 1.0},
     }
     (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}), encoding="utf-8")
+
+
+def replace_file(folder: Path, name: str, content: bytes) -> None:
+    """Puts other bytes in the place of a file of a model folder, with their digest."""
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _vocabulary() -> dict[str, int]:

@@ -12,7 +12,7 @@ from shared.nlu.training_settings import TrainingSettings
 from tests.kept import ROOT, digest_of, kept
 from tests.models import INTENTS, describe, write_model
 
-__all__ = ["GOLDEN_TEXTS", "Versions", "copied", "damage", "empty_store", "put_empty_store"]
+__all__ = ["GOLDEN_TEXTS", "RECORD", "Versions", "copied", "damage", "empty_store", "put_empty_store"]
 
 GOLDEN_TEXTS = (
     ("快递", "track_order"),

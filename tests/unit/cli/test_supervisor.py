@@ -13,15 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.errors import EnvironmentUnfit
 from cli.home import Home
-from cli.process import Condition, NeverReady, Process, Program, describe_end, open_log, tail_of, wait_until
+from cli.process import NeverReady, Program
 from cli.supervisor import Happening, RestartPolicy, Supervisor
+from tests.unit.cli.programs import IGNORES_TERM, WRITES_AND_WAITS, shell, until
 
 FAST = RestartPolicy(first_seconds=0.01, longest_seconds=0.02, most_failures=3)
-
-WRITES_AND_WAITS = "echo up > $FILE; trap 'echo stopped; exit 0' TERM; while :; do sleep 60 & wait $!; done"
-IGNORES_TERM = "trap '' TERM; echo up > $FILE; while :; do sleep 60 & wait $!; done"
 
 
 @pytest.fixture
@@ -34,26 +31,6 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def happened() -> list[Happening]:
     return []
-
-
-def whether(check: Callable[[], bool]) -> Condition:
-    async def look() -> bool:
-        return check()
-
-    return look
-
-
-def shell(home: Home, name: str, script: str = WRITES_AND_WAITS, *, seconds: float = 20.0) -> Program:
-    file = home.root / f"{name}.up"
-    environment = {"PATH": os.environ["PATH"], "FILE": str(file)}
-    return Program(
-        name=name,
-        command=("sh", "-c", script),
-        environment=environment,
-        ready=whether(file.exists),
-        ready_seconds=seconds,
-        address="127.0.0.1:1",
-    )
 
 
 Make = Callable[..., Supervisor]
@@ -81,10 +58,6 @@ def kinds(happened: list[Happening], *wanted: str) -> list[tuple[str, str]]:
 def running(home: Home) -> dict[str, int]:
     document = json.loads(home.run_file.read_text())
     return {name: entry["pid"] for name, entry in document["processes"].items()}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    assert await wait_until(whether(condition), 20.0)
 
 
 async def test_starts_in_order_and_stops_in_reverse(home: Home, make: Make, happened: list[Happening]) -> None:
@@ -157,12 +130,6 @@ async def test_a_program_that_is_never_ready(home: Home, make: Make) -> None:
     await supervisor.stop()
 
 
-async def test_a_program_that_cannot_be_started(home: Home, make: Make) -> None:
-    program = Program(name="none", command=("/no/such/program",), ready=whether(home.root.exists))
-    with pytest.raises(EnvironmentUnfit, match=r"none cannot be started: No such file or directory"):
-        await make([program]).start()
-
-
 async def test_what_does_not_stop_in_its_grace_is_killed_with_its_children(
     home: Home, make: Make, happened: list[Happening]
 ) -> None:
@@ -174,24 +141,6 @@ async def test_what_does_not_stop_in_its_grace_is_killed_with_its_children(
     await supervisor.stop()
     assert kinds(happened, "stopped", "killed") == [("killed", "deaf")]
     await until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family))
-
-
-async def test_what_a_program_leaves_in_its_group_ends_with_it(home: Home) -> None:
-    process = await Process.start(shell(home, "parent", "sleep 60 & echo $! > $FILE"), home.logs / "parent.log")
-    assert await process.wait() == 0
-    child = int((home.root / "parent.up").read_text())
-    await until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
-    assert process.exit_code == 0
-    assert await process.stop(1.0)
-
-
-async def test_a_stopped_process_goes_on(home: Home) -> None:
-    process = await Process.start(shell(home, "one"), home.logs / "one.log")
-    await process.wait_ready()
-    process.send(signal.SIGSTOP)
-    await until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
-    process.send(signal.SIGCONT)
-    assert await process.stop(20.0)
 
 
 async def test_killing_everything_at_once(home: Home, make: Make) -> None:
@@ -234,40 +183,9 @@ asyncio.run(main())
     assert not child.is_running()
 
 
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(0, "ended with exit code 0"), (-9, "was ended by SIGKILL"), (-200, "was ended by signal 200")],
-)
-def test_exit_codes_in_words(code: int, words: str) -> None:
-    assert describe_end(code) == words
-
-
-def test_tail_of_a_long_log(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("\n".join(f"line {number}\n" for number in range(20_000)))
-    assert tail_of(log, 2) == ["line 19998", "line 19999"]
-    assert tail_of(tmp_path / "none", 2) == []
-
-
-def test_a_log_that_has_grown_too_long_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.process.LOG_BYTES", 10)
-    for text in (b"one", b"two, and more than ten bytes", b"three"):
-        with open_log(tmp_path / "logs" / "a.log") as log:
-            log.write(text)
-    assert (tmp_path / "logs" / "a.log").read_text() == "three"
-    assert (tmp_path / "logs" / "a.log.1").read_text() == "onetwo, and more than ten bytes"
-
-
 def test_the_pause_doubles_up_to_its_cap() -> None:
     policy = RestartPolicy(first_seconds=1, longest_seconds=5)
     assert [policy.pause(failures) for failures in (1, 2, 3, 4)] == [1, 2, 4, 5]
-
-
-async def test_waiting_gives_up_at_the_deadline() -> None:
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    assert not await wait_until(whether(lambda: False), 0.05)
-    assert loop.time() - start >= 0.05
 
 
 async def test_a_job_runs_to_its_end_beside_the_others(home: Home, make: Make) -> None:

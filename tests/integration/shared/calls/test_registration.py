@@ -159,17 +159,6 @@ async def test_a_stop_is_not_held_up_by_consul(consul: Consul, instances: Pair) 
     assert not registrar.registered
 
 
-async def test_without_consul_the_fallback_addresses_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Nobody waits for a list from a Consul that refuses: this patience would outlast the deadline.
-    monkeypatch.setattr("shared.calls.discovery.FIRST_LIST_SECONDS", 600.0)
-    discovery = ConsulDiscovery("http://127.0.0.1:9", FixedDiscovery({"shop": "127.0.0.1:7001"}))
-    async with asyncio.timeout(30):
-        (found,) = await discovery.instances("shop")
-        assert found.url == "http://127.0.0.1:7001"
-        assert await discovery.instances("unknown") == ()
-    await discovery.close()
-
-
 async def test_one_watch_serves_all_callers(consul: Consul, instances: Pair) -> None:
     registrar = Registrar(consul.url, instances[0])
     await registrar.start()

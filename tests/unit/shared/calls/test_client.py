@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from shared.calls.circuit_breaker import BreakerPolicy
 from shared.calls.client import ServiceClient, ServiceTokens
-from shared.calls.discovery import Balancer, FixedDiscovery, split_address
+from shared.calls.discovery import FixedDiscovery
 from shared.calls.registration import Instance
 from shared.errors import (
     Conflict,
@@ -377,26 +377,3 @@ async def test_without_login_there_is_no_token() -> None:
     plain = ServiceClient(Instances())
     with pytest.raises(Unavailable):
         await ServiceTokens(plain, "me", "secret")()
-
-
-async def test_fixed_addresses_and_the_clusters_names() -> None:
-    fixed = FixedDiscovery({"login": "127.0.0.1:8001"}, "http://{name}:80")
-    assert [each.url for each in await fixed.instances("login")] == ["http://127.0.0.1:8001"]
-    assert [each.url for each in await fixed.instances("intent")] == ["http://intent:80"]
-    assert await FixedDiscovery({}).instances("login") == ()
-    await fixed.close()
-
-
-@pytest.mark.parametrize("address", ["", "host", "host:", ":80", "host:port"])
-def test_an_address_needs_host_and_port(address: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        split_address(address)
-
-
-async def test_the_less_busy_instance_is_picked() -> None:
-    balancer = Balancer()
-    instances = await Instances(1, 2).instances("shop")
-    async with balancer.using(instances[0]):
-        assert {balancer.pick("shop", instances).port for _ in range(20)} == {2}
-    with pytest.raises(Unavailable):
-        balancer.pick("shop", ())

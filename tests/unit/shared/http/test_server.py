@@ -1,60 +1,23 @@
 """One service as a process: what it says when it cannot start, and how it stops."""
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from shared.http.__main__ import SERVICES, end, main
+from shared.http.__main__ import SERVICES, end
 from shared.http.server import load, server_of
 from shared.http.service import ServiceContext, create_service
 from shared.settings import ServiceSettings
 from tests.servers import free_port
 from tests.stack import eventually
-
-PROJECT = Path(__file__).resolve().parents[4]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-async def ended(process: asyncio.subprocess.Process, seconds: float = 30) -> Ended:
-    async with asyncio.timeout(seconds):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ended(code=process.returncode, out=out.decode(), err=err.decode())
-
-
-@asynccontextmanager
-async def running(service: str, home: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
-    given = {f"ZHIYIN_{name.upper()}": value for name, value in {"home": str(home), **settings}.items()}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shared.http", service),
-        env=inherited | given,
-        cwd=PROJECT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+from tests.unit.shared.http.processes import ended, running
 
 
 async def status_of(url: str) -> int | None:
@@ -70,42 +33,6 @@ async def until_status(url: str, status: int) -> None:
         return await status_of(url) == status
 
     await eventually(look, what=f"{status} from {url}")
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"port": "many"}, "ZHIYIN_PORT: "),
-        ({"static_services": "login"}, "static_services"),
-        ({"environment": "production"}, "ZHIYIN_LOGIN_SECRET still has its development value"),
-        ({"database_url": "mysql://somewhere/login"}, "ZHIYIN_DATABASE_URL: mysql is neither postgresql nor sqlite"),
-        ({"database_url": "s3cret"}, "ZHIYIN_DATABASE_URL is not an address"),
-    ],
-)
-def test_settings_that_cannot_be_used_are_one_sentence(
-    tmp_path: Path,
-    settings: Mapping[str, str],
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    for name, value in {"home": str(tmp_path), **settings}.items():
-        monkeypatch.setenv(f"ZHIYIN_{name.upper()}", value)
-    with pytest.raises(SystemExit) as ended:
-        main(["login"])
-    told = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert told.startswith("The service login cannot start: ")
-    assert said in told
-    assert told.count("\n") == 1
-    assert "s3cret" not in told
-
-
-async def test_a_process_whose_settings_cannot_be_used_says_nothing_else(tmp_path: Path) -> None:
-    async with running("login", tmp_path, port="many") as process:
-        end = await ended(process)
-    assert (end.code, end.out, end.err.count("\n")) == (2, "", 1)
 
 
 async def test_a_start_that_fails_for_a_known_reason_is_told_without_a_trace(tmp_path: Path) -> None:
@@ -133,13 +60,6 @@ async def test_a_taken_port_ends_it(tmp_path: Path) -> None:
         assert "Traceback" not in end.out + end.err
 
 
-async def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
-    async with running("nobody", tmp_path) as process:
-        end = await ended(process)
-    assert end.code == 2
-    assert "invalid choice: 'nobody'" in end.err
-
-
 async def test_it_serves_and_an_orderly_stop_is_no_failure(tmp_path: Path) -> None:
     port, metrics = free_port(), free_port()
     settings = {"port": str(port), "metrics_port": str(metrics), "drain_seconds": "0.1"}
@@ -151,19 +71,6 @@ async def test_it_serves_and_an_orderly_stop_is_no_failure(tmp_path: Path) -> No
         end = await ended(process)
     assert end.code == 0
     assert "Traceback" not in end.out + end.err
-
-
-async def test_a_stop_during_the_start_takes_effect_at_once(tmp_path: Path) -> None:
-    # Nobody answers there, so the start waits for its database.
-    address = f"postgresql://zhiyin@127.0.0.1:{free_port()}/login"
-    async with running("login", tmp_path, database_url=address, database_wait_seconds="600") as process:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            while b"database_awaited" not in await process.stdout.readline():
-                pass
-        process.send_signal(signal.SIGTERM)
-        end = await ended(process, seconds=3)
-    assert end.code == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("service", SERVICES)

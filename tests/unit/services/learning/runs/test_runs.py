@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer
 
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.prediction import FolderPredictor
@@ -106,25 +104,6 @@ def test_writes_a_whole_model_folder(finished: tuple[Path, TrainedModel]) -> Non
     assert beside == {".lock", model.version, "production"}
 
 
-def test_the_network_has_the_agreed_inputs_and_outputs(finished: tuple[Path, TrainedModel]) -> None:
-    graph = onnx.load(finished[1].path / "model.onnx")
-    assert graph.opset_import[0].version >= 17
-
-    def shapes(values: object) -> dict[str, list[str | int]]:
-        return {
-            value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-            for value in values  # type: ignore[attr-defined]
-        }
-
-    assert shapes(graph.graph.input) == {"input_ids": ["batch", "tokens"], "attention_mask": ["batch", "tokens"]}
-    assert shapes(graph.graph.output) == {
-        "intent_logits": ["batch", 4],
-        "tag_logits": ["batch", "tokens", 3],
-        "sentiment_logits": ["batch", 3],
-        "text_embedding": ["batch", 32],
-    }
-
-
 def test_padding_changes_nothing(finished: tuple[Path, TrainedModel]) -> None:
     served = FolderPredictor(finished[1].path)
     short, long = "退款", "please send it to the street tomorrow"
@@ -134,17 +113,6 @@ def test_padding_changes_nothing(finished: tuple[Path, TrainedModel]) -> None:
     assert served.predict([]) == []
 
 
-def test_weights_and_tokenizer_are_beside_it(finished: tuple[Path, TrainedModel]) -> None:
-    folder = finished[1].path
-    weights = load_file(folder / "weights.safetensors")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    words = weights["encoder.embeddings.word_embeddings.weight"]
-    assert len(words) == tokenizer.get_vocab_size()
-    assert words.dtype == np.float16
-    assert tokenizer.truncation is None
-    assert tokenizer.padding is None
-
-
 def test_measures_without_the_sentences_it_was_trained_on(finished: tuple[Path, TrainedModel]) -> None:
     _assistant, model = finished
     metrics = json.loads((model.path / "metrics.json").read_text(encoding="utf-8"))
@@ -152,18 +120,6 @@ def test_measures_without_the_sentences_it_was_trained_on(finished: tuple[Path, 
     assert model.metrics["all"]["sentences"] == 7
     assert set(model.metrics) == {"all", "zh", "en"}
     assert metrics["summary"] == model.metrics
-
-
-def test_writes_a_report_that_needs_nothing_else_and_a_card(finished: tuple[Path, TrainedModel]) -> None:
-    _assistant, model = finished
-    page = (model.path / "report" / "index.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/png;base64,') == 5
-    assert "http" not in page
-    assert model.version in page
-    card = (model.path / "card.md").read_text(encoding="utf-8")
-    assert f"# mini {model.version}" in card
-    assert "| Intent accuracy |" in card
-    assert "(address)" in card
 
 
 def test_the_same_data_and_settings_give_the_model_that_is_there(copied: tuple[Path, Path]) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from shared.nlu.engines import autotune
-from shared.nlu.engines.autotune import Question, Trial, TrialFailed, hold
+from shared.nlu.engines.autotune import Trial, TrialFailed
 from shared.nlu.engines.choice import REMEMBERED, fastest
 from shared.nlu.engines.openvino_engine import OpenVinoEngine
 from shared.nlu.engines.runtime import Integers, Library, Outputs, Precision, Runtime
@@ -101,24 +100,6 @@ def test_a_rival_serves_what_the_first_library_refuses(folder: Path) -> None:
             precision="auto",
             hold_trial=failing,
         )
-
-
-def question(folder: Path, library: Library = "onnxruntime", precision: Precision = "auto") -> Question:
-    return Question(folder=folder, library=library, precision=precision, streams=1, padding_id=1, probes=PROBES)
-
-
-def test_a_trial_is_held_in_a_process_of_its_own(folder: Path) -> None:
-    found = hold(question(folder))
-    assert found.precision == "f32"
-    assert found.texts_per_second > 0
-
-
-def test_a_trial_that_fails_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrialFailed, match="ONNX Runtime computes in f32 and int8"):
-        hold(question(folder, precision="bf16"))
-    monkeypatch.setattr(autotune, "SECONDS", 0.001)
-    with pytest.raises(TrialFailed, match="took longer"):
-        hold(question(folder))
 
 
 def load(folder: Path) -> tuple[Model, list[str]]:
