@@ -16,6 +16,7 @@ MAX_TOKENS = 64
 """The work grows with the square of a text's tokens."""
 IDLE_SECONDS = 60.0
 RETRY_AFTER_SECONDS = 2.0
+LATE = "the deadline passed before the text was explained"
 
 
 class _GivenUp(Exception):
@@ -50,6 +51,8 @@ class Explainer:
             raise InvalidInput(
                 f"the text has {len(encoded)} tokens and {MAX_TOKENS} at most can be explained", field="text"
             )
+        if deadline <= asyncio.get_running_loop().time():
+            raise DeadlineExceeded(LATE)
         if self._given_up is not None:
             raise TooManyRequests("another explanation is being computed", retry_after=RETRY_AFTER_SECONDS)
         given_up = self._given_up = threading.Event()
@@ -62,7 +65,7 @@ class Explainer:
                 # What is shielded goes on to its next check, and only then may the next one begin.
                 return await asyncio.shield(computing)
         except TimeoutError as error:
-            raise DeadlineExceeded("the deadline passed before the text was explained") from error
+            raise DeadlineExceeded(LATE) from error
         finally:
             given_up.set()
 

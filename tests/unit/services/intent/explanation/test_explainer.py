@@ -51,8 +51,15 @@ async def test_one_at_a_time_and_the_next_afterwards(model: Model) -> None:
 async def test_a_deadline_gives_it_up(model: Model) -> None:
     async with explaining() as explainer:
         with pytest.raises(DeadlineExceeded):
-            await explainer.explain(model, TEXT, "refund", deadline=soon(-1))
+            await explainer.explain(model, TEXT, "refund", deadline=soon(0.001))
         await free(explainer, model)
+
+
+async def test_what_nobody_waits_for_any_more_is_not_begun(model: Model) -> None:
+    async with explaining() as explainer:
+        with pytest.raises(DeadlineExceeded):
+            await explainer.explain(model, TEXT, "refund", deadline=soon(0))
+        assert (await explainer.explain(model, TEXT, "refund", deadline=soon())).intent == "refund"
 
 
 async def test_who_goes_away_makes_room(model: Model) -> None:
