@@ -51,7 +51,7 @@ def test_whole_objects_have_no_violation(version: str) -> None:
 
 
 @pytest.mark.parametrize(("document", "path", "value", "said"), BROKEN, ids=[each[1] for each in BROKEN])
-def test_a_broken_object_is_told(document: Object, path: str, value: Any, said: str) -> None:
+def test_a_broken_object_is_reported(document: Object, path: str, value: Any, said: str) -> None:
     assert [text for text in violations(changed(document, path, value)) if said in text]
 
 

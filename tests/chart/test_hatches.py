@@ -98,7 +98,7 @@ def test_live_reload_runs_a_copy_that_can_be_written_to(component: str) -> None:
     assert "livenessProbe" in container
 
 
-def test_a_reloading_component_starts_again_and_ends_when_it_is_told() -> None:
+def test_a_reloading_component_starts_again_and_ends_on_demand() -> None:
     """The chart's own command, with a program in place of the service that counts its starts."""
     command = render({"liveReload": True}).container("login")["command"]
     script = command[-1].replace("python -m shared.http login", "{ echo started; exec sleep 60; }")

@@ -93,7 +93,7 @@ def restarted(data: Data) -> set[str]:
     return {each for each in COMPONENTS if before[each] != after[each]}
 
 
-def test_pods_do_not_start_anew_without_a_reason(first: Data) -> None:
+def test_pods_do_not_restart_without_a_reason(first: Data) -> None:
     assert restarted(first) == set()
 
 
@@ -106,7 +106,7 @@ def test_pods_do_not_start_anew_without_a_reason(first: Data) -> None:
         ("postgresql-password", {"login", "dialogue", "business", "worker"}),
     ],
 )
-def test_pods_start_anew_when_a_secret_that_they_read_changes(key: str, readers: set[str], first: Data) -> None:
+def test_pods_restart_when_a_secret_that_they_read_changes(key: str, readers: set[str], first: Data) -> None:
     assert restarted({**first, key: "another-secret-of-32-characters-!"}) == readers
 
 

@@ -87,7 +87,7 @@ def test_labels_of_our_own_win() -> None:
     assert endpoint["honorLabels"] is True
 
 
-def test_what_does_not_answer_is_told_for_every_component() -> None:
+def test_what_does_not_answer_is_reported_for_every_component() -> None:
     """Jobs are named after components, so one alert on `up` is enough."""
     assert "up{" in ALERTS["ZhiyinDown"]["expr"]
     label = rendered("add-ons").get("ServiceMonitor", "")["spec"]["jobLabel"]

@@ -109,7 +109,7 @@ def checksums(chart: Rendered, workload: str) -> dict[str, str]:
     return {key: value for key, value in annotations.items() if key.startswith("checksum/")}
 
 
-def test_pods_start_anew_when_their_configuration_changes() -> None:
+def test_pods_restart_when_their_configuration_changes() -> None:
     fixed = {"secrets": {"existingSecret": "mine"}}
     before, same = render(fixed), render({**fixed, "priorityClasses": {"create": False}})
     after = render({**fixed, "logLevel": "debug"})
@@ -119,14 +119,14 @@ def test_pods_start_anew_when_their_configuration_changes() -> None:
         assert checksums(before, component)["checksum/config"] != checksums(after, component)["checksum/config"]
 
 
-def test_pods_start_anew_when_addresses_in_values_change() -> None:
+def test_pods_restart_when_addresses_in_values_change() -> None:
     fixed: dict[str, Any] = {"secrets": {"existingSecret": "mine"}, "redis": {"enabled": False}}
     one = render({**fixed, "externalRedis": {"url": "redis://one:6379/0"}})
     two = render({**fixed, "externalRedis": {"url": "redis://two:6379/0"}})
     assert checksums(one, "dialogue") != checksums(two, "dialogue")
 
 
-def test_stores_start_anew_when_their_configuration_changes() -> None:
+def test_stores_restart_when_their_configuration_changes() -> None:
     fixed = {"secrets": {"existingSecret": "mine"}}
     one, two = render(fixed), render({**fixed, "redis": {"maxMemory": "64mb"}})
     annotations = [

@@ -88,7 +88,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=[f"{path}={value}" for path, value, _ in WRONG])
-def test_a_value_of_the_wrong_kind_is_told_what_it_should_be(path: str, value: Any, said: str) -> None:
+def test_the_error_of_a_wrong_value_says_what_it_should_be(path: str, value: Any, said: str) -> None:
     with pytest.raises(CommandFailed) as refusal:
         render(at(path, value))
     message = str(refusal.value)

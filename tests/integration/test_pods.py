@@ -233,7 +233,7 @@ async def registered(stack: RunningStack) -> set[str]:
         return {each["Service"] for each in (await answer.json()).values()}
 
 
-async def test_a_stop_is_told_before_it_happens(stack: RunningStack) -> None:
+async def test_a_stop_is_announced_before_it_happens(stack: RunningStack) -> None:
     """Unready and out of the registry first; who is still there is answered and sent elsewhere; then the end."""
     url = stack.url_of("dialogue")
     async with customer(stack, language="en") as guest, guest.stream() as live:

@@ -92,7 +92,7 @@ def test_sources_of_packages_and_flags_are_handed_on(builder: Builder) -> None:
     assert after(words, "-t") == ["zhiyin-login:next"]
 
 
-def test_a_program_of_ones_own_is_told_name_and_folder(builder: Builder, tmp_path: Path) -> None:
+def test_a_program_of_ones_own_gets_name_and_folder(builder: Builder, tmp_path: Path) -> None:
     builder.run(IMAGES="worker", BUILDER=str(tmp_path / "of-my-own"))
     [words] = builder.asked
     assert words[:2] == [f"zhiyin-worker:{VERSION}", "."]

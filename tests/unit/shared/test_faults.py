@@ -7,7 +7,7 @@ import pytest
 from shared import faults
 
 
-async def test_a_place_waits_only_when_it_is_told_to() -> None:
+async def test_a_place_waits_only_when_it_has_to() -> None:
     faults.configure({"here": 60})
     try:
         await asyncio.wait_for(faults.point("elsewhere"), 1)

@@ -135,7 +135,7 @@ def test_many_at_once(address: str) -> None:
     ],
 )
 @pytest.mark.parametrize("binary", [True, False])
-def test_what_is_wrong_with_an_input_is_told(client: Any, sent: dict[str, Any], message: str, binary: bool) -> None:
+def test_what_is_wrong_with_an_input_is_reported(client: Any, sent: dict[str, Any], message: str, binary: bool) -> None:
     with pytest.raises(InferenceServerException, match=message) as refused:
         infer(client, None, input=texts_of(**{"values": TEXTS, **sent}, binary=binary))
     assert refused.value.status() in ("400", "422")
@@ -146,7 +146,7 @@ def test_bytes_that_are_no_text_are_refused(client: Any) -> None:
         infer(client, [b"\xff\xfe"])
 
 
-def test_other_errors_are_told(client: Any) -> None:
+def test_other_errors_are_reported(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="access token") as refused:
         client.infer("shop", [texts_of(TEXTS)])
     assert refused.value.status() == "401"

@@ -120,7 +120,7 @@ def test_a_conversation_that_goes_as_it_should(mini: Assistant, tmp_path: Path) 
         ("{user: book five, without: [business], expect: []}", "should answer [], answers ['lookup_failed']"),
     ],
 )
-def test_what_went_wrong_is_told_with_its_line(mini: Assistant, tmp_path: Path, turn: str, failure: str) -> None:
+def test_what_went_wrong_is_reported_with_its_line(mini: Assistant, tmp_path: Path, turn: str, failure: str) -> None:
     text = f"- conversation: Once\n  turns:\n    - {turn}\n    - {{user: never said}}\n"
     [result] = held(mini, tmp_path, text)
     assert not result.passed

@@ -217,7 +217,7 @@ async def test_replicas_that_start_together_do_not_stop_each_other(
     await contended.close()
 
 
-async def test_an_account_is_told_of_once_however_many_replicas_make_it(
+async def test_an_account_is_announced_once_however_many_replicas_make_it(
     tmp_path: Path, database: Database, passwords: Passwords
 ) -> None:
     databases = [Database(database.url) for _ in range(4)]

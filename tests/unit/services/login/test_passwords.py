@@ -76,7 +76,7 @@ async def test_a_hash_with_other_parameters_is_outdated(passwords: Passwords) ->
     stronger.close()
 
 
-async def test_who_comes_when_the_queue_is_full_is_told_to_come_again(passwords: Passwords) -> None:
+async def test_who_comes_when_the_queue_is_full_may_come_again(passwords: Passwords) -> None:
     outcomes = await asyncio.gather(*(passwords.hash("correct horse") for _ in range(5)), return_exceptions=True)
     refused = [each for each in outcomes if isinstance(each, Unavailable)]
     assert len(refused) == 2, "one thread and two places to wait"

@@ -66,7 +66,7 @@ async def test_the_less_busy_instance_is_picked_until_its_requests_have_ended() 
         assert {balancer.pick("shop", both).port for _ in range(20)} == {1}, "a request that failed has ended too"
 
 
-async def test_without_an_instance_the_caller_is_told_when_to_come_back() -> None:
+async def test_without_an_instance_the_answer_says_when_to_come_back() -> None:
     with pytest.raises(Unavailable, match="no instance of shop is known") as refused:
         Balancer().pick("shop", ())
     assert refused.value.headers == {"Retry-After": "2"}

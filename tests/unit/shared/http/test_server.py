@@ -35,7 +35,7 @@ async def until_status(url: str, status: int) -> None:
     await eventually(look, what=f"{status} from {url}")
 
 
-async def test_a_start_that_fails_for_a_known_reason_is_told_without_a_trace(tmp_path: Path) -> None:
+async def test_a_start_that_fails_for_a_known_reason_is_reported_without_a_trace(tmp_path: Path) -> None:
     (tmp_path / "bootstrap.json").write_text("{")
     settings = {"bootstrap_file": str(tmp_path / "bootstrap.json"), "port": str(free_port())}
     async with running("login", tmp_path, **settings) as process:

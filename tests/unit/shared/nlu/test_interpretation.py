@@ -58,7 +58,7 @@ def test_a_text_expresses_one_intent_or_all_that_reach_the_threshold(tmp_path: P
     assert [each.name for each in one(several, "股 weather").intents] == ["out_of_scope"]
 
 
-def test_out_of_scope_is_told_by_the_score_that_the_manifest_names(tmp_path: Path) -> None:
+def test_out_of_scope_is_reported_by_the_score_that_the_manifest_names(tmp_path: Path) -> None:
     rule = {"threshold": 0.5, "score": "energy", "middle": -7.0, "spread": 1.0}
     by_energy = Model.load(write_model(tmp_path, out_of_scope=rule))
     inside, outside = by_energy.understand(["退款", "雨"])

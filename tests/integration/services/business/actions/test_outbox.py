@@ -34,7 +34,7 @@ def hopeless(shop: Shop, **changes: object) -> Ledger:
     return Ledger(shop.database, RuleBook(shop.settings.rules_dir), settings)
 
 
-async def test_a_decision_is_told_as_the_next_version_of_the_result(
+async def test_a_decision_is_sent_as_the_next_version_of_the_result(
     open_shop: Shop, calls: Calls, tokens: TokenFactory
 ) -> None:
     request = open_shop.refund("20261103004")
@@ -53,7 +53,7 @@ async def test_a_decision_is_told_as_the_next_version_of_the_result(
     assert await open_shop.result(request, version=2) == final
 
 
-async def test_a_result_that_a_crash_left_untold_is_told(open_shop: Shop, calls: Calls) -> None:
+async def test_a_result_that_a_crash_left_unsent_is_sent(open_shop: Shop, calls: Calls) -> None:
     request = open_shop.refund("20261103003")
     performed = await Ledger(open_shop.database, RuleBook(open_shop.settings.rules_dir), open_shop.settings).perform(
         request
@@ -95,7 +95,7 @@ async def test_what_was_given_up_and_is_tried_again_is_done(
     assert result.status == "succeeded"
 
 
-async def test_what_cannot_be_told_while_the_queue_is_away_is_told_when_it_is_back(
+async def test_what_cannot_be_sent_while_the_queue_is_away_is_sent_when_it_is_back(
     open_shop: Shop, calls: Calls, tokens: TokenFactory
 ) -> None:
     request = open_shop.refund("20261103005")

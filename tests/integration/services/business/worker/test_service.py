@@ -18,7 +18,7 @@ from tests.externals import Consul, Redis
 from tests.integration.services.business.shop import Shop, children, is_running
 
 
-async def test_the_same_action_sent_three_times_is_done_once_and_told_three_times(open_shop: Shop) -> None:
+async def test_the_same_action_sent_three_times_is_done_once_and_answered_three_times(open_shop: Shop) -> None:
     shop = open_shop
     request = shop.refund("20261103003")
 

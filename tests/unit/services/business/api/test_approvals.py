@@ -11,7 +11,7 @@ from tests.unit.services.business.refunds import refunds_of
 Ask = Any
 
 
-async def test_an_approved_refund_is_paid_once_and_told_as_the_next_version(
+async def test_an_approved_refund_is_paid_once_and_reported_as_the_next_version(
     calls: Calls, database: Database, agent: str, waiting: ActionRequest
 ) -> None:
     path = f"/v1/approvals/{waiting.id}"

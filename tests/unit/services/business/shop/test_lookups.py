@@ -166,7 +166,7 @@ async def test_the_terms_of_an_invoice(
 
 
 @pytest.mark.parametrize("name", [name for name in LOOKUPS if name != "orders"])
-async def test_somebody_elses_order_cannot_be_told_from_one_that_does_not_exist(asking: Asking, name: str) -> None:
+async def test_somebody_elses_order_looks_like_one_that_does_not_exist(asking: Asking, name: str) -> None:
     foreign = await asking(name, order_number="20261104001")
     unknown = await asking(name, order_number="29999999999")
     odd = await asking(name, order_number="' OR 1=1 --")

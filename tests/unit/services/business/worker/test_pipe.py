@@ -6,7 +6,7 @@ from services.business.worker.pipe import Beat, Done, Pipe, read_line
 
 
 @pytest.mark.parametrize("what", [Beat(received=7, active=2), Done(name="refund", outcome="succeeded", seconds=0.0123)])
-def test_what_is_told_is_heard(what: Beat | Done) -> None:
+def test_what_is_sent_is_received(what: Beat | Done) -> None:
     reading, writing = os.pipe()
 
     assert Pipe(writing).send(what)

@@ -55,7 +55,7 @@ def test_an_empty_section_is_no_answer(tmp_path: Path) -> None:
     assert "en" not in document.answers
 
 
-def test_everything_that_is_wrong_with_a_document_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_that_is_wrong_with_a_document_is_reported_at_once(tmp_path: Path) -> None:
     text = FAQ.replace("## en", "## fr").replace("intent:", "intend:")
     document, mistakes = read(tmp_path, text)
     assert document is None

@@ -28,7 +28,7 @@ def test_a_flow_takes_over_a_shared_slot_and_changes_what_it_states(tmp_path: Pa
     assert "day" not in mini.slots["pay"]
 
 
-def test_a_mistake_in_a_shared_slot_is_told_once(tmp_path: Path) -> None:
+def test_a_mistake_in_a_shared_slot_is_reported_once(tmp_path: Path) -> None:
     shared = "slots:\n  day: {name: {zh: 日, en: Day}, entity: date, aks: ask_way}\n---\n"
     own = flows("slots:\n  table:", "slots:\n  day: {}\n  table:").replace(
         "slots:\n  way:", "slots:\n  day: {}\n  way:"
@@ -64,6 +64,6 @@ def test_one_language_is_enough(tmp_path: Path) -> None:
     assert load_assistant(tmp_path).languages == ("en",)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     text = flows("reply: good_choice", "reply: god_choice").replace("collect: note", "collect: notes")
     assert len(mistakes(tmp_path, flows=text)) == 2

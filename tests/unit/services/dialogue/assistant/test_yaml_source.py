@@ -93,7 +93,7 @@ def test_mistakes_name_the_line_and_what_may_be_meant(tmp_path: Path) -> None:
     assert mistakes.found[-1] == "file.yml:1: 'name' is missing"
 
 
-def test_the_same_mistake_is_told_once() -> None:
+def test_the_same_mistake_is_reported_once() -> None:
     mistakes = Mistakes()
     mistakes.add("a", "b")
     mistakes.add("a", "b")

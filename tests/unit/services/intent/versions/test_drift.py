@@ -43,7 +43,7 @@ def test_an_intent_that_the_reference_lacks_counts_too() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"texts": [], "accuracy": 1}', b'{"texts": 1, "accuracy": 2}'])
-def test_a_damaged_golden_set_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_golden_set_is_reported(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "golden.json"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"golden\.json is missing or damaged"):

@@ -33,7 +33,7 @@ def test_a_version_leaves_no_series_behind_and_takes_none_of_another() -> None:
     version_metrics.forget("metered", "staying")
 
 
-def test_agreement_and_difference_are_told_by_role() -> None:
+def test_agreement_and_difference_are_reported_by_role() -> None:
     for agree, gained in ((True, 0.3), (True, -0.1), (False, 0.4)):
         version_metrics.compared("metered", "judged", "canary", agree=agree, gained=gained)
     labels = {"model": "metered", "version": "judged", "role": "canary"}

@@ -14,7 +14,7 @@ from tests.models import INTENTS, replace_file
 TEXTS = ("hello", "退款", "北京市路1号 坏", "where is my parcel, acme inc", "refund " * 40, "", "weather 雨 football")
 
 
-def test_on_a_cpu_torch_computes_in_single_precision_unless_told_otherwise(exported: Path) -> None:
+def test_on_a_cpu_torch_computes_in_single_precision_unless_set_otherwise(exported: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     plain = Model.load(exported, backend="torch", streams=1)
