@@ -1,0 +1,14 @@
+from tests.calls import Calls
+from tests.customers import Customer
+from tests.integration.services.dialogue.neighbourhood import AGENT
+
+
+async def test_every_turn_leaves_a_trace_with_its_trigger_and_stages(calls: Calls, guest: Customer) -> None:
+    login = {"username": AGENT["username"], "password": AGENT["password"]}
+    agent = (await calls.post("/v1/auth/login", json=login)).body["access_token"]
+    replies = await guest.say("weather football")
+    await guest.say(replies[-1]["options"][0]["title"], choice=replies[-1]["options"][0]["id"])
+    await calls.post(f"{guest.path}/replies", json={"text": "I am here", "close": True}, token=agent)
+    traces = (await calls.get(f"{guest.path}/traces", token=agent)).body
+    assert [trace["trigger"] for trace in traces][:2] == ["opened", "message:2"]
+    assert set(traces[1]["seconds"]) >= {"accept", "understand", "decide"}
