@@ -16,10 +16,6 @@ LOGIC = (
 )  # fmt: skip
 TESTED_ELSEWHERE = frozenset(
     [
-        "cli/up.py",
-        "services/business/api/dependencies.py",
-        "services/business/api/lookups.py",
-        "services/business/app.py",
         "services/intent/explanation/openvino_gradients.py",
         "services/intent/explanation/torch_gradients.py",
         "services/login/api/dependencies.py",

@@ -77,7 +77,7 @@ def test_a_slow_test_is_named_and_shared_set_up_is_nobodys(tmp_path: Path, worke
     [
         ("tests/unit/cli/test_main.py", 3.0),
         ("tests/chart/test_api.py", 3.0),
-        ("tests/integration/test_up.py", 15.0),
+        ("tests/integration/cli/test_up.py", 15.0),
         ("tests/cluster/test_kills.py", UNKNOWN_FOLDER_SECONDS),
         ("tests/unity/test_one.py", UNKNOWN_FOLDER_SECONDS),
     ],
