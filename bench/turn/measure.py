@@ -82,7 +82,7 @@ class _Spent:
 
 
 async def warm_up(session: aiohttp.ClientSession, stack: RunningStack) -> None:
-    """Some turns that nobody measures."""
+    """Some turns that are not measured."""
     await (await _open(session, stack)).say(WARM_UP_TURNS)
 
 

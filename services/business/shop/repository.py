@@ -13,7 +13,7 @@ from sqlalchemy import Select, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business.shop.models import Customer, Invoice, Order, OrderEvent, Refund, Shipment, Ticket
-from shared.storage.statements import Statement, Unit
+from shared.storage.statements import Statement, Unit, table_of
 
 __all__ = [
     "EventRow",
@@ -89,19 +89,13 @@ class OrderRow:
     invoice: InvoiceRow | None = None
 
 
-def _table(model: type[Any]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table)
-    return table
-
-
 def _part(row: type[Any], table: Table) -> Select[Any]:
     """What belongs to one order, the last first."""
     columns = [table.c[each.name] for each in fields(row)]
     return select(*columns).where(table.c.order_id == bindparam("order")).order_by(table.c.id.desc()).limit(1)
 
 
-CUSTOMERS, ORDERS, EVENTS = _table(Customer), _table(Order), _table(OrderEvent)
+CUSTOMERS, ORDERS, EVENTS = table_of(Customer), table_of(Order), table_of(OrderEvent)
 
 _own_orders = (
     select(*(ORDERS.c[each.name] for each in fields(OrderRow) if each.name in ORDERS.c))
@@ -116,10 +110,10 @@ COUNT_ORDERS = Statement(
     .join(CUSTOMERS, CUSTOMERS.c.id == ORDERS.c.customer_id)
     .where(CUSTOMERS.c.number == bindparam("customer"))
 )
-READ_SHIPMENT = Statement(_part(ShipmentRow, _table(Shipment)))
+READ_SHIPMENT = Statement(_part(ShipmentRow, table_of(Shipment)))
 READ_LAST_EVENT = Statement(_part(EventRow, EVENTS).order_by(None).order_by(EVENTS.c.at.desc(), EVENTS.c.id.desc()))
-READ_LAST_REFUND = Statement(_part(RefundRow, _table(Refund)))
-READ_INVOICE = Statement(_part(InvoiceRow, _table(Invoice)))
+READ_LAST_REFUND = Statement(_part(RefundRow, table_of(Refund)))
+READ_INVOICE = Statement(_part(InvoiceRow, table_of(Invoice)))
 
 
 def customer_exists(unit: Unit, number: str) -> bool:

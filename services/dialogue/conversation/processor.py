@@ -166,7 +166,7 @@ class Turns:
                     raise
                 accepted = known
         entry = accepted.entry
-        # Where the turn has to wait for its place, the others are told before.
+        # Where the turn has to wait for its place, the other processes are woken before.
         soon = accepted.next and not self._slots.locked()
         if soon:
             self._wakes.wake_here(conversation_id)

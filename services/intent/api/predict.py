@@ -100,4 +100,10 @@ def _any_of(adapters: Iterable[TypeAdapter[Any]]) -> dict[str, Any]:
 def _key(data: Any) -> str:
     """What decides whether a request is of the canary's share: a text itself, as in `/v1/understand`."""
     first = data[0] if isinstance(data, list) and data else data
-    return first if isinstance(first, str) else json.dumps(first, sort_keys=True)
+    if isinstance(first, str):
+        # It is not checked yet, and half characters have no bytes.
+        return first.encode(errors="replace").decode()
+    try:
+        return json.dumps(first, sort_keys=True)
+    except RecursionError as error:
+        raise InvalidInput("this is nested too deeply", field="data") from error

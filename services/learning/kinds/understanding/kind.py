@@ -152,7 +152,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
         }
 
     def evaluate(self, prepared: PreparedAssistant, folder: Path) -> Evaluation:
-        """Measures on the held-out sentences that nobody wrote into the training utterances; writes card and report.
+        """Measures on the held-out sentences that are not among the training utterances; writes card and report.
 
         Raises:
             ModelError: the model lacks an intent of a held-out sentence.

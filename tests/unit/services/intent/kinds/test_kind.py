@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.intent.app import create_app
@@ -79,6 +80,24 @@ def test_each_kind_refuses_what_is_not_for_it(both: TestClient, body: Any, field
     answer = predict(both, **body)
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    "data", [r'"\ud800"', r'["\ud800"]', "[[1, " + "[" * 900 + "]" * 900 + "]]", "{}", "null", "NaN"]
+)
+@pytest.mark.parametrize("model", ["shop", "shapes"])
+def test_what_is_malformed_is_refused_beside_a_shadow_too(both: TestClient, model: str, data: str) -> None:
+    """Which version answers a request is drawn before its data is checked."""
+    assert isinstance(both.app, FastAPI)
+    [deployment] = (each for each in both.app.state.models.deployments if each.name == model)
+    deployment.shadow = deployment.production
+    try:
+        answer = both.post(
+            "/predict", content=f'{{"model": "{model}", "data": {data}}}', headers={"Content-Type": "application/json"}
+        )
+    finally:
+        deployment.shadow = None
+    assert (answer.status_code in (400, 422), answer.headers["content-type"]) == (True, "application/problem+json")
 
 
 @pytest.mark.parametrize(
