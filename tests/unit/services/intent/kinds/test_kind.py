@@ -32,11 +32,17 @@ SECONDS = 20.0
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A server of a model that understands texts, and of a table."""
+    """A server of a model for texts and one for a table; its registry is away, so that only a test moves versions."""
     home = tmp_path_factory.mktemp("kinds")
     write_model(home, name="shop")
     write_nearest(home, "t1", production=True)
-    settings = Settings(home=home, models=("shop", "shapes"), inference_streams=1, inference_backend="openvino")
+    settings = Settings(
+        home=home,
+        models=("shop", "shapes"),
+        inference_streams=1,
+        inference_backend="openvino",
+        mlflow_uri="http://127.0.0.1:1",
+    )
     with TestClient(create_app(settings, kinds=BOTH, jwks=TOKENS.fetch), raise_server_exceptions=False) as client:
         client.headers.update(TOKENS.headers("operator-1", roles={"operator"}))
         yield client
