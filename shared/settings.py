@@ -15,6 +15,8 @@ Seconds = Annotated[float, Field(gt=0)]
 
 TENANT = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Names of tenants; "*" is none, because it stands for all of them."""
+INSTALLATION = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
+"""Names of installations: a part of names in Consul and of keys in Redis."""
 
 
 class ServiceSettings(BaseSettings):
@@ -26,6 +28,8 @@ class ServiceSettings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = "development"
+    installation: Annotated[str, Field(pattern=INSTALLATION)] = "zhiyin"
+    """Keeps the names in Consul and the keys in Redis apart where several installations share one of them."""
     tenant: Annotated[str, Field(pattern=TENANT)] = "default"
     home: Path = Path(".zhiyin")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
