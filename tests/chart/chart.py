@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,13 @@ class Rendered:
         return {each["metadata"]["name"] for each in self.of(kind)}
 
     def get(self, kind: str, name: str) -> Object:
-        """The one object of that kind and name; `name` is what follows the release's name."""
+        """The one object of that kind and name; `name` is what follows the release's name.
+
+        The name of a Job ends with a digest of its pods besides, which cannot be changed.
+        """
         full = f"{RELEASE}-{name}" if name else RELEASE
-        found = [each for each in self.of(kind) if each["metadata"]["name"] == full]
+        named = re.compile(re.escape(full) + ("(-[0-9a-f]{8})?" if kind == "Job" else ""))
+        found = [each for each in self.of(kind) if named.fullmatch(each["metadata"]["name"])]
         assert len(found) == 1, f"{len(found)} {kind} {full}; there are {sorted(self.names(kind))}"
         return found[0]
 

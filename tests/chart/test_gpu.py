@@ -110,7 +110,7 @@ def test_training_on_a_gpu() -> None:
             }
         }
     )
-    job = chart.get("Job", "learning-1")
+    job = chart.get("Job", "learning")
     spec = job["spec"]["template"]["spec"]
     assert str(spec["containers"][0]["resources"]["limits"]["nvidia.com/mig-2g.20gb"]) == "1"
     assert spec["nodeSelector"] == {"pool": "training"}

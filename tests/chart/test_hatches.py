@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.chart import environment, render
+from tests.chart.chart import environment, pod_template, render
 from tests.chart.variants import COMPONENTS, HATCHES, rendered
+from tests.kubernetes import CommandFailed
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -133,3 +134,60 @@ def test_names_of_ones_own() -> None:
     chart = rendered("own names")
     assert chart.names("Deployment") == {f"zhiyin-{each}" for each in COMPONENTS}
     assert chart.get("Deployment", "login")["metadata"]["labels"]["app.kubernetes.io/name"] == "chat"
+
+
+def test_openshift_gives_the_ids_itself() -> None:
+    """Its restricted constraints refuse a pod that names a user or a group."""
+    chart = render({"openshift": True, "learning": {"enabled": True}})
+    for each in chart.workloads():
+        spec = pod_template(each)["spec"]
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & spec["securityContext"].keys(), each["metadata"]["name"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        for container in spec["containers"]:
+            assert "runAsUser" not in container["securityContext"]
+
+
+def test_security_contexts_of_ones_own_win() -> None:
+    chart = render(
+        {
+            "podSecurityContext": {"runAsUser": 2000, "supplementalGroups": [5]},
+            "securityContext": {"seLinuxOptions": {"level": "s0"}, "readOnlyRootFilesystem": False},
+        }
+    )
+    for each in chart.workloads():
+        spec = pod_template(each)["spec"]
+        assert spec["securityContext"]["runAsUser"] == 2000
+        assert spec["securityContext"]["supplementalGroups"] == [5]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        for container in spec["containers"]:
+            assert container["securityContext"]["seLinuxOptions"] == {"level": "s0"}
+            assert container["securityContext"]["readOnlyRootFilesystem"] is False
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+def test_probes_of_ones_own() -> None:
+    probes = {"liveness": {"timeoutSeconds": 20}, "startup": {"periodSeconds": 5}, "readiness": {"failureThreshold": 9}}
+    chart = render({"components": {"intent": {"probes": probes, "startupSeconds": 100}}})
+    container = chart.container("intent")
+    assert (container["livenessProbe"]["timeoutSeconds"], container["livenessProbe"]["periodSeconds"]) == (20, 10)
+    assert (container["startupProbe"]["periodSeconds"], container["startupProbe"]["failureThreshold"]) == (5, 20)
+    assert container["readinessProbe"]["failureThreshold"] == 9
+    assert chart.container("login")["livenessProbe"]["timeoutSeconds"] == 5
+
+
+def test_paths_of_others_beside_the_chats() -> None:
+    other = {
+        "path": "/shop",
+        "pathType": "Prefix",
+        "backend": {"service": {"name": "shop", "port": {"number": 80}}},
+    }
+    chart = render({"ingress": {"enabled": True, "path": "/help", "extraPaths": [other]}})
+    (rule,) = chart.get("Ingress", "dialogue")["spec"]["rules"]
+    assert [each["path"] for each in rule["http"]["paths"]] == ["/shop", "/help"]
+    assert rule["http"]["paths"][0] == other
+
+
+@pytest.mark.parametrize("path", ["", "help", "/help/", "/a//b", "/a b", "/../x", "/聊"])
+def test_a_path_that_cannot_be_is_refused(path: str) -> None:
+    with pytest.raises(CommandFailed, match="ingress/path"):
+        render({"ingress": {"enabled": True, "path": path}})

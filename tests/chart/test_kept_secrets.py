@@ -115,3 +115,35 @@ def test_pods_follow_a_secret_of_ones_own(first: Data) -> None:
     before = checksums(against(first, *given, name="mine"))
     after = checksums(against({**first, "login-secret": "x" * 40}, *given, name="mine"))
     assert {each for each in COMPONENTS if before[each] != after[each]} == {"login"}
+
+
+STORES = (
+    "--set=redis.enabled=false,externalRedis.existingSecret=stores",
+    "--set=postgresql.enabled=false,externalPostgresql.existingSecret=stores",
+    "--set=externalMlflow.existingSecret=stores",
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "readers"),
+    [
+        ("redis-url", {"login", "dialogue", "business", "worker"}),
+        ("login-url", {"login"}),
+        ("dialogue-url", {"dialogue"}),
+        ("business-url", {"business", "worker"}),
+        ("mlflow-url", {"intent"}),
+        ("another", set[str]()),
+    ],
+)
+def test_pods_follow_the_address_of_a_store_of_ones_own(key: str, readers: set[str]) -> None:
+    urls = {f"{each}-url": f"postgresql://{each}" for each in ("login", "dialogue", "business")}
+    stores = {**urls, "redis-url": "redis://a", "mlflow-url": "http://a"}
+    before = against(stores, *STORES, name="stores")
+    after = against({**stores, key: "changed"}, *STORES, name="stores")
+    changed = {
+        each
+        for each in COMPONENTS
+        if before.pod(each)["metadata"]["annotations"]["checksum/stores"]
+        != after.pod(each)["metadata"]["annotations"]["checksum/stores"]
+    }
+    assert changed == readers

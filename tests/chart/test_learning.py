@@ -8,7 +8,7 @@ from tests.chart.variants import rendered
 
 def job(**learning: Any) -> Object:
     """The Job of a chart with learning."""
-    return render({"learning": {"enabled": True, **learning}}).get("Job", "learning-1")
+    return render({"learning": {"enabled": True, **learning}}).get("Job", "learning")
 
 
 def test_nothing_trains_by_default() -> None:
@@ -34,7 +34,7 @@ def test_what_was_trained_is_kept() -> None:
     chart = render({"learning": {"enabled": True}})
     claim = chart.get("PersistentVolumeClaim", "learning")
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-    spec = chart.get("Job", "learning-1")["spec"]["template"]["spec"]
+    spec = chart.get("Job", "learning")["spec"]["template"]["spec"]
     volumes = {each["name"]: each for each in spec["volumes"]}
     home = environment(spec["containers"][0])["ZHIYIN_HOME"]
     mounted = next(each["name"] for each in spec["containers"][0]["volumeMounts"] if each["mountPath"] == home)
@@ -44,7 +44,7 @@ def test_what_was_trained_is_kept() -> None:
 def test_a_claim_that_is_there() -> None:
     chart = render({"learning": {"enabled": True, "persistence": {"existingClaim": "models"}}})
     assert chart.names("PersistentVolumeClaim").isdisjoint({"zhiyin-learning"})
-    volumes = chart.get("Job", "learning-1")["spec"]["template"]["spec"]["volumes"]
+    volumes = chart.get("Job", "learning")["spec"]["template"]["spec"]["volumes"]
     assert {"claimName": "models"} in [each.get("persistentVolumeClaim") for each in volumes]
 
 
@@ -60,7 +60,7 @@ def test_it_comes_to_an_end() -> None:
 
 def test_it_reaches_nothing_and_nobody_reaches_it() -> None:
     chart = render({"learning": {"enabled": True}})
-    labels = chart.get("Job", "learning-1")["spec"]["template"]["metadata"]["labels"]
+    labels = chart.get("Job", "learning")["spec"]["template"]["metadata"]["labels"]
     selecting = [
         each["metadata"]["name"]
         for each in chart.of("NetworkPolicy")

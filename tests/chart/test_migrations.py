@@ -61,6 +61,31 @@ def test_no_hook_waits_for_a_database_that_only_the_upgrade_brings(
     assert (HOOK in found["metadata"].get("annotations", {})) is hook
 
 
+def test_another_version_is_another_job_for_tools_that_apply_what_they_render() -> None:
+    """A Job's pods cannot be changed: applying another template under its name is refused."""
+    templates: dict[str, Object] = {}
+    for values in (
+        {},
+        {"image": {"tag": "9.9"}},
+        {"commonLabels": {"team": "chat"}},
+        {"migrations": {"waitSeconds": 9}},
+    ):
+        for each in render({**values, "learning": {"enabled": True}}).of("Job"):
+            name, template = each["metadata"]["name"], each["spec"]["template"]
+            assert templates.setdefault(name, template) == template
+    assert len(templates) == 4 + 3, "training does not depend on how long migrations wait"
+    assert render({}).names("Job") == render({"components": {"login": {"replicas": 3}}}).names("Job")
+
+
+def test_an_upgrade_that_cannot_migrate_comes_to_an_end() -> None:
+    """As when the image's tag does not exist: the pod waits for ever, and helm with it."""
+    for upgrade in (False, True):
+        (found,) = render({"migrations": {"deadlineSeconds": 77}}, upgrade=upgrade).of("Job")
+        assert found["spec"]["activeDeadlineSeconds"] == 77
+    default = rendered("upgrade").of("Job")[0]["spec"]
+    assert default["activeDeadlineSeconds"] > 300
+
+
 @pytest.mark.parametrize("variant", ["default", "upgrade"])
 def test_every_database_is_migrated(variant: str) -> None:
     (found,) = rendered(variant).of("Job")

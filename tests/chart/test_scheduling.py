@@ -50,7 +50,11 @@ def test_priority_classes() -> None:
     chosen = priorities(values)
     made = {each["metadata"]["name"]: each["value"] for each in render(values).of("PriorityClass")}
     assert set(chosen.values()) - {None} <= made.keys()
-    assert made[str(chosen["zhiyin-dialogue"])] > 0 > made[str(chosen["zhiyin-learning-1"])]
+    assert (
+        made[str(chosen["zhiyin-dialogue"])]
+        > 0
+        > made[str(chosen[render(values).get("Job", "learning")["metadata"]["name"]])]
+    )
 
 
 def test_a_priority_class_of_ones_own() -> None:

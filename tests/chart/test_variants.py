@@ -40,11 +40,12 @@ def test_names(variant: str) -> None:
     for each in objects:
         metadata = each["metadata"]
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", metadata["name"]), name(each)
-        assert metadata["name"].startswith(RELEASE), name(each)
         if each["kind"] in CLUSTER_WIDE:
             assert "namespace" not in metadata
+            assert metadata["name"].startswith(f"{NAMESPACE}-{RELEASE}"), name(each)
         else:
             assert metadata.get("namespace") == NAMESPACE, name(each)
+            assert metadata["name"].startswith(RELEASE), name(each)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,6 +1,13 @@
 {{/* What the schema cannot say: values that contradict each other. Each sentence says what to do. */}}
 {{- define "zhiyin.problems" -}}
 {{- $values := .Values -}}
+{{- range $path, $labels := include "zhiyin.givenLabels" . | fromYaml }}
+{{- range keys $labels | sortAlpha }}
+{{- if or (has . (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component")) (eq . "zhiyin.io/pool") }}
+- "{{ $path }}: {{ . }} is a label by which pods are found, and is the chart's; leave it out."
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and $values.faults (eq $values.environment "production") }}
 - "faults injects failures and is refused with environment: production; remove it."
 {{- end }}
@@ -35,6 +42,15 @@
 - "components.worker.keda needs the address of Redis, which is in a Secret; set components.worker.keda.redisAddress."
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Labels that the values give, by the path of the value. */}}
+{{- define "zhiyin.givenLabels" -}}
+{{- $given := dict "commonLabels" .Values.commonLabels "componentDefaults.podLabels" .Values.componentDefaults.podLabels -}}
+{{- range $name, $component := .Values.components -}}
+{{- $_ := set $given (printf "components.%s.podLabels" $name) (($component | default dict).podLabels | default dict) -}}
+{{- end -}}
+{{- toYaml $given -}}
 {{- end -}}
 
 {{- define "zhiyin.check" -}}

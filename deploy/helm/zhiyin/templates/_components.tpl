@@ -55,7 +55,7 @@ values. It is a component, and once more one for its pool of GPUs.
 
 {{/* Resources with GPUs: resources, resourceName, count. */}}
 {{- define "zhiyin.gpuResources" -}}
-{{- $gpus := dict .resourceName (toString .count) -}}
+{{- $gpus := dict .resourceName (include "zhiyin.text" .count) -}}
 {{- toYaml (mergeOverwrite (deepCopy .resources) (dict "limits" (deepCopy $gpus) "requests" (deepCopy $gpus))) -}}
 {{- end -}}
 
@@ -69,9 +69,9 @@ values. It is a component, and once more one for its pool of GPUs.
 {{/* The fewest pods that a workload has. */}}
 {{- define "zhiyin.fewest" -}}
 {{- $scaler := include "zhiyin.scaler" . -}}
-{{- if eq $scaler "keda" -}}{{ .values.keda.minReplicas }}
-{{- else if eq $scaler "hpa" -}}{{ .values.autoscaling.minReplicas }}
-{{- else -}}{{ .values.replicas }}
+{{- if eq $scaler "keda" -}}{{ int64 .values.keda.minReplicas }}
+{{- else if eq $scaler "hpa" -}}{{ int64 .values.autoscaling.minReplicas }}
+{{- else -}}{{ int64 .values.replicas }}
 {{- end -}}
 {{- end -}}
 
@@ -89,6 +89,11 @@ values. It is a component, and once more one for its pool of GPUs.
 {{- if .given }}
 priorityClassName: {{ .given }}
 {{- else if .root.Values.priorityClasses.create }}
-priorityClassName: {{ include "zhiyin.fullname" .root }}-{{ .class }}
+priorityClassName: {{ include "zhiyin.priorityClassName" . }}
 {{- end }}
+{{- end -}}
+
+{{/* PriorityClasses belong to no namespace, and two releases may have one name: root, class. */}}
+{{- define "zhiyin.priorityClassName" -}}
+{{- printf "%s-%s-%s" .root.Release.Namespace (include "zhiyin.fullname" .root) .class -}}
 {{- end -}}

@@ -72,6 +72,15 @@ ZHIYIN_MLFLOW_URI: {value: {{ .url | quote }}}
 
 {{/* Variables that are the same for every component. */}}
 {{- define "zhiyin.config" -}}
+{{- $config := include "zhiyin.ownConfig" . | fromYaml -}}
+{{- range $name, $value := .Values.config -}}
+{{- $_ := set $config $name (include "zhiyin.text" $value) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* Those of them that the chart sets; `config` wins over them. */}}
+{{- define "zhiyin.ownConfig" -}}
 {{- $fullname := include "zhiyin.fullname" . -}}
 ZHIYIN_ENVIRONMENT: {{ .Values.environment | quote }}
 ZHIYIN_LOG_LEVEL: {{ .Values.logLevel | quote }}
@@ -87,9 +96,6 @@ ZHIYIN_MIGRATE_ON_START: {{ not .Values.migrations.enabled | quote }}
 {{- with .Values.faults }}
 ZHIYIN_FAULTS: {{ toJson . | quote }}
 {{- end }}
-{{- range $name, $value := .Values.config }}
-{{ $name }}: {{ $value | quote }}
-{{- end }}
 {{- end -}}
 
 {{/* Variables of a workload by name: root, name, component, facts, values. */}}
@@ -100,13 +106,13 @@ ZHIYIN_ADVERTISE_HOST: {valueFrom: {fieldRef: {fieldPath: status.podIP}}}
 ZHIYIN_INSTANCE: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 # Newer clusters give a pod its node's zone as a label; elsewhere this is empty.
 ZHIYIN_ZONE: {valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}
-ZHIYIN_DRAIN_SECONDS: {value: {{ $values.drainSeconds | quote }}}
+ZHIYIN_DRAIN_SECONDS: {value: {{ include "zhiyin.text" $values.drainSeconds | quote }}}
 {{- if .facts.celery }}
-ZHIYIN_CONCURRENCY: {value: {{ $values.concurrency | quote }}}
+ZHIYIN_CONCURRENCY: {value: {{ include "zhiyin.text" $values.concurrency | quote }}}
 ZHIYIN_STOP_SECONDS: {value: "5"}
-ZHIYIN_WARM_STOP_SECONDS: {value: {{ $values.workSeconds | quote }}}
+ZHIYIN_WARM_STOP_SECONDS: {value: {{ include "zhiyin.text" $values.workSeconds | quote }}}
 {{- else }}
-ZHIYIN_STOP_SECONDS: {value: {{ $values.workSeconds | quote }}}
+ZHIYIN_STOP_SECONDS: {value: {{ include "zhiyin.text" $values.workSeconds | quote }}}
 {{- end }}
 {{- if not .facts.models }}
 ZHIYIN_HOME: {value: /tmp/zhiyin}
@@ -138,7 +144,7 @@ ZHIYIN_CLIENT_SECRET:
   {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" $.root) "key" (print "client-secret-" .)) | nindent 2 }}
 {{- end }}
 {{- with .facts.database }}
-ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ $values.startupSeconds | quote }}}
+ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ include "zhiyin.text" $values.startupSeconds | quote }}}
 {{- include "zhiyin.databaseEnv" (dict "root" $.root "database" . "addresses" (include "zhiyin.addressesName" $.root)) }}
 {{- end }}
 {{- if .facts.redis }}
@@ -150,7 +156,7 @@ ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ $values.startupSeconds | quote }}}
 {{- define "zhiyin.env" -}}
 {{- $variables := .variables -}}
 {{- range $name, $value := .env -}}
-{{- $_ := set $variables $name (dict "value" (toString $value)) -}}
+{{- $_ := set $variables $name (dict "value" (include "zhiyin.text" $value)) -}}
 {{- end -}}
 {{- range .extraEnv -}}
 {{- $variables = omit $variables .name -}}

@@ -4,16 +4,26 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Short enough that every suffix of the chart's still fits into a name. */}}
+{{/*
+The first part of every name: short enough that every suffix of the chart's still fits, and good for a Service, whose
+name begins with a letter and has no dot. What had to be changed ends with a hash of the whole, so that two never meet.
+*/}}
 {{- define "zhiyin.fullname" -}}
 {{- $name := include "zhiyin.name" . -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- $whole := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) -}}
+{{- $label := $whole | lower | replace "." "-" | replace "_" "-" | trimAll "-" -}}
+{{- if not (regexMatch "^[a-z]" $label) -}}
+{{- $label = print "z" $label -}}
 {{- end -}}
+{{- if or (ne $label $whole) (gt (len $label) 40) -}}
+{{- $label = printf "%s-%s" ($label | trunc 33 | trimSuffix "-") (sha256sum $whole | trunc 6) -}}
+{{- end -}}
+{{- $label -}}
+{{- end -}}
+
+{{/* A number, a yes or no as its owner wrote it: helm reads numbers of a file as floats, and would print 2e+06. */}}
+{{- define "zhiyin.text" -}}
+{{- kindIs "string" . | ternary . (toJson .) -}}
 {{- end -}}
 
 {{/* Labels by which pods are found; they never change. Takes root and component, and pool where there are two. */}}
@@ -28,21 +38,26 @@ zhiyin.io/pool: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* All labels of an object. */}}
+{{/* All labels of an object: root, component, pool, and labels of the object's own, which win over those of all. */}}
 {{- define "zhiyin.labels" -}}
-{{ include "zhiyin.selector" . }}
-app.kubernetes.io/part-of: zhiyin
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- $labels := dict "app.kubernetes.io/part-of" "zhiyin" -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{- $selector := include "zhiyin.selector" . | fromYaml -}}
+{{- toYaml (mergeOverwrite $labels .root.Values.commonLabels (.labels | default dict) $selector) -}}
 {{- end -}}
 
-{{/* Name, namespace and labels of an object: root, name, component. */}}
+{{/* Name, namespace, labels and annotations of an object: root, name, component, labels, annotations. */}}
 {{- define "zhiyin.metadata" -}}
 name: {{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "zhiyin.labels" . | nindent 2 }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* An image: root, repository, tag, digest. The mirror replaces the registry, which is a first part with a dot, a colon or the name localhost. */}}
@@ -58,6 +73,9 @@ labels:
 {{- if .digest -}}
 {{- printf "%s@%s" $repository .digest -}}
 {{- else -}}
+{{- if kindIs "float64" .tag -}}
+{{- fail (printf "\n\nThe tag of %s is a number, of which nobody knows how it was written; put it in quotes.\n" $repository) -}}
+{{- end -}}
 {{- printf "%s:%s" $repository (toString .tag) -}}
 {{- end -}}
 {{- end -}}
@@ -83,22 +101,20 @@ storageClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* What "restricted" asks of a pod; takes the user id. */}}
+{{/* What "restricted" asks of a pod: root, user (the id in the image). */}}
 {{- define "zhiyin.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{- $security := dict "runAsNonRoot" true "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- if not .root.Values.openshift -}}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- $_ := set $security . (int64 $.user) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $security .root.Values.podSecurityContext) -}}
 {{- end -}}
 
-{{/* What "restricted" asks of a container, and a read-only root file system. */}}
+{{/* What "restricted" asks of a container, and a read-only root file system. Takes the root. */}}
 {{- define "zhiyin.containerSecurity" -}}
-allowPrivilegeEscalation: false
-capabilities:
-  drop: [ALL]
-privileged: false
-readOnlyRootFilesystem: true
+{{- $security := dict "allowPrivilegeEscalation" false "privileged" false "readOnlyRootFilesystem" true -}}
+{{- $_ := set $security "capabilities" (dict "drop" (list "ALL")) -}}
+{{- toYaml (mergeOverwrite $security .Values.securityContext) -}}
 {{- end -}}

@@ -1,7 +1,7 @@
 {{/* The pod of a workload: root, name, component, pool, facts, values. */}}
 
 {{- define "zhiyin.grace" -}}
-{{- .terminationGracePeriodSeconds | default (add .drainSeconds .workSeconds 15) -}}
+{{- int64 (.terminationGracePeriodSeconds | default (add .drainSeconds .workSeconds 15)) -}}
 {{- end -}}
 
 {{/* Runs a component again whenever it ends, until the pod does; the program's number is in a file, to end it by. */}}
@@ -17,20 +17,18 @@ trap 'kill $program; wait $program; exit' TERM; while :; do python -m shared.htt
 {{- $image := include "zhiyin.image" (dict "root" $root "image" $values.image "component" .component) -}}
 metadata:
   labels:
-    {{- include "zhiyin.labels" (dict "root" $root "component" .component "pool" .pool) | nindent 4 }}
-    {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "zhiyin.labels" (dict "root" $root "component" .component "pool" .pool "labels" $values.podLabels) | nindent 4 }}
   annotations:
-    checksum/config: {{ include "zhiyin.config" $root | sha256sum }}
-    checksum/secret: {{ include "zhiyin.secretChecksum" (dict "root" $root "keys" (include "zhiyin.secretKeys" . | fromYamlArray)) }}
+    {{- $annotations := dict "kubectl.kubernetes.io/default-container" .component }}
+    {{- $_ := set $annotations "checksum/config" (include "zhiyin.config" $root | sha256sum) }}
+    {{- $_ := set $annotations "checksum/secret" (include "zhiyin.secretChecksum" (dict "root" $root "keys" (include "zhiyin.secretKeys" . | fromYamlArray))) }}
     {{- with include "zhiyin.addresses" $root | fromYaml }}
-    checksum/addresses: {{ toJson . | sha256sum }}
+    {{- $_ := set $annotations "checksum/addresses" (toJson . | sha256sum) }}
     {{- end }}
-    kubectl.kubernetes.io/default-container: {{ .component }}
-    {{- with $values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
+    {{- with include "zhiyin.givenSecrets" . | fromYamlArray }}
+    {{- $_ := set $annotations "checksum/stores" (include "zhiyin.givenChecksum" (dict "root" $root "secrets" .)) }}
     {{- end }}
+    {{- toYaml (mergeOverwrite $annotations $values.podAnnotations) | nindent 4 }}
 spec:
   serviceAccountName: {{ include "zhiyin.serviceAccountName" . }}
   automountServiceAccountToken: false
@@ -56,7 +54,7 @@ spec:
   topologySpreadConstraints:
     {{- include "zhiyin.spread" . | nindent 4 }}
   securityContext:
-    {{- include "zhiyin.podSecurity" 10001 | nindent 4 }}
+    {{- include "zhiyin.podSecurity" (dict "root" $root "user" 10001) | nindent 4 }}
   {{- if or $reload $values.initContainers }}
   initContainers:
     {{- if $reload }}
@@ -65,7 +63,7 @@ spec:
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       command: [cp, -r, /app/., /copy]
       securityContext:
-        {{- include "zhiyin.containerSecurity" . | nindent 8 }}
+        {{- include "zhiyin.containerSecurity" $root | nindent 8 }}
       resources:
         {{- toYaml $values.resources | nindent 8 }}
       volumeMounts:
@@ -87,7 +85,7 @@ spec:
       command: [python, -m, shared.http, {{ .component }}]
       {{- end }}
       securityContext:
-        {{- include "zhiyin.containerSecurity" . | nindent 8 }}
+        {{- include "zhiyin.containerSecurity" $root | nindent 8 }}
       ports:
         - {name: http, containerPort: 8080, protocol: TCP}
         - {name: metrics, containerPort: 9090, protocol: TCP}
@@ -102,19 +100,15 @@ spec:
       {{- if not $diagnostic }}
       startupProbe:
         httpGet: {path: /health/live, port: http}
-        periodSeconds: 2
-        timeoutSeconds: 3
-        failureThreshold: {{ divf $values.startupSeconds 2 | ceil | int }}
+        {{- $startup := $values.probes.startup }}
+        {{- $fewest := dict "failureThreshold" (divf $values.startupSeconds $startup.periodSeconds | ceil | int) }}
+        {{- toYaml (mergeOverwrite $fewest $startup) | nindent 8 }}
       livenessProbe:
         httpGet: {path: /health/live, port: http}
-        periodSeconds: 10
-        timeoutSeconds: 5
-        failureThreshold: 3
+        {{- toYaml $values.probes.liveness | nindent 8 }}
       readinessProbe:
         httpGet: {path: /health/ready, port: http}
-        periodSeconds: 3
-        timeoutSeconds: 3
-        failureThreshold: 2
+        {{- toYaml $values.probes.readiness | nindent 8 }}
       {{- end }}
       {{- with $values.resources }}
       resources:

@@ -88,3 +88,35 @@ between them, so the generated ones are kept in the values.
 - postgresql-password
 {{- end }}
 {{- end -}}
+
+{{/* Secrets of the user's own that a component reads the address of a store from, as a list of name and key: root, facts. */}}
+{{- define "zhiyin.givenSecrets" -}}
+{{- $values := .root.Values -}}
+{{- $list := list -}}
+{{- with $values.externalPostgresql.existingSecret -}}
+{{- if and $.facts.database (not $values.postgresql.enabled) -}}
+{{- $list = append $list (dict "name" . "key" (print $.facts.database "-url")) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.externalRedis -}}
+{{- if and .existingSecret $.facts.redis (not $values.redis.enabled) -}}
+{{- $list = append $list (dict "name" .existingSecret "key" .existingSecretKey) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.externalMlflow -}}
+{{- if and .existingSecret $.facts.models -}}
+{{- $list = append $list (dict "name" .existingSecret "key" .existingSecretKey) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $list -}}
+{{- end -}}
+
+{{/* Digest of those, as they are in the cluster: root, secrets. */}}
+{{- define "zhiyin.givenChecksum" -}}
+{{- $found := list -}}
+{{- range .secrets -}}
+{{- $data := (lookup "v1" "Secret" $.root.Release.Namespace .name).data | default dict -}}
+{{- $found = append $found (get $data .key) -}}
+{{- end -}}
+{{- $found | toJson | sha256sum -}}
+{{- end -}}

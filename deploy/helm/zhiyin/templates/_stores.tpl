@@ -77,7 +77,7 @@ postgresql:
     - -c
     - >-
       exec 9> /var/lib/postgresql/.lock; flock 9;
-      exec docker-entrypoint.sh postgres -c max_connections={{ .Values.postgresql.maxConnections }}
+      exec docker-entrypoint.sh postgres -c max_connections={{ int64 .Values.postgresql.maxConnections }}
   env:
     PGDATA: {value: /var/lib/postgresql/pgdata}
     POSTGRES_USER: {value: zhiyin}
