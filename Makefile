@@ -187,13 +187,20 @@ system-packages:
 	command -v fc-list > /dev/null || missing+=(fontconfig); \
 	[ -n "$$(fc-list :lang=zh 2> /dev/null || true)" ] || missing+=(fonts-wqy-microhei); \
 	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing+=(postgresql); \
-	[ "$${#missing[@]}" -gt 0 ] || exit 0; \
+	promtool=; command -v promtool .zhiyin/tools/promtool > /dev/null || promtool=prometheus; \
+	[ "$${#missing[@]}$$promtool" != 0 ] || exit 0; \
 	sudo=(); \
 	if [ "$$(id -u)" != 0 ]; then sudo=(sudo -n); fi; \
 	if ! command -v apt-get > /dev/null || ! "$${sudo[@]}" true 2> /dev/null; then \
-		echo "The tests need $${missing[*]}; install them, for this user may not." >&2; exit 1; \
+		echo "The tests need $${missing[*]} $$promtool; install them, for this user may not." >&2; exit 1; \
 	fi; \
-	echo "Installing $${missing[*]}"; \
+	echo "Installing $${missing[*]} $$promtool"; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	"$${sudo[@]}" apt-get update -qq; \
-	"$${sudo[@]}" apt-get install -y -qq --no-install-recommends "$${missing[@]}" > /dev/null
+	[ "$${#missing[@]}" = 0 ] \
+		|| "$${sudo[@]}" apt-get install -y -qq --no-install-recommends "$${missing[@]}" > /dev/null; \
+	[ -n "$$promtool" ] || exit 0; \
+	mkdir -p .zhiyin/tools/.promtool; trap 'rm -rf .zhiyin/tools/.promtool' EXIT; cd .zhiyin/tools/.promtool; \
+	apt-get download -qq prometheus 2> /dev/null; \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; \
+	mv usr/bin/promtool ../promtool; cd ../../..

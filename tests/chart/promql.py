@@ -19,6 +19,8 @@ CLUSTER_METRICS = {
     "kube_pod_container_resource_limits",
     "kube_pod_container_status_restarts_total",
     "kube_job_status_failed",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
 }
@@ -27,7 +29,7 @@ CLUSTER_METRICS = {
 TARGET_LABELS = {"job", "instance", "namespace", "pod", "service", "container", "endpoint"}
 """Labels that every series of a target gets."""
 
-SCRAPE_LABELS = TARGET_LABELS | {"le", "app_kubernetes_io_component"}
+SCRAPE_LABELS = TARGET_LABELS | {"le", "app_kubernetes_io_component", "persistentvolumeclaim"}
 """Labels that come with a scrape of the chart's ServiceMonitor, or that a histogram has."""
 
 KEYWORDS = {

@@ -81,7 +81,7 @@ def test_a_tag_is_what_its_owner_wrote(path: str, tag: str) -> None:
     inner = values
     for part in parts:
         inner = inner.setdefault(part, {})  # type: ignore[assignment]
-    inner["tag"] = tag  # type: ignore[assignment]
+    inner["tag"] = tag
     images = [value for each in render(values).objects for _, value in every(each) if isinstance(value, str)]
     assert any(each.endswith(f":{tag}") for each in images)
     inner["tag"] = yaml.safe_load(tag)
