@@ -16,6 +16,7 @@ from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
+from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
 from shared.storage.database import Database
 from shared.storage.migrations import bring_up
@@ -79,4 +80,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ready_checks={"database": database.check},
     )
     app.mount("/static", StaticFiles(directory=pages.PAGES), name="static")
+    if settings.root_path:
+        app.add_middleware(RootPath, path=settings.root_path)
     return app

@@ -16,6 +16,8 @@ class Settings(ServiceSettings):
     """What dialogue needs beyond what every service has."""
 
     assistant: Path = Path("assistants/shop")
+    root_path: Annotated[str, Field(pattern=r"^$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$")] = ""
+    """The path of a shared host below which customers reach it, such as `/help`."""
 
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""

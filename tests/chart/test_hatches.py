@@ -185,6 +185,9 @@ def test_paths_of_others_beside_the_chats() -> None:
     (rule,) = chart.get("Ingress", "dialogue")["spec"]["rules"]
     assert [each["path"] for each in rule["http"]["paths"]] == ["/shop", "/help"]
     assert rule["http"]["paths"][0] == other
+    assert environment(chart.container("dialogue"))["ZHIYIN_ROOT_PATH"] == "/help"
+    assert "ZHIYIN_ROOT_PATH" not in environment(chart.container("login"))
+    assert "ZHIYIN_ROOT_PATH" not in environment(rendered("add-ons").container("dialogue"))
 
 
 @pytest.mark.parametrize("path", ["", "help", "/help/", "/a//b", "/a b", "/../x", "/聊"])

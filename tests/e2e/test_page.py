@@ -178,3 +178,200 @@ async def test_the_stream_resumes_when_the_connection_was_lost(page: Page, stack
     await expect(page.locator(".message.customer")).to_have_count(1)
     await expect(page.locator(".message.assistant:not(.typing)").nth(1)).to_be_visible()
     await expect(page.locator(".message.unsent")).to_have_count(0)
+
+
+async def test_two_windows_share_one_session(page: Page, stack: RunningStack) -> None:
+    """The one that comes later with a used refresh token takes what the other got, and nobody becomes a guest again."""
+    await say(page, "你好")
+    other = await page.context.new_page()
+    await other.goto(stack.url)
+    await expect(other.locator(".message.customer")).to_have_count(1)
+    expired = """() => {
+        const session = JSON.parse(localStorage.getItem("zhiyin.session"));
+        localStorage.setItem("zhiyin.session", JSON.stringify({ ...session, expires: 0 }));
+    }"""
+    guests: list[str] = []
+    renewed: list[str] = []
+    for each in (page, other):
+        each.on("request", lambda made: guests.append(made.url) if made.url.endswith("/guest") else None)
+        each.on("request", lambda made: renewed.append(made.url) if made.url.endswith("/refresh") else None)
+    for each in (page, other, page):
+        await each.evaluate(expired)
+        await each.evaluate("dispatchEvent(new StorageEvent('storage', { key: 'zhiyin.session' }))")
+        await say(each, "你好")
+    await expect(page.locator(".message.customer")).to_have_count(4)
+    await expect(other.locator(".message.customer")).to_have_count(4)
+    assert guests == []
+    assert renewed
+    await other.close()
+
+
+async def test_a_log_in_in_one_window_is_one_in_all(page: Page, stack: RunningStack) -> None:
+    await say(page, "你好")
+    other = await page.context.new_page()
+    await other.goto(stack.url)
+    await expect(other.locator(".message.customer")).to_have_count(1)
+    await other.locator("#who").click()
+    await other.locator("input[name=username]").fill("hanmeimei")
+    await other.locator("input[name=password]").fill(stack.bootstrap.password("hanmeimei"))
+    await other.locator("#login-form button[type=submit]").click()
+    await expect(other.locator("#who")).to_contain_text("hanmeimei")
+    await expect(page.locator("#who")).to_contain_text("hanmeimei")
+    await expect(page.locator(".message.customer")).to_have_count(0)
+    await other.close()
+
+
+async def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
+    """Safari tells the end of the composition before the key, which only its code 229 gives away."""
+    await page.locator("#text").fill("nihao")
+    await page.evaluate(
+        """() => document.getElementById("text").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }))"""
+    )
+    await expect(page.locator("#text")).to_have_value("nihao")
+    await expect(page.locator(".message.customer")).to_have_count(0)
+    await page.locator("#text").press("Enter")
+    await expect(page.locator(".message.customer")).to_have_count(1)
+
+
+async def test_replies_come_where_streams_are_kept_back(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.abort()
+
+    await page.route("**/stream?*", hold)
+    await page.locator("#fresh").click()
+    await page.locator("#text").fill("订单 20261103001 到哪了")
+    await page.locator("#text").press("Enter")
+    reply = page.locator(".message.assistant .bubble", has_text="SF1234567890")
+    await expect(reply).to_have_count(1)
+    # The greeting, which no request was answered with, comes by asking for it, and comes first.
+    await expect(page.locator(".message:not(.typing)")).to_have_count(3)
+    await expect(page.locator(".message").first).to_have_class("message assistant")
+    await expect(page.locator("#status")).to_have_text("在线")
+    await expect(page.locator(".message.unsent")).to_have_count(0)
+    held.set()
+
+
+async def test_what_is_said_offline_is_sent_when_the_network_is_back(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    await page.context.set_offline(True)
+    await expect(page.locator("#status")).to_have_attribute("data-state", "offline")
+    await expect(page.locator("#status")).to_have_class("status away")
+    await page.locator("#text").fill("你好")
+    await page.locator("#text").press("Enter")
+    retry = page.locator(".message.failed button.retry")
+    await expect(retry).to_have_text("未送达，点此重试")
+    await page.context.set_offline(False)
+    await expect(page.locator("#status")).to_have_text("在线")
+    await expect(retry).to_have_count(0)
+    await expect(page.locator(".message.customer")).to_have_count(1)
+    await expect(page.locator(".message.assistant:not(.typing)").nth(1)).to_be_visible()
+
+
+async def test_what_the_server_refuses_is_offered_again_and_not_repeated(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    sent: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        sent.append(route.request.url)
+        await route.fulfill(status=422, content_type="application/problem+json", body='{"detail": "no"}')
+
+    await page.route("**/messages", refuse)
+    await page.locator("#text").fill("你好")
+    await page.locator("#text").press("Enter")
+    retry = page.locator(".message.failed button.retry")
+    await expect(retry).to_be_visible()
+    await page.context.set_offline(True)
+    await expect(page.locator("#status")).to_have_attribute("data-state", "offline")
+    await page.context.set_offline(False)
+    await expect(page.locator("#status")).to_have_text("在线")
+    assert len(sent) == 1
+    await page.unroute("**/messages")
+    await retry.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".message.failed")).to_have_count(0)
+    await expect(page.locator(".message.assistant:not(.typing)").nth(1)).to_be_visible()
+
+
+async def an_event_comes(page: Page, **event: object) -> None:
+    """The page gets an event that no turn of this test gave."""
+    told = {
+        "kind": "reply",
+        "in_reply_to": None,
+        "options": [],
+        "data": {},
+        "created_at": "2026-11-30T09:00:00Z",
+        **event,
+    }
+    await page.evaluate("async (event) => (await import('./static/chat.js')).showEvent(event)", told)
+
+
+async def test_a_question_stays_open_until_it_is_answered_and_the_focus_is_kept(page: Page) -> None:
+    await say(page, "我要退款")
+    options = page.locator(".options button")
+    await expect(options.first).to_be_visible()
+    asked = await options.all_inner_texts()
+    await an_event_comes(page, seq=1000, sender="assistant", text="您的上一单已退款")
+    assert await options.all_inner_texts() == asked
+    await options.first.click()
+    await expect(page.locator(".message.customer .bubble").last).to_have_text(asked[0])
+    await expect(page.locator(".options button", has_text=asked[0])).to_have_count(0)
+    assert await page.evaluate("document.activeElement.id") == "text"
+
+
+async def test_a_person_who_writes_ends_the_assistants_question(page: Page) -> None:
+    await say(page, "我要退款")
+    await expect(page.locator(".options button").first).to_be_visible()
+    await an_event_comes(page, seq=1000, sender="agent", text="您好，我来帮您")
+    await expect(page.locator(".options")).to_have_count(0)
+
+
+async def test_who_reads_further_up_is_not_taken_away_from_there(page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 480})
+    for _ in range(3):
+        await say(page, "我有哪些订单")
+    log, more = page.locator("#log"), page.locator("#more")
+    await expect(more).to_be_hidden()
+    await log.evaluate("node => { node.scrollTop = 0; }")
+    await an_event_comes(page, seq=1000, sender="agent", text="您好")
+    await expect(more).to_be_visible()
+    assert await log.evaluate("node => node.scrollTop") == 0
+    await more.click()
+    await expect(more).to_be_hidden()
+    await expect(page.locator(".message.agent").last).to_be_in_viewport()
+
+
+async def test_a_phone_has_everything(page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 640})
+    await say(page, "你好")
+    for button in ("#who", "#fresh", "#language", "#send"):
+        await expect(page.locator(button)).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("getComputedStyle(document.getElementById('text')).fontSize") == "16px"
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+async def test_before_the_script_runs_the_page_says_what_it_is(browser: Browser, stack: RunningStack) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(stack.url)
+    assert "请启用 JavaScript" in await page.content()
+    await expect(page.locator("#status")).to_have_class("status away")
+    for button in await page.locator("header button").all():
+        assert await button.inner_text()
+    await context.close()
+
+
+async def test_the_page_lives_below_a_path(page: Page, stack: RunningStack) -> None:
+    await stack.kill("dialogue")
+    await stack.start("dialogue", extra={"ZHIYIN_ROOT_PATH": "/help/chat"})
+    await page.goto(f"{stack.url}/help/chat")
+    assert page.url == f"{stack.url.rstrip('/')}/help/chat/"
+    outside: list[str] = []
+    page.on("request", lambda made: outside.append(made.url) if "/help/chat" not in made.url else None)
+    await page.reload()
+    await say(page, "你好")
+    assert outside == []

@@ -1,8 +1,11 @@
 // The chat page: shows a conversation as the stream tells it, and sends what the customer says.
-import { Client, Problem, newId } from "/static/client.js";
-import { TEXTS } from "/static/texts.js";
+import { Client, Problem, newId } from "./client.js";
+import { TEXTS } from "./texts.js";
 
 const LANGUAGE = "zhiyin.language";
+const NEAR_THE_END = 80;
+// A reply that the customer was told to wait for comes by the stream; after this the page stops showing that one is typed.
+const TYPING_MS = 60_000;
 const byId = (id) => document.getElementById(id);
 const log = byId("log");
 const text = byId("text");
@@ -11,6 +14,8 @@ const client = new Client();
 let language = localStorage.getItem(LANGUAGE) ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 let following = null;
 let state = "connecting";
+let typing = null;
+let question = { seq: 0, turn: null };
 
 const say = (key) => TEXTS[language][key];
 
@@ -28,17 +33,33 @@ function showTexts() {
   text.placeholder = say("prompt");
   byId("language").textContent = say("other");
   byId("who").textContent = client.session.username ? `${client.session.username} · ${say("logout")}` : say("login");
+  byId("more").textContent = say("more");
+  for (const node of log.querySelectorAll(".message.failed .retry")) node.textContent = say("failed");
   showState(state);
 }
 
 function showState(next) {
-  state = next;
+  const before = state;
+  state = navigator.onLine ? next : "offline";
   byId("status").textContent = say(state);
+  byId("status").dataset.state = state;
   byId("status").classList.toggle("away", state !== "online");
+  if (state === "online" && before !== state) for (const retry of log.querySelectorAll(".message.unreached .retry")) retry.click();
+}
+
+function atTheEnd() {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_THE_END;
 }
 
 function scrollToEnd() {
   log.scrollTop = log.scrollHeight;
+  byId("more").hidden = true;
+}
+
+// Who reads further up is not taken away from there.
+function keepUp(wasAtTheEnd) {
+  if (wasAtTheEnd) scrollToEnd();
+  else byId("more").hidden = false;
 }
 
 function time(moment) {
@@ -46,14 +67,17 @@ function time(moment) {
 }
 
 function showTyping(shown) {
+  clearTimeout(typing);
   log.querySelector(".typing")?.remove();
   if (!shown) return;
+  typing = setTimeout(() => showTyping(false), TYPING_MS);
+  const ended = atTheEnd();
   const node = element("div", "message assistant typing");
   const bubble = element("div", "bubble");
   bubble.append(element("i", ""), element("i", ""), element("i", ""));
   node.append(bubble);
   log.append(node);
-  scrollToEnd();
+  if (ended) scrollToEnd();
 }
 
 function removeOptions() {
@@ -65,14 +89,29 @@ function showOptions(node, options) {
   for (const option of options) {
     const button = element("button", "", option.title);
     button.type = "button";
-    button.addEventListener("click", () => sendMessage(option.title, option.id));
+    button.addEventListener("click", () => {
+      sendMessage(option.title, option.id);
+      // The button is gone now; on a phone the field would bring up the keyboard.
+      (matchMedia("(pointer: coarse)").matches ? log : text).focus();
+    });
     row.append(button);
   }
   node.append(row);
 }
 
-function showEvent(event) {
-  const typing = log.querySelector(".typing") !== null;
+// A question is open until it is answered, another one is asked, or a person writes; an action's result is none of it.
+function showQuestion(event, node) {
+  const ofTheAssistant = event.sender === "assistant" && (event.in_reply_to === null || event.in_reply_to === question.turn);
+  if (event.seq < question.seq || (ofTheAssistant && event.options.length === 0)) return;
+  question = { seq: event.seq, turn: event.in_reply_to };
+  removeOptions();
+  if (event.options.length) showOptions(node, event.options);
+}
+
+export function showEvent(event) {
+  if (log.querySelector(`[data-seq="${event.seq}"]`)) return;
+  const ended = atTheEnd();
+  const awaited = log.querySelector(".typing") !== null;
   showTyping(false);
   let node = event.message_id ? log.querySelector(`[data-message="${CSS.escape(event.message_id)}"]`) : null;
   if (!node) {
@@ -81,16 +120,16 @@ function showEvent(event) {
   }
   node.className = `message ${event.sender}`;
   node.dataset.seq = event.seq;
-  // What was not stored yet comes behind it.
-  log.insertBefore(node, log.querySelector(".message:not([data-seq])"));
+  // In order, whichever way it came; what was not stored yet comes behind it.
+  const later = [...log.querySelectorAll(".message")].find((each) => each !== node && !(Number(each.dataset.seq) < event.seq));
+  log.insertBefore(node, later ?? null);
   const author = event.sender === "agent" ? `${say("agent")} · ` : "";
   const source = event.data?.source ? ` · ${event.data.source}` : "";
   node.querySelector(".meta").textContent = `${author}${time(event.created_at)}${source}`;
-  removeOptions();
-  if (event.options.length) showOptions(node, event.options);
+  showQuestion(event, node);
   // A greeting or an action's result is no reply; and where a person writes, the assistant may give none.
-  if (typing && event.sender !== "agent" && event.in_reply_to === null) showTyping(true);
-  scrollToEnd();
+  if (awaited && event.sender !== "agent" && event.in_reply_to === null) showTyping(true);
+  keepUp(ended || event.sender === "customer");
 }
 
 async function deliver(message, node) {
@@ -99,13 +138,18 @@ async function deliver(message, node) {
   showTyping(true);
   try {
     const answer = await client.send(message, language);
+    // The stream tells the same; what keeps it back does not keep the answer back.
+    if (log.contains(node)) for (const event of [answer.message, ...answer.replies]) showEvent(event);
     if (answer.complete && answer.replies.length === 0) showTyping(false);
-  } catch {
+  } catch (error) {
     showTyping(false);
-    node.className = "message customer failed";
-    const meta = node.querySelector(".meta");
-    meta.textContent = say("failed");
-    meta.addEventListener("click", () => deliver(message, node), { once: true });
+    // What the server refused is not sent again by itself.
+    const refused = error instanceof Problem && !error.passing;
+    node.className = `message customer failed ${refused ? "" : "unreached"}`;
+    const retry = element("button", "retry", say("failed"));
+    retry.type = "button";
+    retry.addEventListener("click", () => deliver(message, node), { once: true });
+    node.querySelector(".meta").replaceChildren(retry);
   }
 }
 
@@ -126,6 +170,7 @@ async function start() {
   following?.abort();
   const mine = (following = new AbortController());
   log.replaceChildren();
+  question = { seq: 0, turn: null };
   showState("connecting");
   while (!mine.signal.aborted) {
     try {
@@ -160,8 +205,8 @@ byId("composer").addEventListener("submit", (event) => {
 
 text.addEventListener("input", fit);
 text.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter chooses a word.
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+  // While an input method composes, Enter chooses a word; Safari ends the composition first and says so by the key's code.
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
     event.preventDefault();
     byId("composer").requestSubmit();
   }
@@ -203,6 +248,18 @@ byId("login-form").addEventListener("submit", async (event) => {
     byId("login-problem").textContent = say(key);
   }
 });
+
+byId("more").addEventListener("click", scrollToEnd);
+let ended = true;
+log.addEventListener("scroll", () => {
+  ended = atTheEnd();
+  if (ended) byId("more").hidden = true;
+});
+// A phone's keyboard takes half of the window.
+addEventListener("resize", () => { if (ended) scrollToEnd(); });
+addEventListener("offline", () => showState("away"));
+addEventListener("online", () => showState("connecting"));
+client.onSomebodyElse = start;
 
 showTexts();
 start();

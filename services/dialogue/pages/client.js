@@ -1,13 +1,27 @@
-// Talks to the server: tokens that renew themselves, messages that may be sent again, a stream that resumes.
+// Talks to the server: tokens that renew themselves, messages that may be sent again, events that resume.
 
 const STORE = "zhiyin.session";
+const RENEWAL = "zhiyin.renewal";
 const MARGIN_MS = 30_000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+// The server speaks at once when a stream opens, and at least every 15 seconds after that.
+const FIRST_WORD_MS = 5_000;
+const SILENCE_MS = 40_000;
+const ANSWER_MS = 30_000;
+const POLL_SECONDS = 20;
+const POLLS = 10;
+// The folder of this page on the server, which may be below a path.
+const HOME = new URL("..", import.meta.url);
 
 export class Problem extends Error {
   constructor(status, document) {
     super(document?.detail ?? `HTTP ${status}`);
     this.status = status;
+  }
+
+  // Whether the same request may go well later.
+  get passing() {
+    return this.status >= 500 || this.status === 429;
   }
 }
 
@@ -15,30 +29,71 @@ export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Resolves after the time, or as soon as the browser has a network again.
+function pause(ms) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    addEventListener("online", done);
+  });
+}
 
 async function answerOf(response) {
   if (response.ok) return response.status === 204 ? null : response.json();
   throw new Problem(response.status, await response.json().catch(() => null));
 }
 
-async function post(path, body, headers = {}) {
-  return answerOf(await fetch(path, {
+async function request(path, { ms = ANSWER_MS, signal, ...options } = {}) {
+  const attempt = new AbortController();
+  const stop = () => attempt.abort();
+  signal?.addEventListener("abort", stop);
+  const timer = setTimeout(stop, ms);
+  try {
+    return await answerOf(await fetch(new URL(path, HOME), { ...options, signal: attempt.signal }));
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+function post(path, body, headers = {}) {
+  return request(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify(body),
-  }));
+  });
+}
+
+function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(STORE)) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 export class Client {
   constructor() {
-    try {
-      this.session = JSON.parse(localStorage.getItem(STORE)) ?? {};
-    } catch {
-      this.session = {};
-    }
+    this.session = stored();
     this.renewing = null;
     this.opening = null;
+    // Another window of this browser has logged in or out.
+    this.onSomebodyElse = () => {};
+    addEventListener("storage", (event) => {
+      if (event.key === STORE) this.takeOver(stored());
+    });
+  }
+
+  // Tokens are the browser's, so those that another window got are used; which conversation is shown is the window's own.
+  takeOver(fresh) {
+    const another = fresh.visitor !== this.session.visitor;
+    const conversation = another ? fresh.conversation : this.session.conversation;
+    this.session = { ...fresh, conversation };
+    if (another) this.onSomebodyElse();
   }
 
   save(changes) {
@@ -46,48 +101,62 @@ export class Client {
     localStorage.setItem(STORE, JSON.stringify(this.session));
   }
 
-  takeTokens(tokens, username) {
+  takeTokens(tokens) {
     this.save({
       access: tokens.access_token,
       refresh: tokens.refresh_token,
       expires: Date.now() + tokens.expires_in * 1000,
-      username,
     });
   }
 
   async login(username, password) {
-    const tokens = await post("/v1/auth/login", { username, password });
-    this.takeTokens(tokens, username);
-    this.save({ conversation: null });
+    this.takeTokens(await post("v1/auth/login", { username, password }));
+    this.save({ username, visitor: newId(), conversation: null });
   }
 
   async logout() {
     const refresh = this.session.refresh;
-    this.save({ access: null, refresh: null, username: null, conversation: null });
-    if (refresh) await post("/v1/auth/logout", { refresh_token: refresh }).catch(() => null);
+    this.save({ access: null, refresh: null, username: null, visitor: null, conversation: null });
+    if (refresh) await post("v1/auth/logout", { refresh_token: refresh }).catch(() => null);
+  }
+
+  get valid() {
+    return this.session.access && Date.now() < this.session.expires - MARGIN_MS;
   }
 
   async token() {
-    if (this.session.access && Date.now() < this.session.expires - MARGIN_MS) return this.session.access;
-    // Refresh tokens are good for one use: only one request may renew.
-    this.renewing ??= this.renew().finally(() => { this.renewing = null; });
-    await this.renewing;
+    if (!this.valid) {
+      this.renewing ??= this.renewAlone().finally(() => { this.renewing = null; });
+      await this.renewing;
+    }
     return this.session.access;
   }
 
+  // Refresh tokens are good for one use: of all windows of the browser one renews, and the others take what it got.
+  renewAlone() {
+    const renew = async () => {
+      this.takeOver(stored());
+      if (!this.valid) await this.renew();
+    };
+    return navigator.locks ? navigator.locks.request(RENEWAL, renew) : renew();
+  }
+
   async renew() {
-    if (this.session.refresh) {
+    const used = this.session.refresh;
+    if (used) {
       try {
-        const tokens = await post("/v1/auth/refresh", { refresh_token: this.session.refresh });
-        this.takeTokens(tokens, this.session.username);
+        this.takeTokens(await post("v1/auth/refresh", { refresh_token: used }));
         return;
       } catch (error) {
-        if (!(error instanceof Problem) || error.status >= 500 || error.status === 429) throw error;
+        if (!(error instanceof Problem) || error.passing) throw error;
+        // Where browsers have no locks, another window may have been faster.
+        const fresh = stored();
+        if (fresh.refresh && fresh.refresh !== used) return this.takeOver(fresh);
       }
     }
     // Another visitor from here on, who cannot read what the last one wrote.
-    this.takeTokens(await post("/v1/auth/guest", {}), null);
-    this.save({ conversation: null });
+    this.takeTokens(await post("v1/auth/guest", {}));
+    this.save({ username: null, visitor: newId(), conversation: null });
   }
 
   async authorized() {
@@ -105,7 +174,7 @@ export class Client {
   }
 
   async open(language) {
-    const opened = await post("/v1/conversations", { language }, await this.authorized());
+    const opened = await post("v1/conversations", { language }, await this.authorized());
     this.save({ conversation: opened.id });
   }
 
@@ -116,31 +185,44 @@ export class Client {
       try {
         // A retry goes to the conversation in which it was typed, even if another has begun since.
         conversation ??= await this.conversation(language);
-        return await post(`/v1/conversations/${conversation}/messages`, message, await this.authorized());
+        const answer = await post(`v1/conversations/${conversation}/messages`, message, await this.authorized());
+        return { conversation, ...answer };
       } catch (error) {
-        const again = !(error instanceof Problem) || error.status >= 500 || error.status === 429;
-        if (!again || attempt >= RETRY_MS.length) throw error;
-        await pause(RETRY_MS[attempt]);
+        const again = !(error instanceof Problem) || error.passing;
+        if (error instanceof Problem && error.status === 401 && attempt === 0) this.save({ expires: 0 });
+        // Without a network it is no use to wait: the page says so, and sends again when there is one.
+        else if (!again || attempt >= RETRY_MS.length || !navigator.onLine) throw error;
+        await pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]);
       }
     }
   }
 
   // Calls `onEvent` for every event behind `after`, for ever; resumes where it was when the connection breaks.
+  // Where something on the way keeps streams back, it asks for events instead, and tries a stream again later.
   async follow(conversation, after, { onEvent, onState, signal }) {
     let failures = 0;
+    let held = false;
+    const take = (event) => {
+      if (event.seq <= after) return;
+      after = event.seq;
+      onEvent(event);
+    };
+    const online = () => {
+      onState("online");
+      failures = 0;
+    };
     while (!signal.aborted) {
       try {
-        const response = await fetch(`/v1/conversations/${conversation}/stream?after=${after}`, {
-          headers: await this.authorized(),
-          signal,
-        });
-        if (!response.ok) throw new Problem(response.status, await response.json().catch(() => null));
-        onState("online");
-        failures = 0;
-        for await (const event of serverSentEvents(response.body)) {
-          if (event.seq <= after) continue;
-          after = event.seq;
-          onEvent(event);
+        if (held) {
+          for (let polls = 0; polls < POLLS && !signal.aborted; polls++) {
+            const path = `v1/conversations/${conversation}/events?after=${after}&wait=${POLL_SECONDS}`;
+            const found = await request(path, { headers: await this.authorized(), signal });
+            online();
+            found.events.forEach(take);
+          }
+          held = false;
+        } else {
+          held = await this.stream(conversation, after, { take, online, signal });
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -151,14 +233,51 @@ export class Client {
       }
     }
   }
+
+  // One stream until it ends; true where nothing of it came through.
+  async stream(conversation, after, { take, online, signal }) {
+    const attempt = new AbortController();
+    const stop = () => attempt.abort();
+    let spoken = false;
+    let changed = false;
+    let timer = null;
+    // A connection over the network that went away may look open for long.
+    const reconnect = () => {
+      changed = true;
+      stop();
+    };
+    signal.addEventListener("abort", stop);
+    addEventListener("online", reconnect);
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(stop, spoken ? SILENCE_MS : FIRST_WORD_MS);
+    };
+    try {
+      const headers = await this.authorized();
+      heard();
+      const url = new URL(`v1/conversations/${conversation}/stream?after=${after}`, HOME);
+      const response = await fetch(url, { headers, signal: attempt.signal });
+      if (!response.ok) throw new Problem(response.status, await response.json().catch(() => null));
+      for await (const event of serverSentEvents(response.body, () => { spoken = true; heard(); online(); })) take(event);
+      return false;
+    } catch (error) {
+      if (attempt.signal.aborted && !signal.aborted) return !spoken && !changed;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      removeEventListener("online", reconnect);
+    }
+  }
 }
 
-async function* serverSentEvents(body) {
+async function* serverSentEvents(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   while (true) {
     const { value, done } = await reader.read();
     if (done) return;
+    heard();
     rest += value;
     const blocks = rest.split("\n\n");
     rest = blocks.pop();

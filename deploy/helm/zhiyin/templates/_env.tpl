@@ -131,6 +131,9 @@ ZHIYIN_INFERENCE_STREAMS: {valueFrom: {resourceFieldRef: {containerName: {{ .com
 {{- end }}
 {{- if .facts.public }}
 ZHIYIN_ASSISTANT: {value: /app/assistants/shop}
+{{- if and .root.Values.ingress.enabled (ne .root.Values.ingress.path "/") }}
+ZHIYIN_ROOT_PATH: {value: {{ .root.Values.ingress.path }}}
+{{- end }}
 {{- end }}
 {{- if .facts.bootstrap }}
 ZHIYIN_BOOTSTRAP_FILE: {value: /etc/zhiyin/bootstrap/bootstrap.json}
