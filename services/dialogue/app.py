@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from services.dialogue.api import auth, conversations, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
@@ -78,5 +77,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )
-    app.mount("/static", StaticFiles(directory=pages.PAGES), name="static")
+    app.mount("/static", pages.Assets(directory=pages.PAGES), name="static")
     return app

@@ -17,6 +17,9 @@ class Settings(ServiceSettings):
 
     assistant: Path = Path("assistants/shop")
 
+    frame_ancestors: Annotated[str, Field(pattern=r"^[A-Za-z0-9'*:/. -]+$")] = "'self'"
+    """The sites that may show the chat page in a frame, as the Content-Security-Policy writes them."""
+
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""
     lookup_seconds: Seconds = 3.0

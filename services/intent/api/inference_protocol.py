@@ -31,7 +31,7 @@ from services.intent.api.inference_outputs import OUTPUTS
 from services.intent.api.tensors import TensorError, bytes_elements, row_major
 from services.intent.kinds.understanding.served import UnderstandingModel, understanding_of
 from shared.contracts.understanding import MAX_TEXTS, Text
-from shared.errors import InvalidInput, Malformed, Unavailable, UnsupportedMedia, responses
+from shared.errors import InvalidInput, Malformed, Unavailable, responses
 from shared.http.service import VERSION, ServiceContext
 from shared.nlu.answers import Answer, Task
 
@@ -153,8 +153,6 @@ def _context(request: Request) -> ServiceContext:
 
 def _read(request: Request, body: bytes) -> tuple[InferenceRequest, bytes]:
     """The request and the binary data behind it."""
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise UnsupportedMedia(f"a body of content encoding {encoding[:64]!r} is not read here")
     length = len(body)
     if (size := request.headers.get(HEADER_LENGTH)) is not None:
         if not (size.isascii() and size.isdecimal() and len(size) <= MAX_DIGITS and int(size) <= len(body)):
