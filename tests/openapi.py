@@ -1,7 +1,10 @@
 """Tries every operation of a running service with input that its OpenAPI document allows, and with what it does not."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-__all__ = ["explore"]
+__all__ = ["Attempt", "explore", "with_unstorable_texts"]
 
 CHECKS = [
     not_a_server_error,
@@ -61,3 +64,87 @@ def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples
 
             check()
     return operations
+
+
+UNSTORABLE = ("\x00", "a\x00b", "\ud800", "x" * 5000)
+"""What some database does not take."""
+TEXTS = ("abc", "a1b2c3", "C1001", "shop", "client_credentials", "1.5", "yes")
+"""One of them is right for every text whose schema has a pattern."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request: `path` with its parameters and the query, and the body, if there is one."""
+
+    method: str
+    path: str
+    body: Any
+    about: str
+
+
+def with_unstorable_texts(document: Mapping[str, Any]) -> Iterator[Attempt]:
+    """Every operation of an OpenAPI document with each of its texts in turn one that no database takes."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            good = None if body is None else _example(document, body)
+            given = {
+                (each["in"], each["name"]): _example(document, each["schema"])
+                for each in operation.get("parameters", ())
+                if each["in"] in ("path", "query")
+            }
+            for value in UNSTORABLE:
+                for place in given:
+                    if value.isprintable() or "\x00" in value:
+                        attempt = _attempt(method, path, {**given, place: value}, good)
+                        yield replace(attempt, about=f"{place[0]} {place[1]}")
+                for name, changed in _changed(good, value):
+                    yield replace(_attempt(method, path, given, changed), about=f"body {name}")
+
+
+def _attempt(method: str, path: str, given: Mapping[tuple[str, str], Any], body: Any) -> Attempt:
+    for (place, name), value in given.items():
+        if place == "path":
+            path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+    query = urlencode({name: value for (place, name), value in given.items() if place == "query"})
+    return Attempt(method.upper(), f"{path}?{query}", body, "")
+
+
+def _changed(value: Any, text: str) -> Iterator[tuple[str, Any]]:
+    """The value with each of its texts, and each name of a free member, in turn replaced by the text."""
+    if isinstance(value, str):
+        yield "", text
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            for name, changed in _changed(each, text):
+                yield f"{place}.{name}", [*value[:place], changed, *value[place + 1 :]]
+    elif isinstance(value, dict):
+        yield "a name", {**value, text: text}
+        for key, each in value.items():
+            for name, changed in _changed(each, text):
+                yield f"{key}.{name}", {**value, key: changed}
+
+
+def _example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    """Something that the schema allows."""
+    if "$ref" in schema:
+        return _example(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            return _example(document, schema[several][0])
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    if kind == "object":
+        members = {name: _example(document, each) for name, each in schema.get("properties", {}).items()}
+        return members or {"order_number": "20261103001", "title": "abc"}
+    if kind == "array":
+        return [_example(document, schema.get("items", {}))]
+    if kind in ("integer", "number"):
+        return max(1, schema.get("minimum", 1))
+    if kind == "boolean":
+        return True
+    pattern = schema.get("pattern", "")
+    return next((each for each in TEXTS if re.search(pattern, each)), TEXTS[0])
