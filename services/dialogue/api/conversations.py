@@ -17,6 +17,7 @@ from services.dialogue.conversation.stream import server_sent_events, wait_for_e
 from services.dialogue.desk.repository import traces_of
 from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
+from shared.contracts.texts import legible
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, responses
 from shared.http.auth import CurrentPrincipal, Principal, require
@@ -36,14 +37,8 @@ MAX_SEQ = 2**31 - 1
 MAX_TRACES = 500
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("the character NUL cannot be stored")
-    return text
-
-
 MessageText = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(_storable)
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(legible)
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=ID)]
 ConversationId = Annotated[str, Path(min_length=1, max_length=MAX_ID, pattern=ID)]
