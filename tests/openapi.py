@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-__all__ = ["Attempt", "explore", "with_unstorable_texts"]
+__all__ = ["Attempt", "explore", "faults_of", "with_unstorable_texts"]
 
 CHECKS = [
     not_a_server_error,
@@ -64,6 +64,81 @@ def explore(base_url: str, *, headers: Mapping[str, str] | None = None, examples
 
             check()
     return operations
+
+
+BINARY = ("application/octet-stream",)
+PROBLEM = "application/problem+json"
+IN_PATH = re.compile(r"{([^}]+)}")
+
+
+def faults_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """Why generators of clients would not make whole ones of a document, or would let callers send too much."""
+    operations = [
+        (f"{method.upper()} {path}", path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+    in_paths = {name for _, path, _ in operations for name in IN_PATH.findall(path)}
+    ids = [operation["operationId"] for _, _, operation in operations]
+    for name, path, operation in operations:
+        if ids.count(operation["operationId"]) > 1:
+            yield f"{name}: its operationId is not its own"
+        if not operation.get("summary") or not operation.get("description") or not operation.get("tags"):
+            yield f"{name}: no summary, description or tag"
+        parameters = operation.get("parameters", [])
+        own = [each["name"] for each in parameters if each["in"] == "path"]
+        if sorted(own) != sorted(IN_PATH.findall(path)):
+            yield f"{name}: its path has {IN_PATH.findall(path)}, its parameters are {own}"
+        for each in parameters:
+            about = f"{name}: the {each['in']} parameter {each['name']}"
+            if each["in"] == "path" and not (each.get("required") and each["schema"].get("type")):
+                yield f"{about} may be missing or null"
+            if each["in"] == "query" and each["name"] in in_paths:
+                yield f"{about} is one of a path elsewhere"
+            yield from _unbounded(document, each["schema"], about)
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+            yield from _unbounded(document, content.get("schema", {}), f"{name}: the body {kind}")
+            if kind in BINARY and content.get("schema", {}).get("format") != "binary":
+                yield f"{name}: the body {kind} is not said to be binary"
+        for status, answer in operation["responses"].items():
+            kinds = answer.get("content", {})
+            if int(status) >= 400 and list(kinds) != [PROBLEM]:
+                yield f"{name}: {status} is no problem document"
+            if 200 <= int(status) < 300 and status != "204" and not kinds:
+                yield f"{name}: {status} has no content"
+            for kind, content in kinds.items():
+                if kind in BINARY and content.get("schema", {}).get("format") != "binary":
+                    yield f"{name}: {status} {kind} is not said to be binary"
+    for reference in _references(document):
+        if reference not in document["components"]["schemas"]:
+            yield f"there is no schema {reference}"
+
+
+def _unbounded(document: Mapping[str, Any], schema: Mapping[str, Any], about: str) -> Iterator[str]:
+    """The parts of an input that may be of any size, as far as the document says."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    kind = schema.get("type")
+    limited = {"maxLength", "pattern", "enum", "const", "format"} & schema.keys()
+    if kind == "string" and not limited:
+        yield f"{about}: a string of any length"
+    if kind == "array" and "maxItems" not in schema:
+        yield f"{about}: any number of items"
+    for name, each in schema.get("properties", {}).items():
+        yield from _unbounded(document, each, f"{about}.{name}")
+    for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *([schema["items"]] if "items" in schema else [])):
+        yield from _unbounded(document, each, about)
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"].rpartition("/")[2]
+        for each in part.values():
+            yield from _references(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _references(each)
 
 
 UNSTORABLE = ("\x00", "a\x00b", "\ud800", "x" * 5000)
