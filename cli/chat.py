@@ -203,7 +203,9 @@ class Terminal:
                 self._say(self.texts["you"], event.text, "bold")
             return
         self._options = event.options
-        self._say(self.texts[event.sender], event.text, "green" if event.sender == "assistant" else "yellow")
+        self._say(
+            self.texts.get(event.sender, event.sender), event.text, "green" if event.sender == "assistant" else "yellow"
+        )
         for number, option in enumerate(event.options, start=1):
             self._console.print(Text(f"  {number}. {option.title}", style="cyan"))
 

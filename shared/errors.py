@@ -9,10 +9,13 @@ ZhiyinError
     ├── Forbidden             403
     ├── NotFound              404
     ├── MethodNotAllowed      405
+    ├── RequestTimeout        408
     ├── Conflict              409
     ├── TooLarge              413
     ├── UnsupportedMedia      415
+    ├── ExpectationFailed     417
     ├── TooManyRequests       429, with Retry-After
+    ├── HeadersTooLarge       431
     ├── InternalError         500
     ├── UpstreamError         502, another service gave an unusable answer
     ├── Unavailable           503, with Retry-After
@@ -30,8 +33,10 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "DeadlineExceeded",
+    "ExpectationFailed",
     "FieldError",
     "Forbidden",
+    "HeadersTooLarge",
     "InternalError",
     "InvalidInput",
     "Malformed",
@@ -39,6 +44,7 @@ __all__ = [
     "NotFound",
     "Problem",
     "ProblemDocument",
+    "RequestTimeout",
     "TooLarge",
     "TooManyRequests",
     "Unauthenticated",
@@ -151,6 +157,12 @@ class MethodNotAllowed(Problem):
     status, kind, title = 405, "method-not-allowed", "Method not allowed"
 
 
+class RequestTimeout(Problem):
+    """The request was not complete in time."""
+
+    status, kind, title = 408, "request-timeout", "Request timeout"
+
+
 class Conflict(Problem):
     """The request contradicts what is stored."""
 
@@ -169,6 +181,12 @@ class UnsupportedMedia(Problem):
     status, kind, title = 415, "unsupported-media-type", "Unsupported media type"
 
 
+class ExpectationFailed(Problem):
+    """The client expects what is not done here."""
+
+    status, kind, title = 417, "expectation-failed", "Expectation failed"
+
+
 class InvalidInput(Problem):
     """The request is well formed and a value in it is wrong."""
 
@@ -179,6 +197,12 @@ class TooManyRequests(Problem):
     """More requests than can be handled now."""
 
     status, kind, title = 429, "too-many-requests", "Too many requests"
+
+
+class HeadersTooLarge(Problem):
+    """The request line and the headers are over their limit."""
+
+    status, kind, title = 431, "headers-too-large", "Headers too large"
 
 
 class InternalError(Problem):
@@ -213,11 +237,14 @@ PROBLEMS: dict[int, type[Problem]] = {
         Forbidden,
         NotFound,
         MethodNotAllowed,
+        RequestTimeout,
         Conflict,
         TooLarge,
         UnsupportedMedia,
+        ExpectationFailed,
         InvalidInput,
         TooManyRequests,
+        HeadersTooLarge,
         InternalError,
         UpstreamError,
         Unavailable,

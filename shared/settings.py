@@ -45,7 +45,19 @@ class ServiceSettings(BaseSettings):
     """How long running requests may continue after that."""
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """A separate port for /metrics, which is then not served on `port`."""
+    max_connections: Annotated[int, Field(gt=0)] = 10_000
+    """Further ones are refused, except for health checks."""
+    max_header_bytes: Annotated[int, Field(ge=1024)] = 32_768
+    """Of a request line and its headers."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
+    header_seconds: Seconds = 10.0
+    """From a client's connection, or the first byte of its next request, until the headers are complete."""
+    body_seconds: Seconds = 30.0
+    """From there until the body is complete."""
+    api_docs: bool | None = None
+    """Whether /docs shows the API as a page; where it is not said, outside production."""
+    hsts_seconds: Annotated[int, Field(ge=0)] = 31_536_000
+    """For how long browsers that came by TLS come by nothing else (Strict-Transport-Security); 0 does not say so."""
 
     registry: Literal["consul", "kubernetes", "static"] = "static"
     consul_url: str = "http://127.0.0.1:8020"
@@ -79,6 +91,11 @@ class ServiceSettings(BaseSettings):
             if self.faults:
                 raise ValueError("ZHIYIN_FAULTS injects failures and is refused outside development")
         return self
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether /docs is there."""
+        return self.environment == "development" if self.api_docs is None else self.api_docs
 
     def database(self, service: str) -> str:
         """The URL of the service's database: the one that is set, else a SQLite file below `home`."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
+from shared.http.connection import connections_of
+from shared.settings import ServiceSettings
+
 __all__ = ["RunningServer", "free_port", "serve"]
 
 START_SECONDS = 10.0
@@ -70,6 +73,8 @@ async def serve(app: FastAPI, *, port: int = 0) -> AsyncIterator[RunningServer]:
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         app,
+        http=connections_of(getattr(app.state, "settings", None) or ServiceSettings()),  # type: ignore[arg-type]  # as in shared.http.server
+        server_header=False,
         # uvicorn only logs what a lifespan raises, so the lifespan is entered here instead.
         lifespan="off",
         log_config=None,

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from services.dialogue.api import auth, conversations, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
@@ -79,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )
-    app.mount("/static", StaticFiles(directory=pages.PAGES), name="static")
+    app.mount("/static", pages.Assets(directory=pages.PAGES), name="static")
     if settings.root_path:
         app.add_middleware(RootPath, path=settings.root_path)
     return app

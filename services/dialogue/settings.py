@@ -19,6 +19,9 @@ class Settings(ServiceSettings):
     root_path: Annotated[str, Field(pattern=r"^$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$")] = ""
     """The path of a shared host below which customers reach it, such as `/help`."""
 
+    frame_ancestors: Annotated[str, Field(pattern=r"^[A-Za-z0-9'*:/. -]+$")] = "'self'"
+    """The sites that may show the chat page in a frame, as the Content-Security-Policy writes them."""
+
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""
     lookup_seconds: Seconds = 3.0

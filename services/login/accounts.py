@@ -24,6 +24,7 @@ from services.login.repository import (
 from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
 from services.login.sessions import Sessions
 from services.login.settings import Settings
+from shared.contracts.texts import is_name
 from shared.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from shared.storage.database import Database
 
@@ -57,10 +58,10 @@ def normalise_display_name(name: str) -> str:
     """A name as it is shown: trimmed, one form, no characters that cannot be seen.
 
     Raises:
-        InvalidInput: nothing visible is left, or it has control characters.
+        InvalidInput: nothing visible is left, or it has characters that a name may not have.
     """
     shown = unicodedata.normalize("NFC", name).strip()
-    if not shown or len(shown) > 64 or any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in shown):
+    if len(shown) > 64 or not is_name(shown):
         raise InvalidInput("a display name has 1 to 64 visible characters in one line", field="display_name")
     return shown
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.contracts.base import RequestBody
+
 __all__ = [
     "AccountChange",
     "AccountDetails",
@@ -35,10 +37,10 @@ Customer = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", examples=["C10
 Roles = Annotated[list[Role], Field(min_length=1, max_length=4)]
 
 
-class Body(BaseModel):
+class Body(RequestBody):
     """A request: unknown fields are refused, and an error never repeats what was sent."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class Nothing(Body):
@@ -61,7 +63,7 @@ class Registration(Credentials):
 class NewAccount(Registration):
     """A new account as an administrator makes it."""
 
-    roles: Roles = ["customer"]
+    roles: Roles = Field(default=["customer"])
     customer: Customer | None = None
 
 
@@ -88,7 +90,9 @@ class RefreshToken(Body):
 
 
 class ClientCredentials(Body):
-    """A service asking for a token of its own."""
+    """A service asking for a token of its own; one of a later release may say more."""
+
+    model_config = ConfigDict(extra="ignore")
 
     grant_type: Literal["client_credentials"]
     client_id: Annotated[str, Field(min_length=1, max_length=64)]

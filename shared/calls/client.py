@@ -5,6 +5,7 @@ Every failure becomes one of `shared.errors`: no instance, refused or broken con
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -264,13 +265,19 @@ class ServiceClient:
 
 
 async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
-    if response.content_length is not None and response.content_length > MAX_ANSWER_BYTES:
-        raise UpstreamError(f"the answer of {service} is too large")
     if response.status == 204:
         return None
+    parts: list[bytes] = []
+    left = MAX_ANSWER_BYTES
+    async for part in response.content.iter_any():
+        left -= len(part)
+        if left < 0:
+            # The rest is not read: leaving the answer closes its connection.
+            raise UpstreamError(f"the answer of {service} is too large")
+        parts.append(part)
     try:
-        body = await response.json(content_type=None)
-    except ValueError as error:
+        body = json.loads(b"".join(parts)) if parts else None
+    except (ValueError, RecursionError) as error:
         raise UpstreamError(f"the answer of {service} is not JSON") from error
     if response.status < 400:
         return body

@@ -14,6 +14,8 @@ PERFORM_TASK = "business.perform"
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 ActionStatus = Literal["succeeded", "failed", "rejected", "awaiting_approval"]
+"""Closed: a status that is not known here is neither a success nor a failure, so such a result is refused. The action
+stays open, is sent again, and business answers with the same result until a release reads it that knows it."""
 
 
 class ActionRequest(Contract):

@@ -1,7 +1,7 @@
 """The conversation's transcript as clients read it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,11 +18,15 @@ class Option(Contract):
 
 
 class Event(Contract):
-    """One entry of a conversation; `seq` starts at 1 and has no gaps, whichever channel it is read through."""
+    """One entry of a conversation; `seq` starts at 1 and has no gaps, whichever channel it is read through.
+
+    `kind` is `message`, `reply` or `handoff`, `sender` is `customer`, `assistant` or `agent`; a later release may add
+    others, which a reader that does not know them shows as text or leaves out.
+    """
 
     seq: Annotated[int, Field(ge=1)]
-    kind: Literal["message", "reply", "handoff"]
-    sender: Literal["customer", "assistant", "agent"]
+    kind: str
+    sender: str
     text: str
     message_id: str | None = None
     in_reply_to: int | None = None

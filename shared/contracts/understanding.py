@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, unknown_as
 
 __all__ = [
     "MAX_TEXT",
@@ -25,7 +25,7 @@ __all__ = [
 MAX_TEXT = 2000
 MAX_TEXTS = 64
 
-Language = Literal["zh", "en", "mixed", "other"]
+Language = Annotated[Literal["zh", "en", "mixed", "other"], unknown_as("other")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
 AssistantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -53,7 +53,10 @@ class IntentScore(Contract):
 
 
 class Entity(Contract):
-    """A value found in the text; `text[start:end]` is what was written, `value` is its normal form."""
+    """A value found in the text; `text[start:end]` is what was written, `value` is its normal form.
+
+    `source` is what found it: `pattern`, `model`, or what a later release adds.
+    """
 
     name: str
     value: str
@@ -61,13 +64,13 @@ class Entity(Contract):
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(ge=0)]
     confidence: Probability
-    source: Literal["pattern", "model"]
+    source: str
 
 
 class Sentiment(Contract):
     """The mood of the text with its probability."""
 
-    label: Literal["negative", "neutral", "positive"]
+    label: Annotated[Literal["negative", "neutral", "positive"], unknown_as("neutral")]
     confidence: Probability
 
 

@@ -155,13 +155,14 @@ class DirectRoutes:
         return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
 
     def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the body is JSON with a known size below the limit, sent without `Expect`."""
+        """Whether the body is JSON as it is, with a known size below the limit, sent without `Expect`."""
         length = headers.get(b"content-length", b"")
         return (
             headers.get(b"content-type") == JSON
             and length.isdigit()
             and int(length) <= self._max_body_bytes
             and b"expect" not in headers
+            and b"content-encoding" not in headers
         )
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from shared.calls.client import DEADLINE_HEADER, REQUEST_ID_HEADER
-from shared.errors import DeadlineExceeded, InternalError, Problem, TooLarge
+from shared.errors import DeadlineExceeded, InternalError, Problem, TooLarge, UnsupportedMedia
 from shared.http.problems import problem_response
 
 __all__ = [
@@ -46,6 +46,7 @@ SECONDS = Histogram(
 )
 IDS = random.Random()
 """Not `uuid4`: its `os.urandom` releases the interpreter lock, and under load the event loop waits to get it back."""
+IDENTITY = "identity"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -173,6 +174,9 @@ class RequestMiddleware:
             length = headers.get("content-length", "")
             if length.isdecimal() and int(length) > self._max_body_bytes:
                 raise TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
+            encoding = headers.get("content-encoding", IDENTITY).strip().lower()
+            if encoding != IDENTITY:
+                raise UnsupportedMedia(f"a body of content encoding {encoding[:64]!r} is not read here")
             await self._app(scope, self._limited(receive, answer), send_with_id)
             if answer.refused is not None and not answer.started:
                 raise answer.refused

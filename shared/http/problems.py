@@ -6,8 +6,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 from structlog.contextvars import get_contextvars
 
 from shared.errors import (
@@ -15,14 +17,18 @@ from shared.errors import (
     FieldError,
     InvalidInput,
     Malformed,
+    MethodNotAllowed,
     Problem,
     ProblemDocument,
+    UnsupportedMedia,
     problem_for_status,
     responses,
 )
 
 __all__ = ["install_problems", "problem_response"]
 
+JSON, JSON_INVALID = "application/json", "json_invalid"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_FIELD_ERRORS = 20
 MAX_NAME, MAX_DEPTH, MAX_MESSAGE = 64, 8, 500
 
@@ -45,14 +51,19 @@ def install_problems(app: FastAPI) -> None:
         assert isinstance(error, Problem)
         return problem_response(error)
 
-    async def on_validation(_request: Request, error: Exception) -> JSONResponse:
+    async def on_validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return problem_response(_from_validation(error.errors()))
+        return problem_response(_not_json(request, error.errors()) or _from_validation(error.errors()))
 
-    async def on_http(_request: Request, error: Exception) -> JSONResponse:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == MethodNotAllowed.status:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request.scope)))
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         answer = problem_response(problem_for_status(error.status_code)(str(error.detail)))
-        answer.headers.update(error.headers or {})
+        answer.headers.update(headers)
         return answer
 
     app.add_exception_handler(Problem, on_problem)
@@ -61,8 +72,30 @@ def install_problems(app: FastAPI) -> None:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 
 
+def _methods(app: FastAPI, scope: Scope) -> set[str]:
+    """Every method that some route of this path has; its own error names those of one route."""
+    found = {"OPTIONS"}
+    # What is mounted gets a scope of its own.
+    whole = {**scope, "root_path": scope.get("app_root_path", scope["root_path"])}
+    for route in app.routes:
+        for method in METHODS:
+            if route.matches({**whole, "method": method})[0] is Match.FULL:
+                # What is mounted as a whole are files.
+                found.add("GET" if isinstance(route, Mount) else method)
+    return found | {"HEAD"} if "GET" in found else found
+
+
+def _not_json(request: Request, errors: Sequence[Mapping[str, Any]]) -> Problem | None:
+    """That the body is not said to be JSON, where it was left unread for that."""
+    if not any(isinstance(error.get("input"), bytes) and error["type"] != JSON_INVALID for error in errors):
+        return None
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    said = f"{given[:MAX_NAME]!r}" if given else "nothing"
+    return UnsupportedMedia(f"the body should be {JSON}, and the header Content-Type says {said}")
+
+
 def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    if any(error["type"] == "json_invalid" for error in errors):
+    if any(error["type"] == JSON_INVALID for error in errors):
         return Malformed("the body is not valid JSON")
     fields = [
         FieldError(field=_field(error["loc"]), message=str(error["msg"])[:MAX_MESSAGE])
@@ -99,7 +132,7 @@ def _declare_problems(operation: dict[str, Any]) -> None:
     if operation.get("parameters") or "requestBody" in operation:
         statuses.add(422)
     if "requestBody" in operation:
-        statuses |= {400, 413}
+        statuses |= {400, 413, 415}
     if "security" in operation:
         statuses |= {401, 403, 503}
     for status, answer in responses(*sorted(statuses)).items():

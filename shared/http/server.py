@@ -1,6 +1,7 @@
 """The HTTP server of every service: uvicorn with this project's settings."""
 
 import importlib
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pydantic_settings import SettingsError
 from starlette.types import Message, Receive, Scope, Send
 
 from shared.errors import ConfigurationError, ZhiyinError
+from shared.http.connection import connections_of
 from shared.http.gc_tuning import keep_what_there_is
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
@@ -24,6 +26,9 @@ UNUSABLE = (ConfigurationError, ValidationError, SettingsError)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed at the moment of its reuse."""
+
+OTHER_FILES = 512
+"""What a process opens besides its clients' connections, at most."""
 
 OnSignal = Callable[[int, FrameType | None], None]
 
@@ -47,20 +52,32 @@ def server_of(app: FastAPI, service: str, *, before_start: OnSignal) -> uvicorn.
     """
     settings: ServiceSettings = app.state.settings
     configure_logs(service, settings.log_level)
+    _make_room(settings.max_connections)
     config = uvicorn.Config(
         _Application(app),
+        http=connections_of(settings),  # type: ignore[arg-type]  # uvicorn calls it, whatever it is
         host=settings.host,
         port=settings.port,
         lifespan="on",
         access_log=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        server_header=False,
         # Which proxies are trusted for client addresses is a setting of the services.
         proxy_headers=False,
         # A client that follows a conversation live never hangs up by itself.
         timeout_graceful_shutdown=settings.stop_seconds,
     )
     return _Server(config, before_start)
+
+
+def _make_room(connections: int) -> None:
+    """Raises the limit of open files, which is low by custom and not by need, so that the connections fit below it."""
+    wanted = connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Server(uvicorn.Server):

@@ -21,8 +21,10 @@ from shared.calls.client import ServiceClient, ServiceTokens
 from shared.calls.discovery import ConsulDiscovery, Discovery, FixedDiscovery
 from shared.calls.registration import Instance, Registrar
 from shared.errors import ConfigurationError
+from shared.http import docs
 from shared.http.auth import JwksCache, TokenVerifier
 from shared.http.fast_path import DirectRoute, DirectRoutes
+from shared.http.headers import AnswerHeaders
 from shared.http.health import Health, ReadyCheck
 from shared.http.middleware import RequestMiddleware
 from shared.http.problems import install_problems
@@ -106,23 +108,34 @@ def create_service(
 
     health = Health(ready_checks or {})
     app = _Application(
-        title=f"Zhiyin {name}", description=description, version=VERSION, lifespan=run, redirect_slashes=False
+        title=f"Zhiyin {name}",
+        description=description,
+        version=VERSION,
+        lifespan=run,
+        redirect_slashes=False,
+        # FastAPI's own pages run scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
+    entry: ASGIApp = app.ordinary
     if direct:
-        app.entry = DirectRoutes(
-            app.ordinary,
+        entry = DirectRoutes(
+            entry,
             service=name,
             state=app.state,
             routes=direct,
             max_body_bytes=settings.max_body_bytes,
             stopping=health.stopping,
         )
+    app.entry = AnswerHeaders(entry, hsts_seconds=settings.hsts_seconds)
     app.add_middleware(
         RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
     )
     install_problems(app)
     app.include_router(health.router())
+    if settings.shows_docs:
+        app.include_router(docs.router)
     for router in routers:
         app.include_router(router)
 
@@ -136,12 +149,12 @@ def create_service(
 
 
 class _Application(FastAPI):
-    """An application with an optional ASGI entry in front of everything that FastAPI puts around its routes."""
+    """An application with an ASGI entry in front of everything that FastAPI puts around its routes."""
 
-    entry: ASGIApp | None = None
+    entry: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self.entry or self.ordinary)(scope, receive, send)
+        await self.entry(scope, receive, send)
 
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what `entry` passes on."""

@@ -37,6 +37,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.storage.statements import Unit
+from shared.storage.storable import check_execution
 
 __all__ = ["ALL_TENANTS", "Database", "TableBase", "TenantMixin", "UtcDateTime", "new_metadata", "now", "parse_url"]
 
@@ -184,6 +185,7 @@ class Database:
             )
             _replace_dead_connections(self.engine)
         _tell_when_away(self.engine)
+        event.listen(self.engine.sync_engine, "before_cursor_execute", check_execution)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
         # SQLite has one writer; queueing here is fair, waiting inside SQLite polls and starves.
         self._writer = asyncio.Lock() if self.is_sqlite else None

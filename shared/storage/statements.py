@@ -12,9 +12,12 @@ from typing import Any, Protocol
 from sqlalchemy import Column, Delete, Dialect, Insert, Join, Select, Table, Update, bindparam, insert
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.selectable import AliasedReturnsRows, SelectBase
 from sqlalchemy.sql.visitors import ExternallyTraversible
+
+from shared.storage.storable import check_values, longest_of
 
 __all__ = ["Row", "Statement", "Unit", "insert_into", "table_of"]
 
@@ -49,6 +52,7 @@ class _Compiled:
 
     def __init__(self, query: Query, dialect: Dialect) -> None:
         compiled = query.compile(dialect=dialect)
+        assert isinstance(compiled, SQLCompiler)
         if compiled.insert_prefetch or compiled.update_prefetch:
             raise ValueError(f"a prepared statement names every column that has a default: {compiled}")
         self.sql = str(compiled)
@@ -58,11 +62,13 @@ class _Compiled:
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()
         ]
+        self._longest = longest_of(compiled)
         self._returned = () if isinstance(query, Insert | Delete) else tuple(query.exported_columns)
 
     def arguments(self, tenant: str, values: Values) -> list[Any]:
         """The driver's positional arguments."""
         known = {**self._constants, **values, TENANT: tenant}
+        check_values(self._longest, known)
         return [known[name] if process is None else process(known[name]) for name, process in self._arguments]
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[Row]:

@@ -2,13 +2,13 @@
 
 import structlog
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
 from services.business import repository
 from services.business.actions import approvals
 from services.business.api.actions import ActionView, action_view
 from services.business.api.dependencies import ActionId, After, Agent, InBusiness, Limit, View
 from services.business.shop.arguments import OptionalNote
+from shared.contracts.base import RequestBody
 from shared.errors import responses
 
 __all__ = ["router"]
@@ -26,10 +26,8 @@ class ApprovalList(View):
     next_after: int | None
 
 
-class DecisionRequest(BaseModel):
+class DecisionRequest(RequestBody):
     """A person's yes or no, and why."""
-
-    model_config = ConfigDict(extra="forbid")
 
     decision: approvals.Verdict
     note: OptionalNote = None

@@ -18,8 +18,8 @@ from services.business.shop.addresses import address_problem, normal_address
 from services.business.shop.arguments import (
     CancelOrder,
     ChangeAddress,
-    OneOrder,
     OpenTicket,
+    OrderEffect,
     RefundOrder,
     RequestInvoice,
 )
@@ -49,7 +49,7 @@ class ActionContext:
     moment: datetime
     request: ActionRequest
 
-    async def order(self, arguments: OneOrder) -> Order | None:
+    async def order(self, arguments: OrderEffect) -> Order | None:
         """The customer's order, held for this unit of work."""
         return await repository.order_of_customer(
             self.session, self.request.customer, arguments.order_number, lock=True
@@ -217,7 +217,7 @@ def _paid_back(order: Order) -> str | None:
     return "already_refunded" if "done" in states else "refund_pending" if "pending" in states else None
 
 
-def _unknown_order(arguments: OneOrder) -> Outcome:
+def _unknown_order(arguments: OrderEffect) -> Outcome:
     return Outcome(status="rejected", error_code="order_not_found", data={"order_number": arguments.order_number})
 
 

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from shared.contracts.base import unknown_as
+
 __all__ = [
     "AddressTerms",
     "CancelOrder",
@@ -13,6 +15,7 @@ __all__ = [
     "OneOrder",
     "OpenTicket",
     "OptionalNote",
+    "OrderEffect",
     "RefundOrder",
     "RequestInvoice",
 ]
@@ -55,7 +58,19 @@ OptionalEmail = Annotated[Email | None, BeforeValidator(_nothing)]
 
 
 class _Arguments(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # They come from dialogue, which may be of the next release and say more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Effect(_Arguments):
+    # What is not known may limit the effect, so that one which ignores it is another than was asked for.
+    model_config = ConfigDict(extra="forbid")
+
+
+class OrderEffect(_Effect):
+    """What is to be done with one order."""
+
+    order_number: OrderNumber
 
 
 class NoArguments(_Arguments):
@@ -83,23 +98,23 @@ class InvoiceTerms(_Arguments):
     tax_id: OptionalText = None
 
 
-class RefundOrder(OneOrder):
+class RefundOrder(OrderEffect):
     """Give the money of an order back."""
 
     reason: Reason
 
 
-class CancelOrder(OneOrder):
+class CancelOrder(OrderEffect):
     """Cancel an order that is not on its way yet."""
 
 
-class ChangeAddress(OneOrder):
+class ChangeAddress(OrderEffect):
     """Send an order somewhere else."""
 
     address: Text
 
 
-class RequestInvoice(OneOrder):
+class RequestInvoice(OrderEffect):
     """Issue the invoice of an order; without a tax number it is a person's."""
 
     title: Text
@@ -107,9 +122,9 @@ class RequestInvoice(OneOrder):
     email: OptionalEmail = None
 
 
-class OpenTicket(_Arguments):
+class OpenTicket(_Effect):
     """Have people look at something."""
 
     subject: Reason
     order_number: OptionalNumber = None
-    sentiment: Literal["negative", "neutral", "positive"] | None = None
+    sentiment: Annotated[Literal["negative", "neutral", "positive"] | None, unknown_as(None)] = None

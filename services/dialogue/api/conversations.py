@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
@@ -15,7 +15,9 @@ from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
 from services.dialogue.desk.repository import traces_of
+from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
+from shared.contracts.texts import legible
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, responses
 from shared.http.auth import CurrentPrincipal, Principal, require
@@ -35,34 +37,22 @@ MAX_SEQ = 2**31 - 1
 MAX_TRACES = 500
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("the character NUL cannot be stored")
-    return text
-
-
 MessageText = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(_storable)
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(legible)
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=ID)]
 ConversationId = Annotated[str, Path(min_length=1, max_length=MAX_ID, pattern=ID)]
 Seq = Annotated[int, Query(ge=0, le=MAX_SEQ)]
 
 
-class Body(BaseModel):
-    """What clients send; a field that is not known is a mistake of theirs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewConversation(Body):
+class NewConversation(RequestBody):
     """Which assistant to talk to, and in which language it should begin."""
 
     assistant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
     language: Literal["zh", "en"] | None = None
 
 
-class NewMessage(Body):
+class NewMessage(RequestBody):
     """What the customer says. `message_id` is the client's own: sent again it changes nothing."""
 
     message_id: Id

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 from services.dialogue.api.conversations import (
     DESK,
-    Body,
     ConversationId,
     InDatabase,
     InWakes,
@@ -20,6 +19,7 @@ from services.dialogue.api.conversations import (
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import Appended, ConversationRow, Draft, StaleTurn
 from services.dialogue.desk.repository import open_handoffs, work_on_handoffs
+from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
 from shared.errors import Conflict, responses
 from shared.http.auth import CurrentPrincipal, require
@@ -43,7 +43,7 @@ class HandoffView(BaseModel):
     created_at: datetime
 
 
-class AgentReply(Body):
+class AgentReply(RequestBody):
     """What the agent says to the customer; `close` gives the conversation back to the assistant."""
 
     text: MessageText

@@ -27,9 +27,12 @@ PLAIN = re.compile(r"[\w.:-]+")
 
 
 class Value(BaseModel):
-    """A piece of state or of a decision: compared by content, never changed."""
+    """A piece of state or of a decision: compared by content, never changed.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    State is read by the releases before and after the one that wrote it, so unknown fields are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class QuickReply(Value):

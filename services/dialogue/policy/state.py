@@ -1,8 +1,8 @@
 """A conversation's state between two events: small, bounded, and unchanged by a round trip through JSON."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from services.dialogue.assistant.values import QuickReply, Value
 
@@ -18,6 +18,9 @@ class Found(Value):
     data: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+PendingKind = Literal["slot", "confirm", "lookup", "retry", "intent", "person", "change"]
+
+
 class Pending(Value):
     """The question that the customer was asked last, or the look-up that business was.
 
@@ -25,7 +28,7 @@ class Pending(Value):
     older question is not taken for one to this; `carried` holds entities that an answer will need.
     """
 
-    kind: Literal["slot", "confirm", "lookup", "retry", "intent", "person", "change"]
+    kind: PendingKind
     name: str = ""
     mark: str = ""
     carried: dict[str, str] = Field(default_factory=dict)
@@ -69,14 +72,22 @@ class Mention(Value):
     turn: int
 
 
+def _if_known(value: Any) -> Any:
+    """A question that only a later release asks is none: the next words confirm nothing and are read by themselves."""
+    return None if isinstance(value, dict) and value.get("kind") not in get_args(PendingKind) else value
+
+
 class State(Value):
-    """Everything that `decide` knows about a conversation besides the event."""
+    """Everything that `decide` knows about a conversation besides the event.
+
+    Another `format` is refused: it is raised only where a release before could not go on from the state.
+    """
 
     format: Literal[1] = 1
     language: str | None = None
     turn: Annotated[int, Field(ge=0)] = 0
     frames: tuple[Frame, ...] = ()
-    pending: Pending | None = None
+    pending: Annotated[Pending | None, BeforeValidator(_if_known)] = None
     options: tuple[QuickReply, ...] = ()
     misses: Annotated[int, Field(ge=0)] = 0
     actions: Annotated[int, Field(ge=0)] = 0

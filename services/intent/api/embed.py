@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
 from services.intent.kinds.understanding.embeddings import normalised
 from services.intent.kinds.understanding.served import understanding_of
+from shared.contracts.base import RequestBody
 from shared.contracts.understanding import MAX_TEXTS, Text
 from shared.errors import responses
 
@@ -18,12 +19,10 @@ __all__ = ["router"]
 router = APIRouter(tags=["intent"], dependencies=[AUTHORISED])
 
 
-class EmbedRequest(BaseModel):
+class EmbedRequest(RequestBody):
     """Texts for a model; `base64` answers with little-endian single-precision numbers, a quarter of the size."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"model": "shop", "texts": ["退款多久到账", "refund"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "shop", "texts": ["退款多久到账", "refund"]}]})
 
     model: ModelName
     texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from services.intent.api.access import AUTHORISED, ModelName, Models, unless_gone
 from services.intent.explanation.explainer import Explainer
 from services.intent.kinds.understanding.served import understand, understanding_of
+from shared.contracts.base import RequestBody
 from shared.contracts.understanding import Text
 from shared.errors import responses
 from shared.http.middleware import deadline_of
@@ -19,12 +20,10 @@ DEFAULT_SECONDS = 30.0
 router = APIRouter(tags=["intent"], dependencies=[AUTHORISED])
 
 
-class ExplainRequest(BaseModel):
+class ExplainRequest(RequestBody):
     """A text for a model, and the intent to explain: the one that the model chooses, if none is named."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"model": "shop", "text": "退款多久到账"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "shop", "text": "退款多久到账"}]})
 
     model: ModelName
     text: Text

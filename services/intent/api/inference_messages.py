@@ -26,7 +26,7 @@ MAX_NAME = 128
 MAX_OUTPUTS = 32
 
 TensorName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
-Parameters = dict[str, StrictBool | StrictInt | StrictFloat | StrictStr]
+Parameters = dict[str, StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=MAX_NAME)]]
 Size = Annotated[int, Field(strict=True, ge=0)]
 
 

@@ -7,13 +7,13 @@ Tensors are JSON or binary, both ways.
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from services.intent.api.access import AUTHORISED, Deadline, Models, unless_gone
+from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, TenantModels, unless_gone
 from services.intent.api.inference_messages import (
     INFERENCE_REQUEST,
     HealthLive,
@@ -31,7 +31,7 @@ from services.intent.api.inference_outputs import OUTPUTS
 from services.intent.api.tensors import TensorError, bytes_elements, row_major
 from services.intent.kinds.understanding.served import UnderstandingModel, understanding_of
 from shared.contracts.understanding import MAX_TEXTS, Text
-from shared.errors import InvalidInput, Malformed, Unavailable, UnsupportedMedia, responses
+from shared.errors import InvalidInput, Malformed, Unavailable, responses
 from shared.http.service import VERSION, ServiceContext
 from shared.nlu.answers import Answer, Task
 
@@ -46,6 +46,8 @@ FORMATS = {"torch": "pytorch_safetensors", "openvino": "openvino_onnx", "onnxrun
 
 health = APIRouter(prefix="/v2/health")
 protocol = APIRouter(prefix="/v2", dependencies=[AUTHORISED])
+
+Version = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 _text = TypeAdapter[str](Text)
 
@@ -66,6 +68,7 @@ async def ready(request: Request) -> HealthReady:
     return HealthReady(ready=True)
 
 
+@protocol.get("/", include_in_schema=False)
 @protocol.get("")
 async def server_metadata() -> ServerMetadata:
     """What this server is."""
@@ -73,9 +76,18 @@ async def server_metadata() -> ServerMetadata:
 
 
 @protocol.get("/models/{model}", responses=responses(404))
-@protocol.get("/models/{model}/versions/{version}", responses=responses(404))
-async def model_metadata(models: Models, model: str, version: str | None = None) -> ModelMetadata:
+async def model_metadata(models: Models, model: ModelName) -> ModelMetadata:
     """A model's input and outputs."""
+    return await _metadata(models, model, None)
+
+
+@protocol.get("/models/{model}/versions/{version}", responses=responses(404))
+async def version_metadata(models: Models, model: ModelName, version: Version) -> ModelMetadata:
+    """The input and outputs of a model's version."""
+    return await _metadata(models, model, version)
+
+
+async def _metadata(models: TenantModels, model: str, version: str | None) -> ModelMetadata:
     async with models.use(model, version=version) as lease:
         served = understanding_of(lease.model)
     manifest = served.manifest
@@ -92,9 +104,18 @@ async def model_metadata(models: Models, model: str, version: str | None = None)
 
 
 @protocol.get("/models/{model}/ready", responses=responses(404))
-@protocol.get("/models/{model}/versions/{version}/ready", responses=responses(404))
-async def model_ready(models: Models, model: str, version: str | None = None) -> ModelReady:
+async def model_ready(models: Models, model: ModelName) -> ModelReady:
     """Whether a model can take requests."""
+    return await _ready(models, model, None)
+
+
+@protocol.get("/models/{model}/versions/{version}/ready", responses=responses(404))
+async def version_ready(models: Models, model: ModelName, version: Version) -> ModelReady:
+    """Whether a model's version can take requests."""
+    return await _ready(models, model, version)
+
+
+async def _ready(models: TenantModels, model: str, version: str | None) -> ModelReady:
     async with models.use(model, version=version) as served:
         return ModelReady(name=served.model.manifest.name, ready=True)
 
@@ -119,17 +140,32 @@ _infer: dict[str, Any] = {
                 "schema": {"type": "integer", "minimum": 0},
             }
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": INFERENCE_REQUEST}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": INFERENCE_REQUEST},
+                OCTETS: {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
     },
 }
 
 
 @protocol.post("/models/{model}/infer", **_infer)
-@protocol.post("/models/{model}/versions/{version}/infer", **_infer)
-async def infer(
-    request: Request, models: Models, deadline: Deadline, model: str, version: str | None = None
-) -> Response:
+async def infer(request: Request, models: Models, deadline: Deadline, model: ModelName) -> Response:
     """What a model says of up to 64 texts: the tensor `text` of type BYTES, one text in each row."""
+    return await _answer(request, models, deadline, model, None)
+
+
+@protocol.post("/models/{model}/versions/{version}/infer", **_infer)
+async def infer_by_version(
+    request: Request, models: Models, deadline: Deadline, model: ModelName, version: Version
+) -> Response:
+    """What a model's version says of up to 64 texts, as above."""
+    return await _answer(request, models, deadline, model, version)
+
+
+async def _answer(request: Request, models: TenantModels, deadline: float, model: str, version: str | None) -> Response:
     asked, binary = _read(request, await request.body())
     texts = _texts(asked.inputs, binary)
     names = _requested(asked)
@@ -153,8 +189,6 @@ def _context(request: Request) -> ServiceContext:
 
 def _read(request: Request, body: bytes) -> tuple[InferenceRequest, bytes]:
     """The request and the binary data behind it."""
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise UnsupportedMedia(f"a body of content encoding {encoding[:64]!r} is not read here")
     length = len(body)
     if (size := request.headers.get(HEADER_LENGTH)) is not None:
         if not (size.isascii() and size.isdecimal() and len(size) <= MAX_DIGITS and int(size) <= len(body)):

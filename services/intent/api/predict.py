@@ -19,6 +19,7 @@ from pydantic import (
 from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, unless_gone
 from services.intent.api.schemas import without_references
 from services.intent.kinds.kind import Kind
+from shared.contracts.base import RequestBody
 from shared.errors import InvalidInput, responses
 
 __all__ = ["router"]
@@ -26,14 +27,13 @@ __all__ = ["router"]
 TaskName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class PredictRequest(BaseModel):
+class PredictRequest(RequestBody):
     """What one model is asked, as its kind takes it: for a model that understands texts, one or up to 64 of them.
 
     `task` says which part of the answer is wanted, and may be left out.
     """
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"model": "shop", "data": "退款多久到账", "task": "intent"}]},
     )
 

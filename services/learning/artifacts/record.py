@@ -41,7 +41,8 @@ class TrainingRecord(BaseModel):
             ModelError: they are not of that kind.
         """
         try:
-            return kind.model_validate(self.settings)
+            # The release that trained it may have had more settings.
+            return kind.model_validate(self.settings, extra="ignore")
         except ValidationError as error:
             raise ModelError(f"the settings in {FILE} cannot be read as {kind.__name__}") from error
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter
 
 from services.intent.kinds.understanding.embeddings import normalised
+from shared.contracts.base import RequestBody
 from shared.contracts.understanding import (
     MAX_TEXTS,
     Entity,
@@ -23,10 +24,8 @@ TASKS = ("understand", "intent", "entities", "sentiment", "embedding")
 EMBEDDING = "embedding"
 
 
-class TextObject(BaseModel):
+class TextObject(RequestBody):
     """A text as an object."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: Text
 

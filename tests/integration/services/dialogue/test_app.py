@@ -26,4 +26,30 @@ async def test_neighbours_that_are_gone(tmp_path: Path) -> None:
 async def test_the_chat_page_runs_nothing_from_elsewhere(guest: Customer) -> None:
     page = await guest.calls.get("/")
     assert page.status == 200
-    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    policy = set(page.headers["Content-Security-Policy"].split("; "))
+    assert {"default-src 'self'", "form-action 'self'", "frame-ancestors 'self'", "base-uri 'none'"} <= policy
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert (await guest.calls.send("HEAD", "/")).status == 200
+
+
+async def test_files_of_the_page_are_kept_and_asked_for_again(guest: Customer) -> None:
+    for path in ("/static/chat.js", "/static/chat.css", "/static/icon.svg", "/favicon.ico"):
+        got = await guest.calls.get(path)
+        assert (got.status, got.headers["Cache-Control"]) == (200, "no-cache"), path
+        assert got.headers["X-Content-Type-Options"] == "nosniff"
+        assert (await guest.calls.send("HEAD", path)).status == 200
+    assert (await guest.calls.get("/favicon.ico")).content_type == "image/svg+xml"
+    known = {"If-None-Match": (await guest.calls.get("/static/chat.js")).headers["ETag"]}
+    again = await guest.calls.get("/static/chat.js", headers=known)
+    assert (again.status, again.headers["Cache-Control"]) == (304, "no-cache")
+    missing = await guest.calls.get("/static/nothing.js")
+    assert (missing.status, missing.headers["Cache-Control"]) == (404, "no-store")
+    refused = await guest.calls.post("/static/chat.js")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+async def test_what_the_gateway_passes_on_is_kept_nowhere(guest: Customer) -> None:
+    for path in ("/v1/auth/guest", "/v1/auth/login"):
+        assert (await guest.calls.post(path, json={})).headers["Cache-Control"] == "no-store"
+    transcript = await guest.calls.get(f"{guest.path}/events", token=guest.token)
+    assert (transcript.status, transcript.headers["Cache-Control"]) == (200, "no-store")

@@ -72,7 +72,9 @@ def test_display_names_are_trimmed(shown: str, name: str) -> None:
     assert normalise_display_name(shown) == name
 
 
-@pytest.mark.parametrize("bad", ["", "  ", "a\nb", "a\0b", "a\u2028b", "\ud800", "x" * 65])
+@pytest.mark.parametrize(
+    "bad", ["", "  ", "a\nb", "a\0b", "a\u2028b", "\ud800", "x" * 65, "Ad\u200bmin", "\u202enimdA", "\u3164"]
+)
 def test_display_names_that_cannot_be_shown_are_refused(bad: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         normalise_display_name(bad)

@@ -9,7 +9,7 @@ from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
 from shared.calls.circuit_breaker import BreakerPolicy
-from shared.calls.client import ServiceClient, ServiceTokens
+from shared.calls.client import MAX_ANSWER_BYTES, ServiceClient, ServiceTokens
 from shared.calls.discovery import FixedDiscovery
 from shared.calls.registration import Instance
 from shared.errors import (
@@ -289,6 +289,24 @@ async def test_an_answer_that_is_not_json_is_an_upstream_error(serve: Serve) -> 
     async with calling(server.port) as client:
         with pytest.raises(UpstreamError):
             await client.get("shop", "/")
+
+
+async def test_an_answer_that_does_not_say_how_large_it_is_is_not_gathered(serve: Serve) -> None:
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 100_000)
+            sent += 100_000
+
+    server = await serve(endless)
+    async with calling(server.port) as client:
+        with pytest.raises(UpstreamError, match="too large"):
+            await client.get("orders", "/x")
+    assert sent < 3 * MAX_ANSWER_BYTES
 
 
 async def test_an_answer_that_is_too_large_is_refused(serve: Serve) -> None:

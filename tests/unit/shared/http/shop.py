@@ -30,6 +30,18 @@ async def order(body: Order, note: Annotated[str, Query(max_length=5)] = "") -> 
     return body
 
 
+@router.get("/orders")
+async def orders() -> list[Order]:
+    """All of them."""
+    return []
+
+
+@router.put("/orders/{number}")
+async def replace(number: int, body: Order | None = None) -> Order | None:
+    """Replaces one."""
+    return body
+
+
 @router.get("/teapot")
 async def teapot() -> None:
     """Raises a status that is none of ours."""
@@ -46,7 +58,7 @@ async def no_keys() -> dict[str, Any]:
     return {"keys": []}
 
 
-def application(**options: Any) -> FastAPI:
+def application(*, settings: ServiceSettings | None = None, **options: Any) -> FastAPI:
     """The service; options go to `create_service`."""
-    settings = ServiceSettings(log_level="error")
+    settings = settings or ServiceSettings(log_level="error")
     return create_service(settings, name="shop", description="Takes orders.", routers=[router], jwks=no_keys, **options)

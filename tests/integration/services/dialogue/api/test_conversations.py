@@ -13,6 +13,9 @@ from tests.customers import Customer
         ({"message_id": "m", "text": ""}, "text"),
         ({"message_id": "m", "text": " \n "}, "text"),
         ({"message_id": "m", "text": "a\u0000b"}, "text"),
+        ({"message_id": "m", "text": "\u001b[2Jhello"}, "text"),
+        ({"message_id": "m", "text": "\u200b"}, "text"),
+        ({"message_id": "m", "text": "\u202e\ufeff"}, "text"),
         ({"message_id": "m", "text": "x" * 2001}, "text"),
         ({"message_id": "m", "text": ["hello"]}, "text"),
         ({"message_id": "m m", "text": "hello"}, "message_id"),
@@ -29,6 +32,13 @@ async def test_bad_messages_name_the_field_and_change_nothing(
     assert answer.content_type == "application/problem+json"
     assert [error["field"] for error in answer.body["errors"]] == [field]
     assert await guest.events() == before
+
+
+async def test_what_deceives_the_eye_is_taken_out_of_a_message_and_the_rest_stays(guest: Customer) -> None:
+    said = await guest.post("order \u202e300301\u202c 👩‍💻\r\nre\u200bfund", message_id="deceiving")
+    assert said.body["message"]["text"] == "order 300301 👩‍💻\nrefund"
+    again = await guest.post("order \u202e300301\u202c 👩‍💻\r\nre\u200bfund", message_id="deceiving")
+    assert (again.status, again.body["message"]) == (200, said.body["message"])
 
 
 @pytest.mark.parametrize("text", ["20261103001 到哪了 😀", "first\nsecond"])

@@ -30,6 +30,7 @@ def element(text: bytes) -> bytes:
 
 def test_says_what_the_server_and_its_models_are(client: TestClient, service: Mapping[str, str]) -> None:
     assert client.get("/v2", headers=service).json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2/", headers=service).json() == client.get("/v2", headers=service).json()
     metadata = client.get("/v2/models/shop", headers=service).json()
     assert metadata["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
     shapes = {each["name"]: (each["datatype"], each["shape"]) for each in metadata["outputs"]}

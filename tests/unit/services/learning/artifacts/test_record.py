@@ -35,7 +35,9 @@ def test_what_a_kind_adds_is_kept(tmp_path: Path) -> None:
 def test_settings_are_read_as_those_of_their_kind(tmp_path: Path) -> None:
     record = TrainingRecord.read(written(tmp_path, UNDERSTANDING))
     assert record.settings_as(TrainingSettings) == TrainingSettings(epochs=3)
-    other = TrainingRecord.read(written(tmp_path, {**UNDERSTANDING, "settings": {"trees": 3}}))
+    later = {**UNDERSTANDING, "settings": {"epochs": 3, "trees": 3, "out_of_scope": {"more": 1}}}
+    assert TrainingRecord.read(written(tmp_path, later)).settings_as(TrainingSettings) == TrainingSettings(epochs=3)
+    other = TrainingRecord.read(written(tmp_path, {**UNDERSTANDING, "settings": {"epochs": "many"}}))
     with pytest.raises(ModelError, match=r"training\.json cannot be read as TrainingSettings"):
         other.settings_as(TrainingSettings)
 
