@@ -21,8 +21,8 @@ class Event(Contract):
     """One entry of a conversation; `seq` starts at 1 and has no gaps, whichever channel it is read through."""
 
     seq: Annotated[int, Field(ge=1)]
-    kind: Literal["message", "reply", "handoff"]
-    sender: Literal["customer", "assistant", "agent"]
+    kind: Literal["message", "reply", "notice", "handoff"]
+    sender: Literal["customer", "assistant", "agent", "system"]
     text: str
     message_id: str | None = None
     in_reply_to: int | None = None

@@ -42,7 +42,9 @@ async def opened(database: Database, tenant: str = "default", name: str = "c1") 
 async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> Accepted:
     def append(unit: Unit) -> Accepted:
         conversation = repository.find_conversation(unit, name)
-        return repository.append_message(unit, conversation, message_id=message_id, text=text, choice=None)
+        return repository.append_message(
+            unit, conversation, message_id=message_id, text=text, choice=None, customer="C1001"
+        )
 
     return await database.write("default", append)
 
@@ -56,6 +58,7 @@ async def answered(database: Database, conversation: ConversationRow, message: E
             state={"turn": 1},
             language="en",
             answers=message,
+            customer="C1001",
         )
 
     return await database.write("default", append)
@@ -94,7 +97,7 @@ async def test_the_same_id_again_changes_nothing(database: Database) -> None:
 
         return await database.read("default", find)
 
-    assert await again("one") == Accepted(first.entry, new=False, next=False)
+    assert await again("one") == Accepted(first.entry, new=False, next=False, floor=None)
     with pytest.raises(Conflict):
         await again("another text")
     assert (await read(database)).last_seq == 1

@@ -40,6 +40,7 @@ def conversation(**changes: Any) -> ConversationRow:
         "assistant": "mini",
         "language": "zh",
         "status": "open",
+        "floor": "assistant",
         "state": None,
         "version": 1,
         "last_seq": 7,
@@ -51,7 +52,7 @@ def conversation(**changes: Any) -> ConversationRow:
     return ConversationRow(**usual | changes)
 
 
-MESSAGE = EntryRow("c1", 7, "message", "customer", "[words]", "m7", None, None, [], {}, MOMENT)
+MESSAGE = EntryRow("c1", 7, "message", "customer", "[words]", "m7", None, "C1001", None, [], {}, MOMENT)
 
 
 def finished() -> ActionFinished:
@@ -74,12 +75,12 @@ def test_the_state_that_a_turn_left_is_the_one_the_next_begins_with() -> None:
 
 def test_a_turn_that_is_decided_again_asks_for_the_same_action() -> None:
     call = ActionCall(index=2, name="book", arguments={"table": "five"}, origin=ORIGIN)
-    first, again = request_of(conversation(), call), request_of(conversation(version=9), call)
+    first, again = request_of(conversation(), call, "C1001"), request_of(conversation(version=9), call, "C1001")
     assert first.id == again.id == "c1.2"
     assert (first.tenant, first.customer, first.conversation_id) == ("other", "C1001", "c1")
     others = {
-        request_of(conversation(id="c2"), call).id,
-        request_of(conversation(), call.model_copy(update={"index": 3})).id,
+        request_of(conversation(id="c2"), call, None).id,
+        request_of(conversation(), call.model_copy(update={"index": 3}), "C1001").id,
     }
     assert len(others | {first.id}) == 3
 
