@@ -89,7 +89,8 @@ function showEvent(event) {
   removeOptions();
   if (event.options.length) showOptions(node, event.options);
   // A greeting or an action's result is no reply; and where a person writes, the assistant may give none.
-  if (typing && event.sender !== "agent" && event.in_reply_to === null) showTyping(true);
+  const byPerson = event.sender === "agent" || event.sender === "system";
+  if (typing && !byPerson && event.in_reply_to === null) showTyping(true);
   scrollToEnd();
 }
 
