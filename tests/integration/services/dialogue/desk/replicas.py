@@ -231,7 +231,8 @@ class Course:
             case "close":
                 note = self.random.choice((None, f"note {name}"))
                 await desk.close(mine, handoff.id, note=note, read_to=None)
-                self.replied |= {note} - {None}
+                if note is not None:
+                    self.replied.add(note)
                 self.happened["close"] += 1
 
     async def _actions(self) -> list[str]:

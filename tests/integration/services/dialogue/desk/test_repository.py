@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +124,8 @@ async def test_another_tenant_sees_and_changes_nothing(database: Database) -> No
 async def test_the_audit_log_keeps_everything_in_order(database: Database) -> None:
     first, second = await of(database, "a"), await of(database, "b")
     for event, handoff in (("claimed", first), ("claimed", second), ("closed", first)):
-        await database.write(
-            "default",
-            lambda unit, event=event, handoff=handoff: repository.add_event(
-                unit, event, actor="anna", handoff=handoff, details={"seq": 1}
-            ),
-        )
+        note = partial(repository.add_event, event=event, actor="anna", handoff=handoff, details={"seq": 1})
+        await database.write("default", note)
 
     def noted(event: str, actor: str, handoff: HandoffRow) -> Any:
         return database.read("default", lambda unit: repository.was_noted(unit, event, actor=actor, handoff=handoff))
