@@ -14,6 +14,7 @@ from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
+from services.dialogue.desk.ownership import Desk
 from services.dialogue.settings import Settings
 from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
         app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
+        app.state.desk = Desk(database, wakes)
         wakes.start()
         results.start()
 

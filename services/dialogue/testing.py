@@ -194,6 +194,8 @@ class Session:
         self.transcript = transcript
         self.state = State()
         self.offered: dict[str, str] = {}
+        self.waits: Literal["no", "untold", "told"] = "no"
+        """For a person, which ends the assistant's part but for one holding reply."""
         self.waiting: list[tuple[ActionRequest, ActionCall]] = []
         self.reviewing: list[tuple[ActionRequest, ActionCall]] = []
 
@@ -203,10 +205,17 @@ class Session:
         event = self.event(turn, failures)
         if event is None:
             return failures
-        decisions = self.decide(event, business="business" not in turn.without)
+        decisions: list[Decision] = []
+        if self.waits == "no" or isinstance(event, ActionFinished):
+            decisions = self.decide(event, business="business" not in turn.without)
         replies = [say for decision in decisions for say in decision.replies]
+        if self.waits == "untold" and not isinstance(event, ActionFinished):
+            language = self.state.language or self.assistant.default_language
+            replies, self.waits = [Say(name="handoff_waiting", language=language)], "told"
         actions = [action for decision in decisions for action in decision.actions]
         handoffs = [decision.handoff for decision in decisions if decision.handoff is not None]
+        if handoffs:
+            self.waits = "untold"
         rendered = [self.assistant.render(say) for say in replies]
         for reply in rendered:
             self.transcript.append(f"< {reply.text}")

@@ -27,14 +27,14 @@ __all__ = [
     "TokenPair",
 ]
 
-Role = Literal["customer", "agent", "operator", "admin"]
+Role = Literal["customer", "agent", "supervisor", "operator", "admin"]
 
 # Outer bounds, so that nothing large is normalised or hashed; what a good value is, its own module decides.
 Username = Annotated[str, Field(min_length=1, max_length=256, examples=["lilei"])]
 Password = Annotated[str, Field(min_length=1, max_length=512, examples=["correct horse battery"])]
 DisplayName = Annotated[str, Field(min_length=1, max_length=64, examples=["李雷"])]
 Customer = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", examples=["C1001"])]
-Roles = Annotated[list[Role], Field(min_length=1, max_length=4)]
+Roles = Annotated[list[Role], Field(min_length=1, max_length=5)]
 
 
 class Body(RequestBody):

@@ -20,8 +20,8 @@ class Option(Contract):
 class Event(Contract):
     """One entry of a conversation; `seq` starts at 1 and has no gaps, whichever channel it is read through.
 
-    `kind` is `message`, `reply` or `handoff`, `sender` is `customer`, `assistant` or `agent`; a later release may add
-    others, which a reader that does not know them shows as text or leaves out.
+    `kind` is `message`, `reply`, `notice` or `handoff`, `sender` is `customer`, `assistant`, `agent` or `system`; a
+    later release may add others, which a reader that does not know them shows as text or leaves out.
     """
 
     seq: Annotated[int, Field(ge=1)]

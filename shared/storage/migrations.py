@@ -57,8 +57,11 @@ def services_with_tables() -> list[str]:
     return sorted(path.parent.parent.name for path in PROJECT.glob("services/*/migrations/env.py"))
 
 
-def migrate(service: str, url: str) -> None:
+def migrate(service: str, url: str, revision: str = "head") -> None:
     """Brings a service's database to its newest revision; safe to run again and beside another process doing it.
+
+    Args:
+        revision: an older one, to see what a later one makes of its data.
 
     Raises:
         Unavailable: the database does not answer.
@@ -66,7 +69,7 @@ def migrate(service: str, url: str) -> None:
     config = _config(service)
     config.attributes["url"] = url
     with _migrating:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 async def bring_up(

@@ -107,10 +107,16 @@ async def test_a_person_is_asked_for_and_answers(stack: RunningStack) -> None:
         assert (await gateway.get(f"{guest.path}/events", token=stranger)).status == 404
         await guest.say("转人工")
         agent = await log_in(stack, gateway, "agent")
-        waiting = await gateway.get("/v1/handoffs?limit=200", token=agent)
-        assert guest.conversation in waiting.text
+        queue = await gateway.get("/v1/handoffs?limit=200", token=agent)
+        handoff = next(each["id"] for each in queue.body["handoffs"] if each["conversation_id"] == guest.conversation)
         assert (await gateway.get("/v1/handoffs", token=guest.token)).status == 403
+        assert (await gateway.get(f"{guest.path}/events", token=agent)).status == 404
+        assert (await gateway.post(f"/v1/handoffs/{handoff}/claim", token=agent)).status == 200
         assert (await gateway.get(f"{guest.path}/events", token=agent)).status == 200
+        traces = await gateway.get(f"{guest.path}/traces", token=agent)
+        assert traces.status == 200
+        assert "转人工" not in traces.text, "a trace names the message and does not repeat it"
+        assert any((trace["understanding"] or {}).get("intent", {}).get("name") == "ask_human" for trace in traces.body)
         answer = await gateway.post(
             f"{guest.path}/replies", json={"text": "您好，我是小王", "close": True}, token=agent
         )
@@ -118,10 +124,10 @@ async def test_a_person_is_asked_for_and_answers(stack: RunningStack) -> None:
         events = await guest.events()
         assert (events[-1]["sender"], events[-1]["text"]) == ("agent", "您好，我是小王")
         assert guest.conversation not in (await gateway.get("/v1/handoffs?limit=200", token=agent)).text
-        traces = await gateway.get(f"{guest.path}/traces", token=agent)
-        assert traces.status == 200
-        assert "转人工" not in traces.text, "a trace names the message and does not repeat it"
-        assert any((trace["understanding"] or {}).get("intent", {}).get("name") == "ask_human" for trace in traces.body)
+        assert (await gateway.get(f"{guest.path}/traces", token=agent)).status == 404
+        assert await guest.say("你好")
+        await guest.say("转人工")
+        assert guest.conversation in (await gateway.get("/v1/handoffs?limit=200", token=agent)).text
 
 
 async def test_the_transcript_is_its_customers_alone(stack: RunningStack) -> None:

@@ -8,7 +8,7 @@ from services.business.models import ActionRecord, DeadLetter
 from services.business.shop.actions import Outcome, pay_refund, reject_refund
 from services.business.shop.orders import money_of
 from services.business.shop.repository import refund_of_action
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Forbidden, NotFound
 from shared.storage.database import Database, now
 
 __all__ = ["Verdict", "decide", "try_again"]
@@ -20,11 +20,22 @@ DECIDED: dict[str, Verdict] = {"done": "approve", "rejected": "reject"}
 
 
 async def decide(
-    database: Database, tenant: str, action_id: str, decision: Verdict, *, by: str, note: str | None
+    database: Database,
+    tenant: str,
+    action_id: str,
+    decision: Verdict,
+    *,
+    by: str,
+    note: str | None,
+    customer: str | None = None,
 ) -> ActionRecord:
     """Pays a waiting refund or turns it down; the same decision again changes nothing.
 
+    Args:
+        customer: the number under which whoever decides is a customer themselves, if they are one.
+
     Raises:
+        Forbidden: the refund is their own.
         NotFound: no such action ever waited for a decision.
         Conflict: it was decided otherwise before.
     """
@@ -34,6 +45,8 @@ async def decide(
         found = await refund_of_action(session, action_id)
         if record is None or found is None or record.result_version == 0:
             raise NotFound("no action with this id waits for approval")
+        if customer is not None and customer == record.customer:
+            raise Forbidden("this refund is your own; another person has to decide on it")
         refund, order = found
         if record.status != "awaiting_approval":
             if refund.decided_by is None:

@@ -51,7 +51,13 @@ async def decide_approval(
 ) -> ActionView:
     """Approves or rejects a refund; the conversation gets the result. The same decision again changes nothing."""
     record = await approvals.decide(
-        business.database, principal.tenant, action_id, body.decision, by=principal.subject, note=body.note
+        business.database,
+        principal.tenant,
+        action_id,
+        body.decision,
+        by=principal.subject,
+        note=body.note,
+        customer=principal.customer,
     )
     business.relay.kick()
     log.info("refund_decided", action=action_id, decision=body.decision, by=principal.subject)

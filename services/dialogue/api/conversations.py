@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
+from services.dialogue.desk.ownership import DESK, Desk, may_read
 from services.dialogue.desk.repository import traces_of
 from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
@@ -29,7 +31,6 @@ __all__ = ["DIRECT", "MessageText", "router"]
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
-DESK = ("agent", "operator", "admin")
 ID = r"^[A-Za-z0-9._:-]+$"
 MAX_ID = 64
 MAX_WAIT_SECONDS = 30.0
@@ -105,13 +106,27 @@ async def _wakes(request: Request) -> Wakes:
     return wakes
 
 
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
 InTurns = Annotated[Turns, Depends(_turns)]
 InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
+InDesk = Annotated[Desk, Depends(_desk)]
 
 
-async def readable(database: Database, principal: Principal, conversation_id: str) -> ConversationRow:
-    """The conversation, if it is the caller's own or was handed to the desk that the caller works at.
+@dataclass(frozen=True)
+class Readable:
+    """A conversation that the caller may read: for good as its owner, or as an agent while they have the floor."""
+
+    conversation: ConversationRow
+    holder: str | None
+
+
+async def readable(database: Database, desk: Desk, principal: Principal, conversation_id: str, what: str) -> Readable:
+    """The conversation, if the caller may read it; what an agent reads of it is written down.
 
     Raises:
         NotFound: anything else.
@@ -119,12 +134,15 @@ async def readable(database: Database, principal: Principal, conversation_id: st
 
     def look(unit: Unit) -> ConversationRow:
         conversation = repository.find_conversation(unit, conversation_id)
-        own = conversation.owner == principal.subject
-        if own or (principal.roles.intersection(DESK) and repository.was_handed_over(unit, conversation_id)):
-            return conversation
-        raise NotFound("there is no such conversation")
+        if not may_read(principal, conversation):
+            raise NotFound("there is no such conversation")
+        return conversation
 
-    return await database.read(principal.tenant, look)
+    conversation = await database.read(principal.tenant, look)
+    if conversation.owner == principal.subject:
+        return Readable(conversation, None)
+    await desk.read(principal, conversation_id, what)
+    return Readable(conversation, principal.subject)
 
 
 @router.post("", status_code=201)
@@ -149,10 +167,11 @@ async def own_conversations(
 
 @router.get("/{conversation_id}", responses=responses(404))
 async def one_conversation(
-    conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase
+    conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase, desk: InDesk
 ) -> ConversationView:
     """One conversation."""
-    return ConversationView.model_validate(await readable(database, principal, conversation_id), from_attributes=True)
+    found = await readable(database, desk, principal, conversation_id, "transcript")
+    return ConversationView.model_validate(found.conversation, from_attributes=True)
 
 
 @router.post(
@@ -202,15 +221,16 @@ async def events(
     principal: CurrentPrincipal,
     database: InDatabase,
     wakes: InWakes,
+    desk: InDesk,
     after: Seq = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
 ) -> Events:
     """The transcript behind `after`, in order and without gaps; `wait` seconds for the first event at most."""
-    await readable(database, principal, conversation_id)
+    reader = await readable(database, desk, principal, conversation_id, "transcript")
     found = await wait_for_events(
         database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
-        seconds=wait,
+        seconds=wait, holder=reader.holder,
     )  # fmt: skip
     return Events(events=found, last_seq=found[-1].seq if found else after)
 
@@ -228,17 +248,21 @@ async def stream(
     principal: CurrentPrincipal,
     database: InDatabase,
     wakes: InWakes,
+    desk: InDesk,
     request: Request,
     after: Seq = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
 ) -> StreamingResponse:
-    """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends)."""
-    await readable(database, principal, conversation_id)
+    """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends).
+
+    An agent's stream ends with the event `end` when they no longer have the conversation.
+    """
+    reader = await readable(database, desk, principal, conversation_id, "transcript")
     return StreamingResponse(
         server_sent_events(
             database, wakes, request.app.state.context.health,
             tenant=principal.tenant, conversation_id=conversation_id,
-            after=after if last_event_id is None else last_event_id,
+            after=after if last_event_id is None else last_event_id, holder=reader.holder,
         ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -246,9 +270,11 @@ async def stream(
 
 
 @router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])
-async def traces(conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase) -> list[TraceView]:
+async def traces(
+    conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase, desk: InDesk
+) -> list[TraceView]:
     """Why the conversation went as it did, turn by turn (for the desk)."""
-    await readable(database, principal, conversation_id)
+    await readable(database, desk, principal, conversation_id, "traces")
     async with database.reading(principal.tenant) as session:
         rows = await traces_of(session, conversation_id, MAX_TRACES)
         return [TraceView.model_validate(row, from_attributes=True) for row in rows]

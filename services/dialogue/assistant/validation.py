@@ -63,6 +63,8 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "action_succeeded": frozenset(),
     "action_failed": frozenset(),
     "handoff_waiting": frozenset(),
+    "action_not_done": frozenset(("flow",)),
+    "customer_changed": frozenset(),
 }
 """Replies that the conversation itself gives, and the values that each may use."""
 

@@ -1,16 +1,20 @@
-"""What a decision becomes in the store: replies, actions and the trace of how it came about."""
+"""What a decision becomes in the store: replies, actions, a hand-off, and the trace of how it came about."""
 
 from typing import Any
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
-from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, TraceRow
-from services.dialogue.policy.decision import ActionCall, ActionFinished, TurnEvent, Understood
+from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, HandoffDraft, TraceRow
+from services.dialogue.policy.decision import ActionCall, ActionFinished, HandoffCall, TurnEvent, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import now
 
-__all__ = ["draft_of", "request_of", "state_of", "trace_of"]
+__all__ = ["customer_of", "draft_of", "fresh", "handoff_of", "notice_of", "request_of", "state_of", "trace_of"]
+
+QUESTION_MARKS = ("?", "？")
+KEPT = ("format", "language", "turn", "actions")
+"""What of a state is about the conversation itself. `actions` must be kept: the ids of actions are made of it."""
 
 
 def state_of(conversation: ConversationRow) -> State:
@@ -18,6 +22,18 @@ def state_of(conversation: ConversationRow) -> State:
     if conversation.state is None:
         return State(language=conversation.language)
     return State.model_validate(conversation.state)
+
+
+def fresh(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The state without anything that was under way, asked, named or looked up."""
+    return None if state is None else {name: state[name] for name in KEPT if name in state}
+
+
+def customer_of(conversation: ConversationRow, message: EntryRow | None) -> str | None:
+    """Whom a turn is about: the customer for whom the message was sent, or else the one it was about before."""
+    if message is None or message.customer is None:
+        return conversation.customer
+    return message.customer or None
 
 
 def draft_of(assistant: Assistant, say: Say) -> Draft:
@@ -29,14 +45,32 @@ def draft_of(assistant: Assistant, say: Say) -> Draft:
     return Draft(text=rendered.text, options=rendered.options, data=data)
 
 
-def request_of(conversation: ConversationRow, action: ActionCall) -> ActionRequest:
+def notice_of(assistant: Assistant, say: Say, event: ActionFinished) -> Draft:
+    """What became of an action as a plain statement, for while a person has the floor: nothing is asked or offered."""
+    draft = draft_of(assistant, say)
+    if draft.options or draft.text.rstrip().endswith(QUESTION_MARKS):
+        flow = assistant.flows.get(event.origin.flow)
+        title = None if flow is None or flow.title is None else dict(flow.title)
+        name = "action_succeeded" if event.result.status == "succeeded" else "action_not_done"
+        draft = draft_of(
+            assistant, Say(name=name, language=say.language, variables={"flow": title or event.result.name})
+        )
+    return Draft(text=draft.text, data=draft.data, kind="notice", sender="system")
+
+
+def handoff_of(call: HandoffCall) -> HandoffDraft:
+    """What an agent has to know of how a person came to be needed."""
+    return HandoffDraft(reason=call.reason, flow=call.flow, slots=dict(call.slots))
+
+
+def request_of(conversation: ConversationRow, action: ActionCall, customer: str | None) -> ActionRequest:
     """An action as business will perform it."""
     # The id is derived, so that a turn that is decided again asks for the same action and not for another one.
     return ActionRequest(
         id=f"{conversation.id}.{action.index}",
         tenant=conversation.tenant,
         name=action.name,
-        customer=conversation.customer,
+        customer=customer,
         conversation_id=conversation.id,
         arguments=dict(action.arguments),
         requested_at=now(),

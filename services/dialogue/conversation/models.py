@@ -1,14 +1,17 @@
-"""Dialogue's tables: conversations, their transcript, traces, the outbox and hand-offs."""
+"""Dialogue's tables: conversations, their transcript, traces, the outbox, hand-offs and the desk's audit log."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
-__all__ = ["Base", "Conversation", "Entry", "Handoff", "OutboxRow", "Trace"]
+__all__ = ["ASSISTANT", "QUEUE", "Base", "Conversation", "DeskEvent", "Entry", "Handoff", "OutboxRow", "Trace"]
+
+ASSISTANT, QUEUE = "assistant", "queue"
+"""Who has the floor of a conversation when it is no agent; an agent is named by the subject of their account."""
 
 
 class Base(TableBase):
@@ -19,7 +22,11 @@ class Base(TableBase):
 
 
 class Conversation(TenantMixin, Base):
-    """One conversation: its state, and the counters that order its transcript."""
+    """One conversation: its state, who has the floor, and the counters that order its transcript.
+
+    `owner` is the account or guest who opened it, `customer` the number in business that the state is about, and
+    `floor` who answers: the assistant, the queue (nobody yet) or an agent.
+    """
 
     __tablename__ = "conversations"
 
@@ -29,6 +36,7 @@ class Conversation(TenantMixin, Base):
     assistant: Mapped[str] = mapped_column(String(64))
     language: Mapped[str] = mapped_column(String(8))
     status: Mapped[str] = mapped_column(String(32), default="open")
+    floor: Mapped[str] = mapped_column(String(128), default=ASSISTANT, server_default=ASSISTANT)
     state: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     version: Mapped[int] = mapped_column(default=0)
     last_seq: Mapped[int] = mapped_column(default=0)
@@ -39,7 +47,7 @@ class Conversation(TenantMixin, Base):
 
 
 class Entry(TenantMixin, Base):
-    """One event of a transcript."""
+    """One event of a transcript. `customer` is whom a message speaks for; empty is nobody, and NULL is not known."""
 
     __tablename__ = "entries"
     __table_args__ = (UniqueConstraint("conversation_id", "message_id", name="uq_entries_message"),)
@@ -51,6 +59,7 @@ class Entry(TenantMixin, Base):
     text: Mapped[str] = mapped_column(Text)
     message_id: Mapped[str | None] = mapped_column(String(64))
     choice: Mapped[str | None] = mapped_column(String(128))
+    customer: Mapped[str | None] = mapped_column(String(64))
     in_reply_to: Mapped[int | None]
     options: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
@@ -91,13 +100,46 @@ class OutboxRow(TenantMixin, Base):
 
 
 class Handoff(TenantMixin, Base):
-    """A conversation that waits for a person."""
+    """A conversation that waits for a person or is with one, and what that person has to know.
+
+    `told` is whether the customer, who wrote on while they waited, was told once that they wait.
+    """
 
     __tablename__ = "handoffs"
+    __table_args__ = (
+        Index("ix_handoffs_queue", "tenant", "status", "id"),
+        Index(
+            "uq_handoffs_open",
+            "conversation_id",
+            unique=True,
+            sqlite_where=text("status <> 'closed'"),
+            postgresql_where=text("status <> 'closed'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
     reason: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
     agent: Mapped[str | None] = mapped_column(String(128))
+    flow: Mapped[str | None] = mapped_column(String(128))
+    slots: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    told: Mapped[bool] = mapped_column(default=False, server_default=false())
+    note: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    claimed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+
+class DeskEvent(TenantMixin, Base):
+    """One line of the desk's audit log: who did or read what. Rows are added and never changed."""
+
+    __tablename__ = "desk_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    event: Mapped[str] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(String(128))
+    conversation_id: Mapped[str] = mapped_column(String(64), index=True)
+    handoff_id: Mapped[int]
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)

@@ -20,7 +20,10 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.values import Say
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.mapping import draft_of
+from services.dialogue.conversation.models import ASSISTANT, QUEUE
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.repository import (
     Accepted,
@@ -134,20 +137,27 @@ class Turns:
             Conflict: the id was used before for another text.
             Unavailable: the database does not answer. The message may be stored: send it again with the same id.
         """
-        message, waiting = await self._accept(principal, conversation_id, message_id, text, choice)
+        message, waiting, held = await self._accept(principal, conversation_id, message_id, text, choice)
+        if held is not None:
+            return Answer(message=message.event(), replies=held, complete=True)
         replies = await self._replies(principal.tenant, message, waiting)
         return Answer(message=message.event(), replies=replies or [], complete=replies is not None)
 
     async def _accept(
         self, principal: Principal, conversation_id: str, message_id: str, text: str, choice: str | None
-    ) -> tuple[EntryRow, Waiting | None]:
-        """The message in the transcript, and a turn's begin where it is the next to be answered."""
+    ) -> tuple[EntryRow, Waiting | None, list[Event] | None]:
+        """The message in the transcript; a turn's begin where it is the next to be answered; and, where the assistant
+        does not have the floor, all that is said to it for now."""
 
-        def append(unit: Unit) -> tuple[ConversationRow, Accepted]:
+        def append(unit: Unit) -> tuple[ConversationRow, Accepted, list[EntryRow]]:
             conversation = repository.find_conversation(unit, conversation_id, owner=principal.subject)
-            return conversation, repository.append_message(
-                unit, conversation, message_id=message_id, text=text, choice=choice
+            accepted = repository.append_message(
+                unit, conversation, message_id=message_id, text=text, choice=choice, customer=principal.customer
             )
+            if accepted.floor != QUEUE:
+                return conversation, accepted, []
+            waits = draft_of(self._assistant, Say(name="handoff_waiting", language=conversation.language))
+            return conversation, accepted, repository.append_holding_reply(unit, accepted.entry, waits)
 
         def find(unit: Unit) -> tuple[ConversationRow, Accepted | None]:
             conversation = repository.find_conversation(unit, conversation_id, owner=principal.subject)
@@ -155,10 +165,11 @@ class Turns:
                 unit, conversation, message_id=message_id, text=text, choice=choice
             )
 
+        said: list[EntryRow] = []
         stages: Stages = {}
         with timed("accept", stages):
             try:
-                conversation, accepted = await self._database.write(principal.tenant, append)
+                conversation, accepted, said = await self._database.write(principal.tenant, append)
             except IntegrityError:
                 # Most messages are new, so that the id was used before is left to the constraint to find.
                 conversation, known = await self._database.read(principal.tenant, find)
@@ -172,7 +183,9 @@ class Turns:
             self._wakes.wake_here(conversation_id)
         elif accepted.new:
             await self._wakes.wake(conversation_id)
-        return entry, Waiting(conversation, entry, stages, wakes=soon) if accepted.next else None
+        if accepted.floor not in (None, ASSISTANT):
+            return entry, None, [each.event() for each in said]
+        return entry, Waiting(conversation, entry, stages, wakes=soon) if accepted.next else None, None
 
     async def _replies(self, tenant: str, message: EntryRow, waiting: Waiting | None) -> list[Event] | None:
         """What is answered to the message, by this process or another one; None when it takes too long."""
@@ -301,8 +314,13 @@ class Turns:
             if result.version <= row.result_version:
                 return
             event = ActionFinished(result=result, origin=Origin.model_validate(row.context))
+            settle = partial(self._settle, result)
+            known_to = row.request.get("customer") == conversation.customer
             try:
-                await self._taker.take(conversation, event, stages={}, settle=partial(self._settle, result))
+                if conversation.floor == ASSISTANT and known_to:
+                    await self._taker.take(conversation, event, stages={}, settle=settle)
+                else:
+                    await self._taker.tell(conversation, event, known_to=known_to, settle=settle)
             except StaleTurn:
                 STALE.inc()
                 continue

@@ -3,8 +3,10 @@
 What every turn needs takes a `Unit` of prepared statements and gives frozen records; a turn is two units of work:
 
 1. its message: SELECT the conversation, UPDATE its counters, INSERT the message;
-2. its answer: UPDATE the conversation where its version is still the one that was read, INSERT replies and trace
-   (and, seldom, the question whether more messages wait, an action, a hand-off).
+2. its answer: UPDATE the conversation where its version is still the one that was read and the assistant still has the
+   floor, INSERT replies and trace (and, seldom, the question whether more messages wait, an action, a hand-off).
+
+While the queue or an agent has the floor no message waits for a turn: whatever is appended counts as answered.
 
 What sweeps over all tenants takes a session. Callers commit.
 
@@ -19,7 +21,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dialogue.conversation.models import Conversation, Entry, Handoff, OutboxRow, Trace
+from services.dialogue.conversation.models import ASSISTANT, QUEUE, Conversation, Entry, Handoff, OutboxRow, Trace
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.events import Event, Option
 from shared.errors import Conflict, NotFound, ZhiyinError
@@ -33,12 +35,13 @@ __all__ = [
     "ConversationRow",
     "Draft",
     "EntryRow",
+    "HandoffDraft",
     "StaleTurn",
     "TraceRow",
     "add_action",
     "add_conversation",
-    "add_handoff",
     "add_trace",
+    "append_holding_reply",
     "append_message",
     "append_replies",
     "due_actions",
@@ -50,14 +53,14 @@ __all__ = [
     "overdue_conversations",
     "replies_to",
     "settle_action",
-    "was_handed_over",
+    "status_of",
 ]
 
 MESSAGE = "message"
 
 
 class StaleTurn(ZhiyinError):
-    """Another turn was committed first; read the conversation again and decide again."""
+    """Another turn was committed first, or the floor was taken; read the conversation again and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class ConversationRow:
     assistant: str
     language: str
     status: str
+    floor: str
     state: dict[str, Any] | None
     version: int
     last_seq: int
@@ -91,6 +95,7 @@ class EntryRow:
     text: str
     message_id: str | None
     choice: str | None
+    customer: str | None
     in_reply_to: int | None
     options: list[dict[str, str]]
     data: dict[str, Any]
@@ -128,6 +133,7 @@ class ActionRow:
     """A decided action as far as its result needs it."""
 
     conversation_id: str
+    request: dict[str, Any]
     context: dict[str, Any]
     result_version: int
 
@@ -143,6 +149,15 @@ class Draft:
     sender: str = "assistant"
 
 
+@dataclass(frozen=True, kw_only=True)
+class HandoffDraft:
+    """Why a person is needed, and what they have to know."""
+
+    reason: str
+    flow: str | None = None
+    slots: dict[str, str | None] | None = None
+
+
 @dataclass(frozen=True)
 class Accepted:
     """A customer's message with its place in the transcript."""
@@ -152,14 +167,17 @@ class Accepted:
     """It was not there before."""
     next: bool
     """Nothing waits before it and nothing came between: a turn may begin with the conversation as it was read."""
+    floor: str | None = None
+    """Who had the floor when it was appended; not known of one that was there before."""
 
 
 @dataclass(frozen=True)
 class Appended:
-    """A turn's entries, and whether a message of the customer still waits for one."""
+    """A turn's entries, whether a message of the customer still waits for one, and the end of the transcript."""
 
     entries: list[EntryRow]
     more: bool
+    last_seq: int
 
 
 def _names(row: type[Any]) -> list[str]:
@@ -188,27 +206,52 @@ ENTRIES_AFTER = Statement(
     _entry.where(ENTRIES.c.seq > bindparam("after")).order_by(ENTRIES.c.seq).limit(bindparam("most"))
 )
 REPLIES_TO = Statement(_entry.where(ENTRIES.c.in_reply_to == bindparam("seq")).order_by(ENTRIES.c.seq))
+_speaks_for = bindparam("speaks_for", type_=CONVERSATIONS.c.customer.type)
+_assistant_has_it = CONVERSATIONS.c.floor == ASSISTANT
 COUNT_MESSAGE = Statement(
     update(CONVERSATIONS)
     .where(_this)
     .values(
         last_seq=CONVERSATIONS.c.last_seq + 1,
-        pending_since=func.coalesce(CONVERSATIONS.c.pending_since, _moment),
+        # The assistant's next turn is about its message's customer; a person is told at once whom they talk to.
+        customer=case((_assistant_has_it, CONVERSATIONS.c.customer), else_=_speaks_for),
+        answered_seq=case((_assistant_has_it, CONVERSATIONS.c.answered_seq), else_=CONVERSATIONS.c.last_seq + 1),
+        pending_since=case((_assistant_has_it, func.coalesce(CONVERSATIONS.c.pending_since, _moment)), else_=None),
         updated_at=_moment,
     )
+    .returning(CONVERSATIONS.c.last_seq, CONVERSATIONS.c.floor)
+)
+COUNT_HOLDING_REPLY = Statement(
+    update(CONVERSATIONS)
+    .where(_this, CONVERSATIONS.c.floor == QUEUE)
+    .values(last_seq=CONVERSATIONS.c.last_seq + 1, answered_seq=CONVERSATIONS.c.last_seq + 1)
     .returning(CONVERSATIONS.c.last_seq)
 )
+TELL_ONCE = Statement(
+    update(HANDOFFS)
+    .where(
+        HANDOFFS.c.conversation_id == bindparam("conversation"),
+        HANDOFFS.c.status == "waiting",
+        HANDOFFS.c.told.is_(False),
+    )
+    .values(told=True)
+    .returning(HANDOFFS.c.id)
+)
+_answered = bindparam("answered", type_=CONVERSATIONS.c.answered_seq.type)
 COMMIT_TURN = Statement(
     update(CONVERSATIONS)
-    .where(_this, CONVERSATIONS.c.version == bindparam("seen"))
+    .where(_this, CONVERSATIONS.c.version == bindparam("seen"), CONVERSATIONS.c.floor == bindparam("seen_floor"))
     .values(
+        floor=bindparam("new_floor"),
+        customer=bindparam("new_customer"),
         version=CONVERSATIONS.c.version + 1,
         last_seq=CONVERSATIONS.c.last_seq + bindparam("replies"),
         # Where nothing came behind what is answered, nothing waits.
         pending_since=case(
-            (CONVERSATIONS.c.last_seq == bindparam("answered"), None), else_=CONVERSATIONS.c.pending_since
+            (CONVERSATIONS.c.last_seq == func.coalesce(_answered, CONVERSATIONS.c.last_seq), None),
+            else_=CONVERSATIONS.c.pending_since,
         ),
-        answered_seq=bindparam("answered"),
+        answered_seq=func.coalesce(_answered, CONVERSATIONS.c.last_seq + bindparam("replies")),
         state=bindparam("new_state", type_=CONVERSATIONS.c.state.type),
         language=bindparam("new_language"),
         status=func.coalesce(bindparam("new_status", type_=CONVERSATIONS.c.status.type), CONVERSATIONS.c.status),
@@ -217,9 +260,6 @@ COMMIT_TURN = Statement(
     .returning(CONVERSATIONS.c.last_seq, CONVERSATIONS.c.pending_since)
 )
 NOTHING_WAITS = Statement(update(CONVERSATIONS).where(_this).values(pending_since=None))
-WAS_HANDED_OVER = Statement(
-    select(HANDOFFS.c.id).where(HANDOFFS.c.conversation_id == bindparam("conversation")).limit(1)
-)
 FIND_ACTION = Statement(
     select(*(OUTBOX.c[name] for name in _names(ActionRow))).where(OUTBOX.c.action_id == bindparam("action"))
 )
@@ -237,7 +277,7 @@ SETTLE_ACTION = Statement(
 ADD_CONVERSATION = insert_into(Conversation, *(name for name in _names(ConversationRow) if name != "tenant"))
 ADD_ENTRY = insert_into(Entry, *_names(EntryRow))
 ADD_TRACE = insert_into(Trace, *_names(TraceRow))
-ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "created_at")
+ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "flow", "slots", "told", "created_at")
 ADD_ACTION = insert_into(
     OutboxRow, "action_id", "conversation_id", "request", "context", "done", "result_version", "attempts",
     "next_attempt_at", "created_at",
@@ -251,8 +291,8 @@ def add_conversation(
     moment = now()
     row = ConversationRow(
         id=conversation_id, tenant=unit.tenant, owner=owner, customer=customer, assistant=assistant,
-        language=language, status="open", state=None, version=0, last_seq=0, answered_seq=0, pending_since=None,
-        created_at=moment, updated_at=moment,
+        language=language, status="open", floor=ASSISTANT, state=None, version=0, last_seq=0, answered_seq=0,
+        pending_since=None, created_at=moment, updated_at=moment,
     )  # fmt: skip
     unit.run(ADD_CONVERSATION, **_values(row))
     return row
@@ -289,25 +329,45 @@ def find_message(
 
 
 def append_message(
-    unit: Unit, conversation: ConversationRow, *, message_id: str, text: str, choice: str | None
+    unit: Unit,
+    conversation: ConversationRow,
+    *,
+    message_id: str,
+    text: str,
+    choice: str | None,
+    customer: str | None,
 ) -> Accepted:
-    """Puts the customer's message at the end of the transcript.
+    """Puts the message at the end of the transcript; `customer` is whom its sender speaks for.
 
     Raises:
         IntegrityError: it is there already; the unit of work has failed, and `find_message` finds it in another one.
     """
     moment = now()
-    counted = unit.row(COUNT_MESSAGE, conversation=conversation.id, moment=moment)
+    counted = unit.row(COUNT_MESSAGE, conversation=conversation.id, moment=moment, speaks_for=customer)
     if counted is None:
         raise NotFound("there is no such conversation")
-    seq: int = counted[0]
+    seq, floor = counted
     entry = EntryRow(
         conversation_id=conversation.id, seq=seq, kind=MESSAGE, sender="customer", text=text,
-        message_id=message_id, choice=choice, in_reply_to=None, options=[], data={}, created_at=moment,
+        message_id=message_id, choice=choice, customer=customer or "", in_reply_to=None, options=[], data={},
+        created_at=moment,
     )  # fmt: skip
     unit.run(ADD_ENTRY, **_values(entry))
     alone = conversation.pending_since is None and seq == conversation.last_seq + 1
-    return Accepted(entry, new=True, next=alone)
+    # Where the floor was given back in between, the conversation is not as it was read.
+    return Accepted(entry, new=True, next=alone and floor == conversation.floor == ASSISTANT, floor=floor)
+
+
+def append_holding_reply(unit: Unit, message: EntryRow, draft: Draft) -> list[EntryRow]:
+    """Tells who waits in the queue so, once a hand-off, in the unit of work that appended their message."""
+    if unit.row(TELL_ONCE, conversation=message.conversation_id) is None:
+        return []
+    counted = unit.row(COUNT_HOLDING_REPLY, conversation=message.conversation_id)
+    if counted is None:
+        return []
+    entry = _entry_of(draft, message.conversation_id, counted[0], message.seq, message.created_at)
+    unit.run(ADD_ENTRY, **_values(entry))
+    return [entry]
 
 
 def next_unanswered(unit: Unit, conversation: ConversationRow) -> EntryRow | None:
@@ -324,24 +384,38 @@ def append_replies(
     state: dict[str, Any] | None,
     language: str,
     answers: EntryRow | None,
-    status: str | None = None,
+    customer: str | None,
+    floor: str | None = None,
+    handoff: HandoffDraft | None = None,
 ) -> Appended:
-    """Writes a turn's outcome to the conversation as it was read: this is where a late writer is refused.
+    """Writes what the assistant or an agent says to the conversation as it was read, where a late writer is refused.
+
+    Args:
+        customer: whom the state is about.
+        floor: who has the floor from now on, if that changes.
+        handoff: given, the conversation waits for a person from now on.
 
     Raises:
-        StaleTurn: another turn was committed since `conversation` was read.
+        StaleTurn: another turn was committed since `conversation` was read, or the floor was taken.
     """
     moment = now()
-    answered = conversation.answered_seq if answers is None else answers.seq
+    to = QUEUE if handoff is not None else floor or conversation.floor
+    # What still waits is a person's as soon as it is no longer the assistant's alone.
+    answered = None
+    if conversation.floor == to == ASSISTANT:
+        answered = conversation.answered_seq if answers is None else answers.seq
     written = unit.row(
         COMMIT_TURN,
         conversation=conversation.id,
         seen=conversation.version,
+        seen_floor=conversation.floor,
+        new_floor=to,
+        new_customer=customer,
         replies=len(drafts),
         answered=answered,
         new_state=state,
         new_language=language,
-        new_status=status,
+        new_status=None if to == conversation.floor else status_of(to),
         moment=moment,
     )
     if written is None:
@@ -352,24 +426,39 @@ def append_replies(
         if pending is None:
             unit.run(NOTHING_WAITS, conversation=conversation.id)
     first = last_seq - len(drafts) + 1
+    in_reply_to = None if answers is None else answers.seq
     entries = [
-        EntryRow(
-            conversation_id=conversation.id,
-            seq=first + index,
-            kind=draft.kind,
-            sender=draft.sender,
-            text=draft.text,
-            message_id=None,
-            choice=None,
-            in_reply_to=None if answers is None else answers.seq,
-            options=[option.model_dump() for option in draft.options],
-            data=draft.data or {},
-            created_at=moment,
-        )
-        for index, draft in enumerate(drafts)
+        _entry_of(draft, conversation.id, first + index, in_reply_to, moment) for index, draft in enumerate(drafts)
     ]
     unit.run_many(ADD_ENTRY, [_values(entry) for entry in entries])
-    return Appended(entries, more=pending is not None)
+    if handoff is not None:
+        unit.run(
+            ADD_HANDOFF, conversation_id=conversation.id, reason=handoff.reason, status="waiting", flow=handoff.flow,
+            slots=handoff.slots, told=False, created_at=moment,
+        )  # fmt: skip
+    return Appended(entries, more=pending is not None, last_seq=last_seq)
+
+
+def status_of(floor: str) -> str:
+    """The status of a conversation, by who has the floor."""
+    return {ASSISTANT: "open", QUEUE: "waiting_for_agent"}.get(floor, "with_agent")
+
+
+def _entry_of(draft: Draft, conversation_id: str, seq: int, in_reply_to: int | None, moment: datetime) -> EntryRow:
+    return EntryRow(
+        conversation_id=conversation_id,
+        seq=seq,
+        kind=draft.kind,
+        sender=draft.sender,
+        text=draft.text,
+        message_id=None,
+        choice=None,
+        customer=None,
+        in_reply_to=in_reply_to,
+        options=[option.model_dump() for option in draft.options],
+        data=draft.data or {},
+        created_at=moment,
+    )
 
 
 def add_trace(unit: Unit, trace: TraceRow) -> None:
@@ -416,16 +505,6 @@ def settle_action(unit: Unit, result: ActionResult, *, again_at: datetime) -> No
     )
     if taken is None:
         raise StaleTurn(result.action_id)
-
-
-def add_handoff(unit: Unit, conversation_id: str, reason: str) -> None:
-    """Lets the conversation wait for a person."""
-    unit.run(ADD_HANDOFF, conversation_id=conversation_id, reason=reason, status="waiting", created_at=now())
-
-
-def was_handed_over(unit: Unit, conversation_id: str) -> bool:
-    """Whether the conversation was ever handed to the desk."""
-    return unit.row(WAS_HANDED_OVER, conversation=conversation_id) is not None
 
 
 def events_after(unit: Unit, conversation_id: str, after: int, limit: int) -> list[Event]:

@@ -7,7 +7,7 @@ from functools import partial
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from shared.contracts.events import Event
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.http.health import Health
 from shared.storage.database import Database
 from shared.storage.statements import Unit
@@ -21,14 +21,26 @@ RETRY_MILLISECONDS = 1000
 
 
 async def wait_for_events(
-    database: Database, wakes: Wakes, *, tenant: str, conversation_id: str, after: int, limit: int, seconds: float
+    database: Database,
+    wakes: Wakes,
+    *,
+    tenant: str,
+    conversation_id: str,
+    after: int,
+    limit: int,
+    seconds: float,
+    holder: str | None = None,
 ) -> list[Event]:
-    """The events behind `after`; waits up to `seconds` for the first one."""
+    """The events behind `after`; waits up to `seconds` for the first one.
+
+    Raises:
+        NotFound: a `holder` is given, who no longer has the floor.
+    """
     until = time.monotonic() + seconds
     async with wakes.watching(conversation_id) as wake:
         while True:
             wake.clear()
-            events = await database.read(tenant, partial(_events, conversation_id, after, limit))
+            events = await database.read(tenant, partial(_events, conversation_id, after, limit, holder))
             left = until - time.monotonic()
             if events or left <= 0:
                 return events
@@ -36,11 +48,19 @@ async def wait_for_events(
 
 
 async def server_sent_events(
-    database: Database, wakes: Wakes, health: Health, *, tenant: str, conversation_id: str, after: int
+    database: Database,
+    wakes: Wakes,
+    health: Health,
+    *,
+    tenant: str,
+    conversation_id: str,
+    after: int,
+    holder: str | None = None,
 ) -> AsyncIterator[str]:
     """Every event behind `after`, each with its `seq` as id, then those to come; the client resumes with the last id.
 
-    Ends after ten minutes, and when the process stops: clients come back by themselves, to another replica.
+    Ends after ten minutes, and when the process stops: clients come back by themselves, to another replica. With a
+    `holder` it ends for good when they no longer have the floor.
     """
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     born = spoken = time.monotonic()
@@ -48,10 +68,13 @@ async def server_sent_events(
         while not health.stopping.is_set():
             wake.clear()
             try:
-                events = await database.read(tenant, partial(_events, conversation_id, after, BATCH))
+                events = await database.read(tenant, partial(_events, conversation_id, after, BATCH, holder))
             except Unavailable:
                 # The database comes back; this client should not have to.
                 events = []
+            except NotFound:
+                yield "event: end\ndata: {}\n\n"
+                return
             for event in events:
                 after = event.seq
                 yield f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
@@ -68,5 +91,9 @@ async def server_sent_events(
     yield "event: reconnect\ndata: {}\n\n"
 
 
-def _events(conversation_id: str, after: int, limit: int, unit: Unit) -> list[Event]:
-    return repository.events_after(unit, conversation_id, after, limit)
+def _events(conversation_id: str, after: int, limit: int, holder: str | None, unit: Unit) -> list[Event]:
+    events = repository.events_after(unit, conversation_id, after, limit)
+    # Asked last: what was read while the floor was still theirs, they may have.
+    if holder is not None and repository.find_conversation(unit, conversation_id).floor != holder:
+        raise NotFound("there is no such conversation")
+    return events

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -10,11 +11,21 @@ from prometheus_client import Counter, Histogram
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
+from services.dialogue.conversation.mapping import (
+    customer_of,
+    draft_of,
+    fresh,
+    handoff_of,
+    notice_of,
+    request_of,
+    state_of,
+    trace_of,
+)
 from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
+    ActionFinished,
     Chosen,
     Decision,
     HandoffCall,
@@ -25,6 +36,7 @@ from services.dialogue.policy.decision import (
     UnderstandingUnavailable,
     Understood,
 )
+from services.dialogue.policy.state import State
 from services.dialogue.settings import Settings
 from shared import faults
 from shared.calls.client import ServiceClient
@@ -98,11 +110,19 @@ class TurnTaker:
         """Decides, looking up what is asked for, and commits everything or nothing.
 
         Raises:
-            StaleTurn: another turn was committed since the conversation was read.
+            StaleTurn: another turn was committed since the conversation was read, or the floor was taken.
         """
-        decision, steps = await self._decide(conversation, event, stages)
+        customer = customer_of(conversation, answers)
+        changed = customer != conversation.customer
+        begin = state_of(replace(conversation, state=fresh(conversation.state)) if changed else conversation)
+        decision, steps = await self._decide(begin, customer, event, stages)
         state = decision.state
         drafts = [draft_of(self._assistant, say) for say in decision.replies]
+        if changed:
+            # Whatever was under way was another customer's: it ends, and that is said before anything else.
+            steps = ["another customer: what was under way ends", *steps]
+            said = Say(name="customer_changed", language=state.language or conversation.language)
+            drafts = [draft_of(self._assistant, said), *drafts]
         trace = trace_of(conversation, event, answers, steps, stages)
 
         def write(unit: Unit) -> Appended:
@@ -113,13 +133,12 @@ class TurnTaker:
                 state=state.model_dump(mode="json"),
                 language=state.language or conversation.language,
                 answers=answers,
-                status="waiting_for_agent" if decision.handoff else None,
+                customer=customer,
+                handoff=None if decision.handoff is None else handoff_of(decision.handoff),
             )
             for action in decision.actions:
-                request = request_of(conversation, action)
+                request = request_of(conversation, action, customer)
                 repository.add_action(unit, request, action.origin.model_dump(mode="json"))
-            if decision.handoff is not None:
-                repository.add_handoff(unit, conversation.id, decision.handoff.reason)
             repository.add_trace(unit, trace)
             if settle is not None:
                 settle(unit)
@@ -133,10 +152,48 @@ class TurnTaker:
             self._on_action()
         return appended
 
+    async def tell(
+        self,
+        conversation: ConversationRow,
+        event: ActionFinished,
+        *,
+        known_to: bool,
+        settle: Callable[[Unit], None],
+    ) -> Appended:
+        """Says what became of an action without taking a turn: nothing is asked, and the state stays as it was.
+
+        So it is while the queue or an agent has the floor, and where the action was another customer's, who alone may
+        hear of it: then it is not `known_to` this one and nothing is said.
+
+        Raises:
+            StaleTurn: a turn was committed since the conversation was read, or the floor was taken.
+        """
+        decision = decide(self._assistant, state_of(replace(conversation, state=fresh(conversation.state))), event)
+        drafts = [notice_of(self._assistant, say, event) for say in decision.replies if known_to]
+        trace = trace_of(conversation, event, None, list(decision.steps), {})
+
+        def write(unit: Unit) -> Appended:
+            appended = repository.append_replies(
+                unit,
+                conversation,
+                drafts=drafts,
+                state=conversation.state,
+                language=conversation.language,
+                answers=None,
+                customer=conversation.customer,
+            )
+            repository.add_trace(unit, trace)
+            settle(unit)
+            return appended
+
+        await faults.point("dialogue.turn.before_commit")
+        appended = await self._database.write(conversation.tenant, write)
+        TURNS.labels(event.kind).inc()
+        return appended
+
     async def _decide(
-        self, conversation: ConversationRow, event: TurnEvent, stages: Stages
+        self, state: State, customer: str | None, event: TurnEvent, stages: Stages
     ) -> tuple[Decision, list[str]]:
-        state = state_of(conversation)
         steps: list[str] = []
         replies: list[Say] = []
         actions: list[ActionCall] = []
@@ -156,7 +213,7 @@ class TurnTaker:
             with timed("lookup", stages):
                 # Beyond the limit a look-up fails, so that a flow that never stops asking still ends its turn.
                 event = (
-                    await self._look_up(conversation, decision.lookup)
+                    await self._look_up(customer, decision.lookup)
                     if lookups <= MAX_LOOKUPS_A_TURN
                     else LookupFailed(name=decision.lookup.name, reason="too-many")
                 )
@@ -164,13 +221,13 @@ class TurnTaker:
             update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
         ), steps
 
-    async def _look_up(self, conversation: ConversationRow, call: LookupCall) -> TurnEvent:
+    async def _look_up(self, customer: str | None, call: LookupCall) -> TurnEvent:
         try:
             answer = LookupAnswer.model_validate(
                 await self._client.post(
                     "business",
                     f"/v1/lookups/{call.name}",
-                    json={"customer": conversation.customer, "arguments": call.arguments},
+                    json={"customer": customer, "arguments": call.arguments},
                     deadline=self._settings.lookup_seconds,
                     retry=True,
                 )

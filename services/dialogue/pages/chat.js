@@ -128,7 +128,8 @@ export function showEvent(event) {
   node.querySelector(".meta").textContent = `${author}${time(event.created_at)}${source}`;
   showQuestion(event, node);
   // A greeting or an action's result is no reply; and where a person writes, the assistant may give none.
-  if (awaited && event.sender !== "agent" && event.in_reply_to === null) showTyping(true);
+  const byPerson = event.sender === "agent" || event.sender === "system";
+  if (awaited && !byPerson && event.in_reply_to === null) showTyping(true);
   keepUp(ended || event.sender === "customer");
 }
 

@@ -31,7 +31,6 @@ class TurnContext:
         self.action_count = state.actions
         self.mentions: dict[str, Mention] = dict(state.mentions)
         self.finished: Finished | None = state.finished
-        self.handed_off = state.handed_off
         self.replies: list[Say] = []
         self.lookup: LookupCall | None = None
         self.actions: list[ActionCall] = []
@@ -53,7 +52,6 @@ class TurnContext:
             actions=self.action_count,
             mentions=self.mentions,
             finished=self.finished,
-            handed_off=self.handed_off,
         )
         return Decision(
             state=state,

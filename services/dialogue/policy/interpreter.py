@@ -51,6 +51,8 @@ def run(context: TurnContext) -> None:
                 return
             case Signal.NEXT | Signal.END:
                 context.pop("ends")
+                if context.handoff is not None:
+                    return
                 if context.frames:
                     context.say("resume", {"flow": context.title(context.frame.flow)})
 
@@ -104,7 +106,7 @@ class Run:
             case ActionStep():
                 return self.act(step, here)
             case HandoffStep():
-                return self.hand_off(step, here)
+                return self.hand_off(step)
             case SetStep():
                 self.scope |= {name: condition.value(self.scope) for name, condition in step.set.items()}
             case CallStep():
@@ -300,18 +302,11 @@ class Run:
         context.say(step.reply, self.scope)
         return Signal.NEXT
 
-    def hand_off(self, step: HandoffStep, here: str) -> Signal:
-        """Ask for a person, once."""
+    def hand_off(self, step: HandoffStep) -> Signal:
+        """Ask for a person, who goes on from here: the flow ends, and nothing is asked any more."""
         context = self.context
-        if here in context.frame.memo:
-            return Signal.NEXT
-        self.remember(here, step.handoff)
-        if context.handed_off:
-            context.say("handoff_waiting")
-            return Signal.NEXT
         before = context.abandoned or context.frame
         context.handoff = HandoffCall(reason=step.handoff, flow=before.flow, slots=dict(before.slots))
-        context.handed_off = True
         context.note(f"{context.frame.flow}: hands over to a person")
         context.say(step.reply, self.scope)
-        return Signal.NEXT
+        return Signal.END

@@ -93,4 +93,3 @@ class State(Value):
     actions: Annotated[int, Field(ge=0)] = 0
     mentions: dict[str, Mention] = Field(default_factory=dict)
     finished: Finished | None = None
-    handed_off: bool = False

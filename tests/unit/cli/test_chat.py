@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from cli.bootstrap import load_bootstrap
 from cli.errors import UsageError
 from cli.gateway import Gateway
 from cli.home import Home
+from shared.contracts.events import Event
 
 
 @pytest.fixture
@@ -55,6 +57,12 @@ def test_password_that_is_typed(home: Home, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr(chat, "getpass", lambda _: "typed")
     assert chat.password_of(home, "somebody") == "typed"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_whoever_speaks_has_a_name(language: str) -> None:
+    senders = get_args(Event.model_fields["sender"].annotation)
+    assert set(senders) - {"customer"} <= chat.TEXTS[language].keys()
 
 
 def test_guests_are_remembered_by_conversation_and_the_oldest_forgotten(home: Home) -> None:

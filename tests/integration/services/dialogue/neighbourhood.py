@@ -34,14 +34,36 @@ from tests.models import write_model
 from tests.servers import RunningServer, serve
 from tests.stack import eventually
 
-__all__ = ["AGENT", "Neighbourhood", "neighbourhood", "new_guest"]
+__all__ = [
+    "ADMIN",
+    "AGENT",
+    "BEN",
+    "CUSTOMER",
+    "SUPERVISOR",
+    "Neighbourhood",
+    "logged_in",
+    "neighbourhood",
+    "new_guest",
+    "opened_by",
+]
 
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
     "scopes": ["intent:predict", "business:lookup"],
 }
-AGENT = {"username": "agent", "password": "a password of the test", "roles": ["agent"], "display_name": "Agent"}
+PASSWORD = "a password of the test"
+AGENT, BEN, SUPERVISOR, ADMIN, CUSTOMER = (
+    {"username": name, "password": PASSWORD, "roles": [role], "display_name": name.title(), "customer": customer}
+    for name, role, customer in (
+        ("agent", "agent", None),
+        ("ben", "agent", None),
+        ("supervisor", "supervisor", None),
+        ("admin", "admin", None),
+        ("lilei", "customer", "C1002"),
+    )
+)
+ACCOUNTS = [AGENT, BEN, SUPERVISOR, ADMIN, CUSTOMER]
 
 
 @dataclass
@@ -51,6 +73,7 @@ class Neighbourhood:
     dialogue: RunningServer
     servers: dict[str, AsyncExitStack]
     redis: Redis
+    login: str
 
     async def stop(self, service: str) -> None:
         """Ends a neighbour."""
@@ -85,7 +108,7 @@ class Neighbourhood:
 async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
-    bootstrap.write_text(json.dumps({"accounts": [AGENT], "clients": [CLIENT]}), encoding="utf-8")
+    bootstrap.write_text(json.dumps({"accounts": ACCOUNTS, "clients": [CLIENT]}), encoding="utf-8")
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(Redis(tmp_path / "redis"))
         common: dict[str, Any] = {"home": tmp_path, "redis_url": running.url, "drain_seconds": 0}
@@ -110,11 +133,23 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
             answer_seconds=5,
         )
         dialogue = await stack.enter_async_context(serve(create_app(settings)))
-        yield Neighbourhood(dialogue, stacks, running)
+        yield Neighbourhood(dialogue, stacks, running, known["login"])
+
+
+async def logged_in(calls: Calls, account: dict[str, Any]) -> str:
+    """An access token of an account."""
+    known = {"username": account["username"], "password": account["password"]}
+    answer = await calls.post("/v1/auth/login", json=known)
+    assert answer.status == 200, answer.text
+    return str(answer.body["access_token"])
 
 
 async def new_guest(calls: Calls) -> Customer:
-    token = (await calls.post("/v1/auth/guest", json={})).body["access_token"]
+    return await opened_by(calls, (await calls.post("/v1/auth/guest", json={})).body["access_token"])
+
+
+async def opened_by(calls: Calls, token: str) -> Customer:
+    """A new conversation of whoever the token is of."""
     opened = await calls.post("/v1/conversations", json={"language": "en"}, token=token)
     assert opened.status == 201
     return Customer(calls, token, opened.body["id"])

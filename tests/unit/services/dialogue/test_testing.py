@@ -92,7 +92,9 @@ def test_a_conversation_that_goes_as_it_should(mini: Assistant, tmp_path: Path) 
       handoff: asked
     - user: hello
       without: [understanding]
-      expect: [understanding_unavailable]
+      expect: [handoff_waiting]
+    - user: hello
+      expect: []
 """,
     )
     assert result.failures == []

@@ -6,12 +6,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.models import Entry
-from services.dialogue.conversation.repository import Accepted, Appended, ConversationRow, Draft, EntryRow, StaleTurn
+from services.dialogue.conversation.repository import (
+    Accepted,
+    Appended,
+    ConversationRow,
+    Draft,
+    EntryRow,
+    HandoffDraft,
+    StaleTurn,
+)
 from shared.contracts.events import Option
 from shared.errors import Conflict, NotFound
 from shared.storage.database import ALL_TENANTS, Database, now
@@ -42,7 +50,9 @@ async def opened(database: Database, tenant: str = "default", name: str = "c1") 
 async def said(database: Database, text: str, message_id: str, *, name: str = "c1") -> Accepted:
     def append(unit: Unit) -> Accepted:
         conversation = repository.find_conversation(unit, name)
-        return repository.append_message(unit, conversation, message_id=message_id, text=text, choice=None)
+        return repository.append_message(
+            unit, conversation, message_id=message_id, text=text, choice=None, customer="C1001"
+        )
 
     return await database.write("default", append)
 
@@ -56,6 +66,7 @@ async def answered(database: Database, conversation: ConversationRow, message: E
             state={"turn": 1},
             language="en",
             answers=message,
+            customer="C1001",
         )
 
     return await database.write("default", append)
@@ -94,7 +105,7 @@ async def test_the_same_id_again_changes_nothing(database: Database) -> None:
 
         return await database.read("default", find)
 
-    assert await again("one") == Accepted(first.entry, new=False, next=False)
+    assert await again("one") == Accepted(first.entry, new=False, next=False, floor=None)
     with pytest.raises(Conflict):
         await again("another text")
     assert (await read(database)).last_seq == 1
@@ -155,6 +166,90 @@ async def test_a_conversation_is_overdue_until_its_last_message_is_answered(data
     assert message.seq == second.seq
     assert not (await answered(database, conversation, second, "b")).more
     assert await overdue() == []
+
+
+async def handed_over(database: Database, message: EntryRow) -> Appended:
+    conversation = await read(database)
+    return await database.write(
+        "default",
+        lambda unit: repository.append_replies(
+            unit, conversation, drafts=[Draft(text="a person comes")], state={"turn": 1}, language="en",
+            answers=message, customer="C1001", handoff=HandoffDraft(reason="asked"),
+        ),
+    )  # fmt: skip
+
+
+async def test_what_waits_at_a_hand_off_and_comes_after_it_is_a_persons(database: Database) -> None:
+    await opened(database)
+    first = (await said(database, "a person", "m1")).entry
+    second = (await said(database, "are you there", "m2")).entry
+    late = await read(database)
+    assert not (await handed_over(database, first)).more
+    conversation = await read(database)
+    assert (conversation.floor, conversation.status) == ("queue", "waiting_for_agent")
+    third = await said(database, "hello?", "m3")
+    assert (third.floor, third.next) == ("queue", False)
+    with pytest.raises(StaleTurn):
+        await answered(database, late, second, "too late")
+    conversation = await read(database)
+    assert conversation.pending_since is None
+    assert await database.read("default", lambda unit: repository.next_unanswered(unit, conversation)) is None
+
+
+async def test_who_waits_is_told_once(database: Database) -> None:
+    await opened(database)
+    await handed_over(database, (await said(database, "a person", "m1")).entry)
+
+    async def told(message: EntryRow) -> list[str]:
+        held = await database.write(
+            "default", lambda unit: repository.append_holding_reply(unit, message, Draft(text="please wait"))
+        )
+        return [entry.text for entry in held]
+
+    message = (await said(database, "hello?", "m2")).entry
+    assert await told(message) == ["please wait"]
+    assert await told((await said(database, "hello?", "m3")).entry) == []
+    replies = await database.read("default", lambda unit: repository.replies_to(unit, "c1", message.seq))
+    assert [event.text for event in replies] == ["please wait"]
+    assert (await read(database)).last_seq == 5
+
+
+async def test_a_conversation_that_waited_before_there_was_a_floor_goes_on_waiting(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """The revision that adds the floor finds hand-offs that wait, are in work and are closed."""
+    for url in (f"sqlite+aiosqlite:///{tmp_path / 'old.sqlite'}", await postgres.new_database()):
+        await asyncio.to_thread(migrate, "dialogue", url, "0001")
+        database = Database(url)
+        moment = {"moment": now()}
+        async with database.engine.begin() as connection:
+            for name, status in (("w", "waiting_for_agent"), ("c", "with_agent"), ("d", "open"), ("n", "open")):
+                await connection.execute(
+                    text(
+                        "INSERT INTO conversations (id, owner, assistant, language, status, version, last_seq,"
+                        " answered_seq, created_at, updated_at, pending_since, tenant) VALUES"
+                        f" ('{name}', 'me', 'shop', 'zh', '{status}', 1, 4, 2, :moment, :moment, :moment, 'default')"
+                    ),
+                    moment,
+                )
+            for name, status, agent in (("w", "waiting", None), ("c", "claimed", "anna"), ("d", "closed", "anna")):
+                await connection.execute(
+                    text(
+                        "INSERT INTO handoffs (conversation_id, reason, status, agent, created_at, tenant)"
+                        f" VALUES ('{name}', 'asked', '{status}', :agent, :moment, 'default')"
+                    ),
+                    moment | {"agent": agent},
+                )
+        await asyncio.to_thread(migrate, "dialogue", url)
+        found = {name: await read(database, name) for name in "wcdn"}
+        assert {name: each.floor for name, each in found.items()} == {
+            "w": "queue", "c": "anna", "d": "assistant", "n": "assistant",
+        }  # fmt: skip
+        assert {name: each.pending_since is None for name, each in found.items()} == {
+            "w": True, "c": True, "d": False, "n": False,
+        }  # fmt: skip
+        assert [found[name].answered_seq for name in "wcdn"] == [4, 4, 2, 2]
+        await database.close()
 
 
 async def test_a_conversation_is_its_owners_and_its_tenants(database: Database) -> None:

@@ -6,6 +6,7 @@ from services.business.actions.ledger import Ledger
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import Database
 from tests.calls import Calls
+from tests.tokens import TokenFactory
 from tests.unit.services.business.refunds import refunds_of
 
 Ask = Any
@@ -48,6 +49,20 @@ async def test_a_rejected_refund_pays_nothing_and_may_be_asked_for_again(
     again = await ledger.perform(ask("refund", order_number="20261103004"))
     assert again is not None
     assert again.status == "awaiting_approval"
+
+
+async def test_nobody_decides_on_their_own_refund(
+    calls: Calls, database: Database, tokens: TokenFactory, agent: str, waiting: ActionRequest
+) -> None:
+    path = f"/v1/approvals/{waiting.id}"
+    own = tokens.issue("agent-8", roles={"agent"}, customer=waiting.customer)
+    for decision in ("approve", "reject"):
+        assert (await calls.post(path, json={"decision": decision}, token=own)).status == 403
+    (refund,) = await refunds_of(database, "20261103004")
+    assert refund.decided_by is None
+    another = tokens.issue("agent-9", roles={"agent"}, customer="C9999")
+    assert (await calls.post(path, json={"decision": "approve"}, token=another)).status == 200
+    assert (await calls.post(path, json={"decision": "approve"}, token=own)).status == 403
 
 
 async def test_only_what_waits_is_listed_and_can_be_decided(

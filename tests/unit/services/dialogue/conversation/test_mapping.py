@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -5,7 +6,15 @@ import pytest
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import QuickReply, Say
-from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
+from services.dialogue.conversation.mapping import (
+    customer_of,
+    draft_of,
+    fresh,
+    notice_of,
+    request_of,
+    state_of,
+    trace_of,
+)
 from services.dialogue.conversation.repository import ConversationRow, EntryRow
 from services.dialogue.policy.decision import (
     ActionCall,
@@ -17,12 +26,13 @@ from services.dialogue.policy.decision import (
     UnderstandingUnavailable,
     Understood,
 )
-from services.dialogue.policy.state import Frame, State
-from shared.contracts.actions import ActionResult
+from services.dialogue.policy.state import Frame, Mention, Pending, State
+from shared.contracts.actions import ActionResult, ActionStatus
 from tests.unit.services.dialogue.assistants import load
 from tests.unit.services.dialogue.understandings import understanding
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+NULL = "NULL"
 ORIGIN = Origin(flow="book", step="5")
 
 
@@ -40,6 +50,7 @@ def conversation(**changes: Any) -> ConversationRow:
         "assistant": "mini",
         "language": "zh",
         "status": "open",
+        "floor": "assistant",
         "state": None,
         "version": 1,
         "last_seq": 7,
@@ -51,7 +62,7 @@ def conversation(**changes: Any) -> ConversationRow:
     return ConversationRow(**usual | changes)
 
 
-MESSAGE = EntryRow("c1", 7, "message", "customer", "[words]", "m7", None, None, [], {}, MOMENT)
+MESSAGE = EntryRow("c1", 7, "message", "customer", "[words]", "m7", None, "C1001", None, [], {}, MOMENT)
 
 
 def finished() -> ActionFinished:
@@ -74,14 +85,57 @@ def test_the_state_that_a_turn_left_is_the_one_the_next_begins_with() -> None:
 
 def test_a_turn_that_is_decided_again_asks_for_the_same_action() -> None:
     call = ActionCall(index=2, name="book", arguments={"table": "five"}, origin=ORIGIN)
-    first, again = request_of(conversation(), call), request_of(conversation(version=9), call)
+    first, again = request_of(conversation(), call, "C1001"), request_of(conversation(version=9), call, "C1001")
     assert first.id == again.id == "c1.2"
     assert (first.tenant, first.customer, first.conversation_id) == ("other", "C1001", "c1")
     others = {
-        request_of(conversation(id="c2"), call).id,
-        request_of(conversation(), call.model_copy(update={"index": 3})).id,
+        request_of(conversation(id="c2"), call, None).id,
+        request_of(conversation(), call.model_copy(update={"index": 3}), "C1001").id,
     }
     assert len(others | {first.id}) == 3
+
+
+def test_a_state_begins_anew_and_goes_on_counting_actions() -> None:
+    """An action's id is made of its number: one that came again would be taken for the former."""
+    left = State(
+        language="en", turn=3, actions=2, misses=1, frames=(Frame(flow="book"),), pending=Pending(kind="person"),
+        mentions={"word": Mention(value="five", turn=2)},
+    )  # fmt: skip
+    begun = fresh(left.model_dump(mode="json"))
+    assert begun is not None
+    assert State.model_validate(begun) == State(language="en", turn=3, actions=2)
+    assert fresh(None) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "customer"), [(None, "C1001"), (NULL, "C1001"), ("", None), ("C1001", "C1001"), ("C1002", "C1002")]
+)
+def test_a_turn_is_about_the_customer_of_its_message(message: str | None, customer: str | None) -> None:
+    """An older program wrote down none; nobody is the empty string."""
+    entry = None if message is None else replace(MESSAGE, customer=None if message == NULL else message)
+    assert customer_of(conversation(), entry) == customer
+
+
+@pytest.mark.parametrize(
+    ("status", "say", "text"),
+    [
+        ("succeeded", Say(name="pay_cash", language="en"), "Cash it is."),
+        ("succeeded", Say(name="ask_note", language="en"), "action_succeeded"),
+        ("failed", Say(name="pay_cash", language="en"), "Cash it is."),
+        ("failed", Say(name="ask_way", language="en"), "action_not_done Booking"),
+        ("failed", Say(name="ask_way", language="zh"), "action_not_done 订位"),
+        (
+            "rejected",
+            Say(name="pay_cash", language="en", options=(QuickReply(id="yes", titles={"en": "Yes"}),)),
+            "action_not_done Booking",
+        ),
+    ],
+)
+def test_a_notice_asks_and_offers_nothing(mini: Assistant, status: ActionStatus, say: Say, text: str) -> None:
+    event = finished()
+    event = event.model_copy(update={"result": event.result.model_copy(update={"status": status})})
+    notice = notice_of(mini, say, event)
+    assert (notice.text, notice.options, notice.kind, notice.sender) == (text, (), "notice", "system")
 
 
 @pytest.mark.parametrize("source", [None, "hours"])

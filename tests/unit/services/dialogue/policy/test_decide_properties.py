@@ -204,7 +204,6 @@ def states(draw: st.DrawFn) -> State:
             st.none()
             | st.builds(Finished, flow=names, slots=loose_slots, committed=st.booleans(), turn=st.integers(0, 50))
         ),
-        handed_off=draw(st.booleans()),
     )
 
 

@@ -52,7 +52,7 @@ def test_look_ups_are_asked_once(talk: Talker) -> None:
     assert talk.asked == []
 
 
-def test_a_person_comes_at_once_and_only_once(talk: Talker) -> None:
+def test_a_person_comes_at_once_and_whenever_one_is_asked_for(talk: Talker) -> None:
     booked(talk)
     assert talk.says("a human please", "ask_human") == ["person_comes"]
     assert talk.last is not None
@@ -60,16 +60,26 @@ def test_a_person_comes_at_once_and_only_once(talk: Talker) -> None:
     assert talk.last.handoff.flow == "book"
     assert talk.last.handoff.slots == {"table": "five", "note": "by the window"}
     assert talk.state.frames == ()
-    assert talk.says("a human please", "ask_human") == ["handoff_waiting"]
-    assert talk.last.handoff is None
+    assert talk.says("a human please", "ask_human") == ["person_comes"]
+    assert talk.last.handoff is not None
 
 
-def test_what_was_done_is_not_done_again_when_the_flow_goes_on(tmp_path: Path) -> None:
+def test_a_person_goes_on_and_the_assistant_asks_nothing_more(tmp_path: Path) -> None:
     more = "        - {reply: booking_refused}\n  - {handoff: late, reply: person_comes}\n  - call: pay\n"
     text = FLOWS.replace("        - {reply: booking_refused}\n", more)
     talk = Talker(load_assistant(write_assistant(tmp_path, flows=text)))
+    talk.says("I want to pay", "pay")
     booked(talk)
-    assert talk.clicks("yes") == ["booked", "person_comes", "ask_way"]
+    assert talk.clicks("yes") == ["booked", "person_comes"]
+    assert talk.state.pending is None
+
+
+def test_what_was_done_is_not_done_again_when_the_flow_goes_on(tmp_path: Path) -> None:
+    more = "        - {reply: booking_refused}\n  - call: pay\n"
+    text = FLOWS.replace("        - {reply: booking_refused}\n", more)
+    talk = Talker(load_assistant(write_assistant(tmp_path, flows=text)))
+    booked(talk)
+    assert talk.clicks("yes") == ["booked", "ask_way"]
     assert talk.says("hello", "greet") == ["hello", "resume", "ask_way"]
     assert talk.says("no, the other table", "correct") == ["already_submitted", "ask_way"]
     assert talk.last is not None
