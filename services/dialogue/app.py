@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.dialogue.api import auth, conversations, desk, pages
+from services.dialogue.api import auth, conversations, dead_turns, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.outbox import action_relay
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         name="dialogue",
         description="The conversation: takes messages, answers them, and serves the chat page.",
         direct=[conversations.DIRECT],
-        routers=[conversations.router, desk.router, auth.router, pages.router],
+        routers=[conversations.router, desk.router, dead_turns.router, auth.router, pages.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )

@@ -41,9 +41,8 @@ def _storable(text: str) -> str:
     return text
 
 
-MessageText = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(_storable)
-]
+Storable = AfterValidator(_storable)
+MessageText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), Storable]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=ID)]
 ConversationId = Annotated[str, Path(min_length=1, max_length=MAX_ID, pattern=ID)]
 Seq = Annotated[int, Query(ge=0, le=MAX_SEQ)]

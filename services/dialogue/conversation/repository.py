@@ -47,7 +47,6 @@ __all__ = [
     "find_conversation",
     "find_message",
     "next_unanswered",
-    "overdue_conversations",
     "replies_to",
     "settle_action",
     "was_handed_over",
@@ -78,6 +77,9 @@ class ConversationRow:
     pending_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    attempts: int = 0
+    retry_at: datetime | None = None
+    turn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,9 @@ COMMIT_TURN = Statement(
         state=bindparam("new_state", type_=CONVERSATIONS.c.state.type),
         language=bindparam("new_language"),
         status=func.coalesce(bindparam("new_status", type_=CONVERSATIONS.c.status.type), CONVERSATIONS.c.status),
+        attempts=0,
+        retry_at=None,
+        turn_at=_moment,
         updated_at=_moment,
     )
     .returning(CONVERSATIONS.c.last_seq, CONVERSATIONS.c.pending_since)
@@ -437,17 +442,6 @@ def events_after(unit: Unit, conversation_id: str, after: int, limit: int) -> li
 def replies_to(unit: Unit, conversation_id: str, seq: int) -> list[Event]:
     """What was answered to the message with this `seq`."""
     return [EntryRow(*row).event() for row in unit.rows(REPLIES_TO, conversation=conversation_id, seq=seq)]
-
-
-async def overdue_conversations(session: AsyncSession, before: datetime, limit: int) -> list[tuple[str, str]]:
-    """Tenant and id of conversations with a message unanswered since `before`."""
-    rows = await session.execute(
-        select(Conversation.tenant, Conversation.id)
-        .where(Conversation.pending_since < before)
-        .order_by(Conversation.pending_since)
-        .limit(limit)
-    )
-    return [(row.tenant, row.id) for row in rows]
 
 
 async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:

@@ -34,12 +34,18 @@ from tests.models import write_model
 from tests.servers import RunningServer, serve
 from tests.stack import eventually
 
-__all__ = ["AGENT", "Neighbourhood", "neighbourhood", "new_guest"]
+__all__ = ["AGENT", "OPERATOR", "Neighbourhood", "neighbourhood", "new_guest"]
 
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
     "scopes": ["intent:predict", "business:lookup"],
+}
+OPERATOR = {
+    "username": "operator",
+    "password": "a password of the test",
+    "roles": ["operator"],
+    "display_name": "Operator",
 }
 AGENT = {"username": "agent", "password": "a password of the test", "roles": ["agent"], "display_name": "Agent"}
 
@@ -82,10 +88,11 @@ class Neighbourhood:
 
 
 @asynccontextmanager
-async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
+async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighbourhood]:
+    """All of them, running; `settings` are dialogue's."""
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
-    bootstrap.write_text(json.dumps({"accounts": [AGENT], "clients": [CLIENT]}), encoding="utf-8")
+    bootstrap.write_text(json.dumps({"accounts": [AGENT, OPERATOR], "clients": [CLIENT]}), encoding="utf-8")
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(Redis(tmp_path / "redis"))
         common: dict[str, Any] = {"home": tmp_path, "redis_url": running.url, "drain_seconds": 0}
@@ -101,15 +108,15 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
         for name, create in apps.items():
             stacks[name] = await stack.enter_async_context(AsyncExitStack())
             known[name] = (await stacks[name].enter_async_context(serve(create()))).address
-        settings = Settings(
+        usual = {"resend_first_seconds": 0.5, "answer_seconds": 5}
+        own = Settings(
             **common,
             static_services=known,
             client_id="dialogue",
             client_secret=SecretStr(str(CLIENT["client_secret"])),
-            resend_first_seconds=0.5,
-            answer_seconds=5,
+            **usual | settings,
         )
-        dialogue = await stack.enter_async_context(serve(create_app(settings)))
+        dialogue = await stack.enter_async_context(serve(create_app(own)))
         yield Neighbourhood(dialogue, stacks, running)
 
 
