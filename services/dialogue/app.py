@@ -13,7 +13,9 @@ from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
+from services.dialogue.conversation.reader import Reader
 from services.dialogue.conversation.results import ResultsConsumer
+from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
 from shared.http.service import ServiceContext, create_service
@@ -44,17 +46,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
+        streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
-        wakes.start()
+        app.state.streams = streams
+        wakes.start(partial(beat, "wakes"))
         results.start()
 
         async def end_streams() -> None:
             await context.health.stopping.wait()
+            streams.stop()
             wakes.wake_all()
 
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
+            asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
+            asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
             asyncio.create_task(end_streams(), name="end-streams"),
         ]
         try:
@@ -64,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await streams.close()
             await results.stop()
             await wakes.close()
             await database.close()

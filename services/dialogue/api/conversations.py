@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
-from services.dialogue.conversation.stream import server_sent_events, wait_for_events
+from services.dialogue.conversation.stream import EventStream, Streams, wait_for_events
 from services.dialogue.desk.repository import traces_of
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
@@ -114,9 +113,15 @@ async def _wakes(request: Request) -> Wakes:
     return wakes
 
 
+async def _streams(request: Request) -> Streams:
+    streams: Streams = request.app.state.streams
+    return streams
+
+
 InTurns = Annotated[Turns, Depends(_turns)]
 InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
+InStreams = Annotated[Streams, Depends(_streams)]
 
 
 async def readable(database: Database, principal: Principal, conversation_id: str) -> ConversationRow:
@@ -226,7 +231,7 @@ async def events(
 
 @router.get(
     "/{conversation_id}/stream",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
         **responses(404),
@@ -236,22 +241,18 @@ async def stream(
     conversation_id: ConversationId,
     principal: CurrentPrincipal,
     database: InDatabase,
-    wakes: InWakes,
-    request: Request,
+    streams: InStreams,
     after: Seq = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
-) -> StreamingResponse:
+) -> EventStream:
     """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends)."""
     await readable(database, principal, conversation_id)
-    return StreamingResponse(
-        server_sent_events(
-            database, wakes, request.app.state.context.health,
-            tenant=principal.tenant, conversation_id=conversation_id,
-            after=after if last_event_id is None else last_event_id,
-        ),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
+    return EventStream(
+        streams,
+        tenant=principal.tenant,
+        conversation_id=conversation_id,
+        after=after if last_event_id is None else last_event_id,
+    )
 
 
 @router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])

@@ -191,7 +191,7 @@ class Turns:
         """What is answered to the message, by this process or another one; None when it takes too long."""
         conversation_id, seq = message.conversation_id, message.seq
         until = time.monotonic() + self._settings.answer_seconds
-        async with self._wakes.watching(conversation_id) as event:
+        async with self._wakes.watching(conversation_id, noticed=seq) as event:
             while True:
                 event.clear()
                 work = self._spawn(conversation_id, self.drain(tenant, conversation_id, waiting))

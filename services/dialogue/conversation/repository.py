@@ -46,6 +46,7 @@ __all__ = [
     "find_action",
     "find_conversation",
     "find_message",
+    "last_seqs",
     "next_unanswered",
     "replies_to",
     "settle_action",
@@ -442,6 +443,14 @@ def events_after(unit: Unit, conversation_id: str, after: int, limit: int) -> li
 def replies_to(unit: Unit, conversation_id: str, seq: int) -> list[Event]:
     """What was answered to the message with this `seq`."""
     return [EntryRow(*row).event() for row in unit.rows(REPLIES_TO, conversation=conversation_id, seq=seq)]
+
+
+async def last_seqs(session: AsyncSession, conversations: Sequence[str]) -> Sequence[tuple[str, int]]:
+    """The last event's `seq` of each of these conversations, whosesoever they are."""
+    found = await session.execute(
+        select(Conversation.id, Conversation.last_seq).where(Conversation.id.in_(conversations))
+    )
+    return [(row[0], row[1]) for row in found]
 
 
 async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:
