@@ -7,12 +7,14 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.dialogue.api import auth, conversations, desk, pages
+from services.dialogue.api import auth, conversations, dead_turns, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
+from services.dialogue.conversation.reader import Reader
 from services.dialogue.conversation.results import ResultsConsumer
+from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.desk.ownership import Desk
 from services.dialogue.settings import Settings
@@ -45,18 +47,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
+        streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
-        app.state.desk = Desk(database, wakes)
-        wakes.start()
+        app.state.desk, app.state.streams = Desk(database, wakes), streams
+        wakes.start(partial(beat, "wakes"))
         results.start()
 
         async def end_streams() -> None:
             await context.health.stopping.wait()
+            streams.stop()
             wakes.wake_all()
 
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
+            asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
+            asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
             asyncio.create_task(end_streams(), name="end-streams"),
         ]
         try:
@@ -66,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await streams.close()
             await results.stop()
             await wakes.close()
             await database.close()
@@ -76,7 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         name="dialogue",
         description="The conversation: takes messages, answers them, and serves the chat page.",
         direct=[conversations.DIRECT],
-        routers=[conversations.router, desk.router, auth.router, pages.router],
+        routers=[conversations.router, desk.router, dead_turns.router, auth.router, pages.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )

@@ -31,6 +31,13 @@ class Settings(ServiceSettings):
     lease_seconds: Seconds = 3.0
     recover_after_seconds: Seconds = 3.0
     """A message that is unanswered for so long is picked up by whichever replica sees it first."""
+    turn_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """After so many failed turns on a message the customer gets an apology, and a person gets the conversation."""
+    retry_first_seconds: Seconds = 1.0
+    """The pause after the first failed turn; each next one is twice as long, up to the longest, less some chance."""
+    retry_most_seconds: Seconds = 60.0
+    session_seconds: Seconds = 1800.0
+    """What a conversation was in the middle of is dropped when nothing has happened in it for so long."""
 
     resend_first_seconds: Seconds = 8.0
     resend_most_seconds: Seconds = 300.0

@@ -23,6 +23,7 @@ from shared.calls.registration import Instance, Registrar
 from shared.errors import ConfigurationError
 from shared.http import docs
 from shared.http.auth import JwksCache, TokenVerifier
+from shared.http.continuation import go_on
 from shared.http.fast_path import DirectRoute, DirectRoutes
 from shared.http.headers import AnswerHeaders
 from shared.http.health import Health, ReadyCheck
@@ -159,6 +160,7 @@ class _Application(FastAPI):
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what `entry` passes on."""
         await super().__call__(scope, receive, send)
+        await go_on(scope, receive, send)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Delete, Dialect, Insert, Join, Select, Table, Update, bindparam, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -19,7 +20,7 @@ from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from shared.storage.storable import check_values, longest_of
 
-__all__ = ["Row", "Statement", "Unit", "insert_into", "table_of"]
+__all__ = ["Row", "Statement", "Unit", "insert_into", "table_of", "upsert_into"]
 
 TENANT = "tenant"
 
@@ -43,8 +44,31 @@ class Statement:
         """The statement as this kind of database takes it."""
         found = self._compiled.get(dialect.name)
         if found is None:
-            found = self._compiled[dialect.name] = _Compiled(self._query, dialect)
+            found = self._compiled[dialect.name] = _Compiled(self._query_on(dialect), dialect)
         return found
+
+    def _query_on(self, _dialect: Dialect) -> Query:
+        return self._query
+
+
+class _Upsert(Statement):
+    """An INSERT that writes over the row with the same key; each kind of database has a construct of its own."""
+
+    def __init__(self, table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
+        if TENANT in columns:
+            raise ValueError(f"the unit of work names the tenant of a row: {table}")
+        self._table, self._columns, self._key = table, columns, key
+        self._compiled = {}
+
+    def _query_on(self, dialect: Dialect) -> Query:
+        table = self._table
+        values = {name: bindparam(name, type_=table.c[name].type) for name in (TENANT, *self._columns)}
+        if dialect.name == "postgresql":
+            query = postgresql.insert(table).values(values)
+        else:
+            query = sqlite.insert(table).values(values)  # type: ignore[assignment]  # the same methods
+        others = {name: query.excluded[name] for name in self._columns if name not in self._key}
+        return query.on_conflict_do_update(index_elements=[TENANT, *self._key], set_=others).inline()
 
 
 class _Compiled:
@@ -137,6 +161,11 @@ def insert_into(model: type[DeclarativeBase], *columns: str) -> Statement:
     """An INSERT of these columns, each with a parameter of its name; the tenant is added."""
     table = table_of(model)
     return Statement(insert(table).values({name: bindparam(name, type_=table.c[name].type) for name in columns}))
+
+
+def upsert_into(model: type[DeclarativeBase], *columns: str, key: Sequence[str]) -> Statement:
+    """An INSERT of these columns that replaces what the tenant has under the same `key`, a constraint's columns."""
+    return _Upsert(table_of(model), columns, key)
 
 
 def _limited(query: Query) -> Query:

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
-from services.dialogue.conversation.stream import server_sent_events, wait_for_events
+from services.dialogue.conversation.stream import EventStream, Streams, wait_for_events
 from services.dialogue.desk.ownership import DESK, Desk, may_read
 from services.dialogue.desk.repository import traces_of
 from shared.contracts.base import RequestBody
@@ -111,10 +110,16 @@ async def _desk(request: Request) -> Desk:
     return desk
 
 
+async def _streams(request: Request) -> Streams:
+    streams: Streams = request.app.state.streams
+    return streams
+
+
 InTurns = Annotated[Turns, Depends(_turns)]
 InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
 InDesk = Annotated[Desk, Depends(_desk)]
+InStreams = Annotated[Streams, Depends(_streams)]
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,7 @@ async def events(
 
 @router.get(
     "/{conversation_id}/stream",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
         **responses(404),
@@ -247,26 +252,23 @@ async def stream(
     conversation_id: ConversationId,
     principal: CurrentPrincipal,
     database: InDatabase,
-    wakes: InWakes,
+    streams: InStreams,
     desk: InDesk,
-    request: Request,
     after: Seq = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
-) -> StreamingResponse:
+) -> EventStream:
     """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends).
 
     An agent's stream ends with the event `end` when they no longer have the conversation.
     """
     reader = await readable(database, desk, principal, conversation_id, "transcript")
-    return StreamingResponse(
-        server_sent_events(
-            database, wakes, request.app.state.context.health,
-            tenant=principal.tenant, conversation_id=conversation_id,
-            after=after if last_event_id is None else last_event_id, holder=reader.holder,
-        ),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
+    return EventStream(
+        streams,
+        tenant=principal.tenant,
+        conversation_id=conversation_id,
+        after=after if last_event_id is None else last_event_id,
+        holder=reader.holder,
+    )
 
 
 @router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])

@@ -1,17 +1,50 @@
 """Dialogue's tables: conversations, their transcript, traces, the outbox, hand-offs and the desk's audit log."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.timers import TimerMixin
 
-__all__ = ["ASSISTANT", "QUEUE", "Base", "Conversation", "DeskEvent", "Entry", "Handoff", "OutboxRow", "Trace"]
+__all__ = [
+    "ASSISTANT",
+    "QUEUE",
+    "Base",
+    "Conversation",
+    "DeadTurn",
+    "DeskEvent",
+    "Entry",
+    "Handoff",
+    "OutboxRow",
+    "Timer",
+    "Trace",
+]
 
 ASSISTANT, QUEUE = "assistant", "queue"
 """Who has the floor of a conversation when it is no agent; an agent is named by the subject of their account."""
+
+
+class StoredState(TypeDecorator[Any]):
+    """JSON that is handed on as it stands where it cannot be read, so that a damaged state stops no other use of the
+    row: only what needs the state finds out."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        process = super().result_processor(dialect, coltype)
+
+        def read(value: Any) -> Any:
+            try:
+                return value if process is None else process(value)
+            except ValueError:
+                return value
+
+        return read
 
 
 class Base(TableBase):
@@ -26,9 +59,19 @@ class Conversation(TenantMixin, Base):
 
     `owner` is the account or guest who opened it, `customer` the number in business that the state is about, and
     `floor` who answers: the assistant, the queue (nobody yet) or an agent.
+    `attempts` counts the failed turns of the oldest message that waits, and `retry_at` is when the next one begins;
+    `turn_at` is when the last turn was committed.
     """
 
     __tablename__ = "conversations"
+    __table_args__ = (
+        Index(
+            "ix_conversations_retry_at",
+            "retry_at",
+            sqlite_where=text("retry_at IS NOT NULL"),
+            postgresql_where=text("retry_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(String(128), index=True)
@@ -37,11 +80,14 @@ class Conversation(TenantMixin, Base):
     language: Mapped[str] = mapped_column(String(8))
     status: Mapped[str] = mapped_column(String(32), default="open")
     floor: Mapped[str] = mapped_column(String(128), default=ASSISTANT, server_default=ASSISTANT)
-    state: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    state: Mapped[dict[str, Any] | None] = mapped_column(StoredState(none_as_null=True))
     version: Mapped[int] = mapped_column(default=0)
     last_seq: Mapped[int] = mapped_column(default=0)
     answered_seq: Mapped[int] = mapped_column(default=0)
     pending_since: Mapped[datetime | None] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    retry_at: Mapped[datetime | None]
+    turn_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -143,3 +189,30 @@ class DeskEvent(TenantMixin, Base):
     handoff_id: Mapped[int]
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DeadTurn(TenantMixin, Base):
+    """A turn that was given up: the customer got an apology and waits for a person. `state` is the one before it, for
+    an operator who has it tried again; it goes when the row is settled."""
+
+    __tablename__ = "dead_turns"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    seq: Mapped[int]
+    answered_seq: Mapped[int]
+    version: Mapped[int]
+    attempts: Mapped[int]
+    error: Mapped[str] = mapped_column(String(256))
+    state: Mapped[dict[str, Any] | None] = mapped_column(StoredState(none_as_null=True))
+    status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
+    reason: Mapped[str | None] = mapped_column(String(500))
+    settled_by: Mapped[str | None] = mapped_column(String(128))
+    settled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Timer(TimerMixin, Base):
+    """What dialogue does later."""
+
+    __tablename__ = "timers"

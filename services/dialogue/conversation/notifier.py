@@ -1,8 +1,8 @@
 """Waking: notifies waiters on a conversation, in this process and in others, that something has been committed.
 
 Redis carries the calls between processes, and a short lease that keeps two replicas from doing the same turn for
-nothing. Neither is needed for correctness: without Redis every wait looks again by itself, only later, and the version
-check of the store refuses the second writer.
+nothing. Neither is needed for correctness: what is not heard is found by the process's one reader
+(`services.dialogue.conversation.reader`), only later, and the version check of the store refuses the second writer.
 """
 
 import asyncio
@@ -11,15 +11,16 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 
-__all__ = ["Wakes"]
+__all__ = ["Wakes", "Watch", "Watcher"]
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,8 @@ CHANNEL = "zhiyin:dialogue:wake"
 LEASE_KEY = "zhiyin:dialogue:lease:{conversation}"
 CALL_SECONDS = 0.5
 LOOK_AGAIN_SECONDS = 5.0
-LOOK_AGAIN_WITHOUT_REDIS_SECONDS = 0.3
+LISTEN_SECONDS = 5.0
+"""So long the listener hears nothing before it asks Redis whether it is still there."""
 RECONNECT_SECONDS = 0.5
 BREAKER = BreakerPolicy(failures=1, open_seconds=1.0)
 AWAY = object()
@@ -47,6 +49,23 @@ if ARGV[3] ~= '' then redis.call('publish', ARGV[2], ARGV[3]) end
 """Gives a lease back and wakes in one call, for the same reason."""
 
 
+class Watcher(Protocol):
+    """Whoever wants to know of a conversation's news; `noticed` is the last `seq` that it was told of or knows."""
+
+    noticed: int
+
+    def set(self) -> None:
+        """Something may have been committed."""
+
+
+class Watch(asyncio.Event):
+    """A watcher that can be waited for: an event that is set at every wake."""
+
+    def __init__(self, noticed: int = 0) -> None:
+        super().__init__()
+        self.noticed = noticed
+
+
 class Wakes:
     """Conversations with waiters, and the calls that end their wait."""
 
@@ -54,15 +73,18 @@ class Wakes:
         self._redis: Redis = Redis.from_url(
             redis_url, socket_connect_timeout=CALL_SECONDS, socket_timeout=None, health_check_interval=10
         )
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._listener: asyncio.Task[None] | None = None
-        self._listening = False
+        self.listening = False
+        """Whether other processes are heard now."""
+        self.missed = asyncio.Event()
+        """Set when calls may have been missed: whoever reads looks now."""
         self._breaker = Breaker(BREAKER)
         self._held: set[str] = set()
 
-    def start(self) -> None:
-        """Begins to listen for the other processes."""
-        self._listener = asyncio.create_task(self._listen(), name="wake-listener")
+    def start(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Begins to listen for the other processes; `beat` is called whenever the listener turns."""
+        self._listener = asyncio.create_task(self._listen(beat), name="wake-listener")
 
     async def close(self) -> None:
         """Stops listening."""
@@ -78,32 +100,55 @@ class Wakes:
 
     def wake_here(self, conversation: str) -> None:
         """Ends every wait on the conversation in this process."""
-        for event in self._waiting.get(conversation, ()):
-            event.set()
+        for watcher in tuple(self._waiting.get(conversation, ())):
+            watcher.set()
 
     def wake_all(self) -> None:
         """Ends every wait in this process."""
-        for conversation in list(self._waiting):
+        for conversation in self.watched():
             self.wake_here(conversation)
 
-    @asynccontextmanager
-    async def watching(self, conversation: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set at every wake from now on; clear it before looking, then wait with `wait`."""
-        event = asyncio.Event()
-        self._waiting[conversation].add(event)
-        try:
-            yield event
-        finally:
-            self._waiting[conversation].discard(event)
-            if not self._waiting[conversation]:
-                del self._waiting[conversation]
+    def watched(self) -> list[str]:
+        """The conversations with waiters in this process."""
+        return list(self._waiting)
 
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        """Returns at the wake, or when it is time to look again without one, or after `seconds`."""
-        look_again = LOOK_AGAIN_SECONDS if self._listening else LOOK_AGAIN_WITHOUT_REDIS_SECONDS
+    def notice(self, conversation: str, last_seq: int) -> None:
+        """Ends the waits of those who have not been told of the conversation's event `last_seq`."""
+        for watcher in tuple(self._waiting.get(conversation, ())):
+            if watcher.noticed < last_seq:
+                watcher.noticed = last_seq
+                watcher.set()
+
+    def add(self, conversation: str, watcher: Watcher) -> None:
+        """Tells the watcher of every wake from now on, until it is removed."""
+        self._waiting[conversation].add(watcher)
+
+    def remove(self, conversation: str, watcher: Watcher) -> None:
+        """Tells the watcher nothing more."""
+        self._waiting[conversation].discard(watcher)
+        if not self._waiting[conversation]:
+            del self._waiting[conversation]
+
+    @asynccontextmanager
+    async def watching(self, conversation: str, noticed: int = 0) -> AsyncIterator[Watch]:
+        """An event that is set at every wake from now on; clear it before looking, then wait with `wait`.
+
+        Args:
+            noticed: the last event's `seq` that the caller knows of, so that the reader does not tell it again.
+        """
+        watch = Watch(noticed)
+        self.add(conversation, watch)
+        try:
+            yield watch
+        finally:
+            self.remove(conversation, watch)
+
+    async def wait(self, watch: Watch, seconds: float) -> bool:
+        """Returns at the wake, when it is time to look again without one, or after `seconds`; whether it was a wake."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, look_again)):
-                await event.wait()
+            async with asyncio.timeout(min(seconds, LOOK_AGAIN_SECONDS)):
+                await watch.wait()
+        return watch.is_set()
 
     @asynccontextmanager
     async def lease(self, conversation: str, seconds: float, *, wakes: bool = False) -> AsyncIterator[bool]:
@@ -165,23 +210,39 @@ class Wakes:
             log.warning("redis_away", error=type(error).__name__)
             return otherwise
 
-    async def _listen(self) -> None:
+    async def _listen(self, beat: Callable[[], None]) -> None:
         while True:
+            beat()
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
-                    self._listening = True
-                    self._breaker.record(success=True)
-                    # Whatever was said while nobody listened is found by looking.
-                    self.wake_all()
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self.wake_here(message["data"].decode())
+                    await self._hear(pubsub, beat)
             except REDIS_ERRORS as error:
-                if self._listening:
+                if self.listening:
                     log.warning("wake_listener_lost", error=type(error).__name__)
-            self._listening = False
+            self.listening = False
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _hear(self, pubsub: PubSub, beat: Callable[[], None]) -> None:
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=LISTEN_SECONDS)
+            beat()
+            if message is None:
+                if asked:
+                    raise TimeoutError("Redis does not answer")
+                # A server that is gone without a word would be listened to for ever.
+                await pubsub.ping()
+                asked = True
+                continue
+            asked = False
+            if message["type"] == "subscribe":
+                self.listening = True
+                self._breaker.record(success=True)
+                # Whatever was said while nobody listened is found by looking.
+                self.missed.set()
+            elif message["type"] == "message":
+                self.wake_here(message["data"].decode())
 
 
 class _Renewal:

@@ -2,13 +2,15 @@
 
 A message is committed before anything else happens. Then whichever replica holds the conversation's lease understands
 it, decides, and commits replies, state, actions and trace in one transaction that only succeeds if no other turn was
-committed since the state was read. A message that was committed and not answered is found by `Turns.recover`.
+committed since the state was read. A message that was committed and not answered is found by `Turns.recover`; a turn
+that fails is tried again after a pause, and given up in the end.
 """
 
 import asyncio
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -17,14 +19,16 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.failures.attempts import Attempts
 from services.dialogue.conversation.mapping import draft_of
 from services.dialogue.conversation.models import ASSISTANT, QUEUE
 from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.recovery import Recovery
 from services.dialogue.conversation.repository import (
     Accepted,
     ActionRow,
@@ -38,9 +42,9 @@ from services.dialogue.policy.decision import ActionFinished, Opened, Origin, Tu
 from services.dialogue.settings import Settings
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
-from shared.errors import InvalidInput, Unavailable
+from shared.errors import InvalidInput, Unavailable, ZhiyinError
 from shared.http.auth import Principal
-from shared.storage.database import ALL_TENANTS, Database, now
+from shared.storage.database import Database, now
 from shared.storage.statements import Unit
 
 __all__ = ["Answer", "Turns"]
@@ -48,17 +52,14 @@ __all__ = ["Answer", "Turns"]
 log = structlog.get_logger(__name__)
 
 MAX_STALE = 20
-RECOVER_SECONDS = 1.0
-RECOVER_BATCH = 50
-RECOVER_AT_ONCE = 2
-"""What was put off must not come before those who talk now."""
+TURN_SECONDS = 90.0
+"""Longer than all look-ups that a turn may make; what still hangs then has failed."""
 TURNS_AT_ONCE = 16
 """More would only slow one another down, and keep new messages from being stored."""
 KNOWN_SECONDS = 1.0
 """A turn that begins later than this after its message was stored looks whether it is still to be answered."""
 
 STALE = Counter("zhiyin_turns_stale_total", "Turns refused because another one was committed first")
-RECOVERED = Counter("zhiyin_turns_recovered_total", "Conversations whose unanswered message was picked up")
 
 Replies = dict[int, list[Event]]
 """What was answered, by the `seq` of the message."""
@@ -84,6 +85,15 @@ class Waiting:
     wakes: bool = False
     """The other processes do not know of the message yet; the lease tells them, which saves a call."""
 
+    @property
+    def put_off(self) -> bool:
+        """Whether a turn has failed on it and the next attempt is not due."""
+        return self.conversation.retry_at is not None and self.conversation.retry_at > now()
+
+
+class _PutOff(ZhiyinError):
+    """The message is tried later. It ends the lease as a failure does: those who wait need not look at once."""
+
 
 class Turns:
     """Takes messages and answers them."""
@@ -98,7 +108,10 @@ class Turns:
         self._wakes = wakes
         self._running: dict[asyncio.Task[Replies | None], str] = {}
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
-        self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
+        self._attempts = Attempts(settings, database)
+        self._recovery = Recovery(
+            settings, database, busy=lambda: set(self._running.values()), pick_up=self._pick_up_later
+        )
 
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> ConversationRow:
         """A new conversation of this customer.
@@ -191,7 +204,7 @@ class Turns:
         """What is answered to the message, by this process or another one; None when it takes too long."""
         conversation_id, seq = message.conversation_id, message.seq
         until = time.monotonic() + self._settings.answer_seconds
-        async with self._wakes.watching(conversation_id) as event:
+        async with self._wakes.watching(conversation_id, noticed=seq) as event:
             while True:
                 event.clear()
                 work = self._spawn(conversation_id, self.drain(tenant, conversation_id, waiting))
@@ -209,46 +222,72 @@ class Turns:
                 await self._wakes.wait(event, until - time.monotonic())
                 waiting = None
 
-    async def drain(self, tenant: str, conversation_id: str, waiting: Waiting | None = None) -> Replies:
-        """Answers what is unanswered, unless another replica is at it; `waiting` saves reading what is known."""
+    async def drain(
+        self, tenant: str, conversation_id: str, waiting: Waiting | None = None, *, again: bool = False
+    ) -> Replies:
+        """Answers what is unanswered, unless another replica is at it or it was put off.
+
+        Args:
+            waiting: saves reading what is known.
+            again: the first turn may have been tried before, so its attempt is counted.
+        """
         answered: Replies = {}
         while True:
             more = False
             wakes = waiting is not None and waiting.wakes
-            async with (
-                self._slots,
-                self._wakes.lease(conversation_id, self._settings.lease_seconds, wakes=wakes) as held,
-            ):
-                if held and (turn := await self._turn(tenant, conversation_id, waiting)):
-                    message, appended = turn
-                    answered[message.seq] = [entry.event() for entry in appended.entries]
-                    more = appended.more
+            with suppress(_PutOff):
+                async with (
+                    self._slots,
+                    self._wakes.lease(conversation_id, self._settings.lease_seconds, wakes=wakes) as held,
+                ):
+                    if held and (turn := await self._attempt(tenant, conversation_id, waiting, again=again)):
+                        message, appended = turn
+                        answered[message.seq] = [entry.event() for entry in appended.entries]
+                        more = appended.more
             if not more:
                 return answered
-            waiting = None
+            waiting, again = None, False
+
+    async def _attempt(
+        self, tenant: str, conversation_id: str, waiting: Waiting | None, *, again: bool
+    ) -> tuple[EntryRow, Appended] | None:
+        """The turn, where it succeeds; an attempt that fails for a reason of its own is counted and put off."""
+        begun = None
+        if again:
+            begun = await self._attempts.begin(tenant, conversation_id)
+            if begun is None:
+                return None
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                return await self._turn(tenant, conversation_id, waiting, put_off_too=begun is not None)
+        except Unavailable:
+            if begun is not None:
+                await self._attempts.put_back(tenant, begun)
+            raise
+        except Exception as error:
+            if isinstance(error, _PutOff):
+                raise
+            log.error("turn_failed", error=type(error).__name__, exc_info=error)
+            if not await self._attempts.failed(tenant, conversation_id, error, begun):
+                raise _PutOff from error
+            return None
 
     async def recover(self, beat: Callable[[], None]) -> None:
         """Finds messages that were accepted and not answered, and answers them; runs until it is cancelled."""
-        while True:
-            beat()
-            try:
-                before = now() - timedelta(seconds=self._settings.recover_after_seconds)
-                async with self._database.reading(ALL_TENANTS) as session:
-                    overdue = await repository.overdue_conversations(session, before, RECOVER_BATCH)
-                # A conversation that is queued here already gains nothing from a second place.
-                in_line = set(self._running.values())
-                if forgotten := [each for each in overdue if each[1] not in in_line]:
-                    RECOVERED.inc(len(forgotten))
-                    log.info("recovering", conversations=len(forgotten))
-                for tenant, conversation_id in forgotten:
-                    self._spawn(conversation_id, self._recover(tenant, conversation_id))
-            except (SQLAlchemyError, Unavailable) as error:
-                log.warning("recovery_failed", error=type(error).__name__)
-            await asyncio.sleep(RECOVER_SECONDS)
+        await self._recovery.run(beat)
 
-    async def _recover(self, tenant: str, conversation_id: str) -> Replies:
-        async with self._recovering:
-            return await self.drain(tenant, conversation_id)
+    def pick_up(self, tenant: str, conversation_id: str) -> None:
+        """Answers what waits in the conversation, in the background."""
+        self._spawn(conversation_id, self.drain(tenant, conversation_id))
+
+    def _pick_up_later(
+        self, tenant: str, conversation_id: str, places: asyncio.Semaphore
+    ) -> asyncio.Task[Replies | None]:
+        async def work() -> Replies:
+            async with places:
+                return await self.drain(tenant, conversation_id, again=True)
+
+        return self._spawn(conversation_id, work())
 
     async def close(self) -> None:
         """Lets the turns that run come to their end."""
@@ -273,15 +312,17 @@ class Turns:
         return None
 
     async def _turn(
-        self, tenant: str, conversation_id: str, waiting: Waiting | None
+        self, tenant: str, conversation_id: str, waiting: Waiting | None, *, put_off_too: bool
     ) -> tuple[EntryRow, Appended] | None:
-        """Answers the oldest message that is unanswered, where there is one."""
+        """Answers the oldest message that is unanswered, where there is one; one that was put off only on demand."""
         understood: dict[int, TurnEvent] = {}
         for _ in range(MAX_STALE):
             if waiting is None or time.monotonic() - waiting.since > KNOWN_SECONDS:
                 waiting = await self._load(tenant, conversation_id)
             if waiting is None:
                 return None
+            if waiting.put_off and not put_off_too:
+                raise _PutOff
             message = waiting.message
             event = understood.get(message.seq)
             if event is None:

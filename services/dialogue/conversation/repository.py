@@ -49,8 +49,8 @@ __all__ = [
     "find_action",
     "find_conversation",
     "find_message",
+    "last_seqs",
     "next_unanswered",
-    "overdue_conversations",
     "replies_to",
     "settle_action",
     "status_of",
@@ -82,6 +82,9 @@ class ConversationRow:
     pending_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    attempts: int = 0
+    retry_at: datetime | None = None
+    turn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +258,9 @@ COMMIT_TURN = Statement(
         state=bindparam("new_state", type_=CONVERSATIONS.c.state.type),
         language=bindparam("new_language"),
         status=func.coalesce(bindparam("new_status", type_=CONVERSATIONS.c.status.type), CONVERSATIONS.c.status),
+        attempts=0,
+        retry_at=None,
+        turn_at=_moment,
         updated_at=_moment,
     )
     .returning(CONVERSATIONS.c.last_seq, CONVERSATIONS.c.pending_since)
@@ -518,15 +524,12 @@ def replies_to(unit: Unit, conversation_id: str, seq: int) -> list[Event]:
     return [EntryRow(*row).event() for row in unit.rows(REPLIES_TO, conversation=conversation_id, seq=seq)]
 
 
-async def overdue_conversations(session: AsyncSession, before: datetime, limit: int) -> list[tuple[str, str]]:
-    """Tenant and id of conversations with a message unanswered since `before`."""
-    rows = await session.execute(
-        select(Conversation.tenant, Conversation.id)
-        .where(Conversation.pending_since < before)
-        .order_by(Conversation.pending_since)
-        .limit(limit)
+async def last_seqs(session: AsyncSession, conversations: Sequence[str]) -> Sequence[tuple[str, int]]:
+    """The last event's `seq` of each of these conversations, whosesoever they are."""
+    found = await session.execute(
+        select(Conversation.id, Conversation.last_seq).where(Conversation.id.in_(conversations))
     )
-    return [(row.tenant, row.id) for row in rows]
+    return [(row[0], row[1]) for row in found]
 
 
 async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:

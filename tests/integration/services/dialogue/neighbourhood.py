@@ -39,6 +39,7 @@ __all__ = [
     "AGENT",
     "BEN",
     "CUSTOMER",
+    "OPERATOR",
     "SUPERVISOR",
     "Neighbourhood",
     "logged_in",
@@ -53,17 +54,18 @@ CLIENT = {
     "scopes": ["intent:predict", "business:lookup"],
 }
 PASSWORD = "a password of the test"
-AGENT, BEN, SUPERVISOR, ADMIN, CUSTOMER = (
+AGENT, BEN, SUPERVISOR, OPERATOR, ADMIN, CUSTOMER = (
     {"username": name, "password": PASSWORD, "roles": [role], "display_name": name.title(), "customer": customer}
     for name, role, customer in (
         ("agent", "agent", None),
         ("ben", "agent", None),
         ("supervisor", "supervisor", None),
+        ("operator", "operator", None),
         ("admin", "admin", None),
         ("lilei", "customer", "C1002"),
     )
 )
-ACCOUNTS = [AGENT, BEN, SUPERVISOR, ADMIN, CUSTOMER]
+ACCOUNTS = [AGENT, BEN, SUPERVISOR, OPERATOR, ADMIN, CUSTOMER]
 
 
 @dataclass
@@ -105,7 +107,8 @@ class Neighbourhood:
 
 
 @asynccontextmanager
-async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
+async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighbourhood]:
+    """All of them, running; `settings` are dialogue's."""
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
     bootstrap.write_text(json.dumps({"accounts": ACCOUNTS, "clients": [CLIENT]}), encoding="utf-8")
@@ -124,15 +127,15 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
         for name, create in apps.items():
             stacks[name] = await stack.enter_async_context(AsyncExitStack())
             known[name] = (await stacks[name].enter_async_context(serve(create()))).address
-        settings = Settings(
+        usual = {"resend_first_seconds": 0.5, "answer_seconds": 5}
+        own = Settings(
             **common,
             static_services=known,
             client_id="dialogue",
             client_secret=SecretStr(str(CLIENT["client_secret"])),
-            resend_first_seconds=0.5,
-            answer_seconds=5,
+            **usual | settings,
         )
-        dialogue = await stack.enter_async_context(serve(create_app(settings)))
+        dialogue = await stack.enter_async_context(serve(create_app(own)))
         yield Neighbourhood(dialogue, stacks, running, known["login"])
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Table, bindparam, delete, exists, func, insert, select, union_all, update
+from sqlalchemy import JSON, String, Table, bindparam, delete, exists, func, insert, select, union_all, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.errors import Unavailable
 from shared.storage.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now
-from shared.storage.statements import Row, Statement, Unit, insert_into
+from shared.storage.statements import Row, Statement, Unit, insert_into, table_of, upsert_into
 
 DEADLINE = 15.0
 
@@ -38,6 +38,14 @@ class Stamp(TenantMixin, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     letter: Mapped[str]
+
+
+class Seat(TenantMixin, Base):
+    __tablename__ = "seats"
+
+    tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    guest: Mapped[str]
 
 
 LETTERS, STAMPS = Letter.__table__, Stamp.__table__
@@ -208,3 +216,16 @@ async def test_a_write_after_the_close_is_refused_and_does_not_hang(database: Da
     with pytest.raises(Unavailable):
         async with asyncio.timeout(DEADLINE):
             await database.write("a", lambda unit: unit.run(REMOVE))
+
+
+async def test_an_upsert_replaces_what_the_tenant_has_under_the_key(database: Database) -> None:
+    put = upsert_into(Seat, "number", "guest", key=("number",))
+    seats = Statement(select(table_of(Seat).c.number, table_of(Seat).c.guest).order_by(table_of(Seat).c.number))
+    for tenant, number, guest in (("a", 1, "anna"), ("a", 2, "ben"), ("b", 1, "eve"), ("a", 1, "carl")):
+        await database.write(tenant, lambda unit, n=number, g=guest: unit.run(put, number=n, guest=g))
+    assert await database.read("a", lambda unit: unit.rows(seats)) == [(1, "carl"), (2, "ben")]
+    assert await database.read("b", lambda unit: unit.rows(seats)) == [(1, "eve")]
+    with pytest.raises(ValueError, match="tenant"):
+        upsert_into(Seat, "tenant", "number", key=("number",))
+    gone = Statement(delete(table_of(Seat)).where(table_of(Seat).c.number == 1).returning(table_of(Seat).c.guest))
+    assert await database.write("a", lambda unit: unit.rows(gone)) == [("carl",)]

@@ -169,10 +169,12 @@ async def test_without_redis_everybody_may_work_and_waits_end_soon(
         assert event.is_set(), "waits of the same process need no Redis"
     async with first.watching("a") as event:
         # Nobody wakes it, yet it comes back to look again long before the time it was given.
-        await asyncio.wait_for(first.wait(event, 60), DEADLINE)
-        assert not event.is_set()
+        assert not await asyncio.wait_for(first.wait(event, 60), DEADLINE)
+    first.missed.clear()
     await redis_server.start()
     await listening(redis_server, 2)
+    # What was said while nobody listened is asked of the database, once.
+    await asyncio.wait_for(first.missed.wait(), DEADLINE)
     async with second.watching("a") as event:
         await first.wake("a")
         await asyncio.wait_for(event.wait(), DEADLINE)
@@ -184,3 +186,29 @@ async def test_all_waits_end_when_the_process_stops(pair: tuple[Wakes, Wakes]) -
         first.wake_all()
         assert one.is_set()
         assert two.is_set()
+
+
+async def test_the_listener_beats_and_notices_a_server_that_is_gone_without_a_word(redis_server: Redis) -> None:
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    wakes = Wakes(redis_server.url)
+    wakes.start(beat)
+
+    async def heard() -> bool:
+        return wakes.listening
+
+    assert await wait_until(heard, DEADLINE)
+    seen = beats
+    with redis_server.frozen():
+
+        async def lost() -> bool:
+            return not wakes.listening
+
+        assert await wait_until(lost, 2 * DEADLINE)
+        assert beats > seen
+    assert await wait_until(heard, DEADLINE)
+    await wakes.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from services.dialogue.conversation.repository import (
 )
 from shared.contracts.events import Option
 from shared.errors import Conflict, NotFound
-from shared.storage.database import ALL_TENANTS, Database, now
+from shared.storage.database import Database, now
 from shared.storage.migrations import migrate
 from shared.storage.statements import Unit
 from tests.postgres import Postgres
@@ -146,26 +145,6 @@ async def test_a_late_writer_is_refused_and_leaves_nothing(database: Database) -
         await answered(database, seen, message, "second")
     answers = await database.read("default", lambda unit: repository.replies_to(unit, "c1", 1))
     assert [event.text for event in answers] == ["first"]
-
-
-async def test_a_conversation_is_overdue_until_its_last_message_is_answered(database: Database) -> None:
-    await opened(database)
-    first = (await said(database, "one", "m1")).entry
-    second = (await said(database, "two", "m2")).entry
-
-    async def overdue() -> list[tuple[str, str]]:
-        async with database.reading(ALL_TENANTS) as session:
-            return await repository.overdue_conversations(session, now() + timedelta(seconds=1), 10)
-
-    assert await overdue() == [("default", "c1")]
-    assert (await answered(database, await read(database), first, "a")).more
-    assert await overdue() == [("default", "c1")]
-    conversation = await read(database)
-    message = await database.read("default", lambda unit: repository.next_unanswered(unit, conversation))
-    assert message is not None
-    assert message.seq == second.seq
-    assert not (await answered(database, conversation, second, "b")).more
-    assert await overdue() == []
 
 
 async def handed_over(database: Database, message: EntryRow) -> Appended:
