@@ -6,11 +6,13 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 
-from services.dialogue.api.conversations import MAX_SEQ, Body, InDatabase, InTurns, Seq, Storable
+from services.dialogue.api.conversations import MAX_SEQ, InDatabase, InTurns, Seq
 from services.dialogue.conversation.failures import repository
 from services.dialogue.conversation.models import DeadTurn
+from shared.contracts.base import RequestBody
+from shared.contracts.texts import legible
 from shared.errors import responses
 from shared.http.auth import CurrentPrincipal, require
 from shared.storage.database import Database
@@ -25,7 +27,7 @@ router = APIRouter(
 )
 
 LetterId = Annotated[int, Path(ge=1, le=MAX_SEQ)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S"), Storable]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S"), AfterValidator(legible)]
 
 
 class DeadTurnView(BaseModel):
@@ -50,7 +52,7 @@ class DeadTurnList(BaseModel):
     next_after: int | None
 
 
-class Dismissal(Body):
+class Dismissal(RequestBody):
     """Why nothing more is to be done about it."""
 
     reason: Reason
