@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "NEGATION",
     "asks_to_repeat",
-    "begins_with_yes",
     "best_match",
     "gives_up",
-    "has_contrast",
     "hesitates",
     "is_question",
     "language_of",
@@ -50,15 +49,6 @@ HESITATES = re.compile(
 QUESTION = re.compile(
     r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
-    re.IGNORECASE,
-)
-CONTRAST = re.compile(
-    r"但|不过|可是|只是|除了|改成|换成|改为|改一下|\b(but|except|however|instead|although|change|different)\b",
-    re.IGNORECASE,
-)
-YES_FIRST = re.compile(
-    r"\s*(对(?!不|方|于|比)|是(?!不|否|谁|因)|好(?!像|久|多|几|烦|慢|贵|难)|可以|行(?!不|李)|嗯|确[认定](?!一?下)|没错|没问题|当然|同意"
-    r"|(yes|yeah|yep|yup|ok|okay|sure|right|correct|please|no problem|of course|go ahead|confirm(ed)?)\b)",
     re.IGNORECASE,
 )
 NEGATION = re.compile(r"不|没|别|甭|勿|未|\b(no|not|never|none|cannot|without|\w+n['’]?t)\b", re.IGNORECASE)
@@ -115,17 +105,6 @@ def hesitates(text: str) -> bool:
 def is_question(text: str) -> bool:
     """Whether the sentence asks for something."""
     return QUESTION.search(text.strip()) is not None
-
-
-def has_contrast(text: str) -> bool:
-    """Whether a `yes` goes on with a `but`."""
-    return CONTRAST.search(text) is not None
-
-
-def begins_with_yes(text: str) -> bool:
-    """Whether a request that is said again begins with a yes, and neither asks nor denies: 对，取消吧."""
-    yes = YES_FIRST.match(text)
-    return yes is not None and not is_question(text) and NEGATION.search(text, yes.end()) is None
 
 
 def gives_up(text: str) -> bool:
