@@ -86,11 +86,21 @@ class SlotText(Part):
 
 
 class SlotOption(Part):
-    """One of the answers that a slot suggests; without `value` the title is the value."""
+    """One of the answers that a slot suggests; without `value` the title is the value.
+
+    With `ask` it is no value yet, and the reply asks for the rest: a company, but which?
+    """
 
     title: Texts
     value: str | None = None
     words: list[str] = Field(default_factory=list)
+    ask: str | None = None
+
+    @model_validator(mode="after")
+    def _is_a_value_or_asks(self) -> Self:
+        if self.ask is not None and self.value is not None:
+            raise ValueError("an option has a value, or asks for one")
+        return self
 
 
 class SlotList(Part):

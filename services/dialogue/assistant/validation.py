@@ -214,6 +214,8 @@ class FlowCheck:
         elif slot.options is not None:
             for index, option in enumerate(slot.options):
                 self.texts((*place, "options", index, "title"), option.title)
+                if option.ask is not None:
+                    self.reply((*place, "options", index, "ask"), option.ask)
         if slot.check is not None:
             self.arguments((*place, "check"), "look-up", slot.check.lookup, slot.check.arguments)
             self.cases((*place, "check", "reject"), slot.check.reject)

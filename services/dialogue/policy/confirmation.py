@@ -3,7 +3,7 @@
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.answers import Answer, Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
-from services.dialogue.policy.corrections import correct, corrects
+from services.dialogue.policy.corrections import better_values, correct, corrects
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import new_values
@@ -55,6 +55,7 @@ def answer_confirm(
         new_values(context, user_input, filled=True)
         or corrects(context, user_input)
         or answer.meaning is Meaning.CHANGE
+        or (user_input.restated and better_values(context, user_input))
     ):
         return correct(context, user_input) or unclear(context, pending)
     if answer.meaning is Meaning.YES and user_input.surely_one_of("affirm", *context.flow.intents):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = [
     "NEGATION",
+    "asks_for_something",
     "asks_to_repeat",
     "best_match",
     "gives_up",
@@ -15,6 +16,7 @@ __all__ = [
     "normal",
     "ordinal",
     "refers_back",
+    "says_only",
 ]
 
 CJK = r"\u3400-\u4dbf\u4e00-\u9fff"
@@ -47,8 +49,14 @@ HESITATES = re.compile(
 )
 
 QUESTION = re.compile(
-    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
+    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
+    re.IGNORECASE,
+)
+REQUEST = re.compile(
+    r"\s*(请|麻烦你?|先|那|能不能|可以)*(帮我|给我看|我要|我想(?!要)|看看|看一?下|查一?[查下]|查询)"
+    r"|\s*(please |pls |now |can you |could you )*"
+    r"(show|list|track|check|cancel|i want to|i'd like to|i need to|give me)\b",
     re.IGNORECASE,
 )
 NEGATION = re.compile(r"不|没|别|甭|勿|未|\b(no|not|never|none|cannot|without|\w+n['’]?t)\b", re.IGNORECASE)
@@ -73,6 +81,12 @@ ENGLISH_ORDINAL = re.compile(
 LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
 NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
+SMALL_WORDS = re.compile(
+    r"还是|算了|订单|单号|不对|应该|抬头|发票|名义|就行|就好|就可以|可以|谢谢|麻烦|一个|一张|我[要们]?|给我|帮我|请|开|写|填|是|用|按|选|要|就|的|了|吧|啊|哈|呀|嗯|那|好"
+    r"|\b(me|my|for|just|it's|its|it|is|i'm|i|the|a|an|please|thanks|thank you|make|out|to|as|put|invoice|title|on|one"
+    r"|would|like|want|that|yes|no|sorry|meant|order|number|actually|ok|in|name|use|under|we|our|us|type)\b",
+    re.IGNORECASE,
+)
 PUNCTUATION = re.compile(rf"[^\w{CJK}]+|_")
 WORD = re.compile(r"[a-z][a-z']+")
 STOP_WORDS = frozenset(("the", "and", "for", "one", "with", "order", "please", "that", "this", "not", "from", "my"))
@@ -102,6 +116,11 @@ def hesitates(text: str) -> bool:
     return len(text) <= LONGEST_REQUEST and HESITATES.fullmatch(text.strip()) is not None
 
 
+def asks_for_something(text: str) -> bool:
+    """Whether the sentence is put as a request: 帮我查一下, `show me my orders`."""
+    return REQUEST.match(text) is not None
+
+
 def is_question(text: str) -> bool:
     """Whether the sentence asks for something."""
     return QUESTION.search(text.strip()) is not None
@@ -127,6 +146,14 @@ def mentions(text: str, words: Iterable[str]) -> bool:
         elif re.search(rf"(?<![a-z0-9]){re.escape(word)}s?(?![a-z0-9])", folded):
             return True
     return False
+
+
+def says_only(text: str, word: str) -> bool:
+    """Whether the sentence says the word and nothing else of substance: `just me, personally` for `personally`."""
+    if not mentions(text, [word]):
+        return False
+    left = re.sub(re.escape(word) + "s?" * word.isascii(), " ", text, flags=re.IGNORECASE)
+    return not normal(SMALL_WORDS.sub(" ", left))
 
 
 def ordinal(text: str, count: int) -> int | None:

@@ -221,7 +221,8 @@ class Run:
 
     def options(self, name: str, slot: Slot) -> tuple[tuple[QuickReply, ...], tuple[QuickReply, ...]]:
         """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
-        wrong = self.context.frame.excluded.get(name)
+        frame = self.context.frame
+        wrong = {frame.excluded.get(name, ""), "", *frame.refused.get(name, ())}
         found: list[tuple[QuickReply, bool]] = []
         if isinstance(slot.options, SlotList):
             items = resolve(self.scope, slot.options.of)
@@ -232,7 +233,7 @@ class Run:
         else:
             for index, option in enumerate(slot.options or ()):
                 found.append((self.fixed(name, index, option), True))
-        usable = [(option, suggested) for option, suggested in found if option.value and option.value != wrong]
+        usable = [(option, suggested) for option, suggested in found if option.value not in wrong]
         return (
             tuple(option for option, suggested in usable if suggested)[:MAX_OPTIONS],
             tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
@@ -244,7 +245,7 @@ class Run:
         return QuickReply(
             id=f"value:{name}:{index}",
             titles=dict(option.title),
-            value=option.value or option.title.get(language, next(iter(option.title.values()))),
+            value=None if option.ask else option.value or option.title.get(language, next(iter(option.title.values()))),
             words=tuple(option.words),
         )
 

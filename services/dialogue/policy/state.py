@@ -33,7 +33,8 @@ class Pending(Value):
 
 class Frame(Value):
     """One flow under way. Slots are what the customer gave; `memo` is what was already said, confirmed and done;
-    `offered` are the answers that were suggested for a slot, `others` what can be named although it was not.
+    `offered` are the answers that were suggested for a slot, `others` what can be named although it was not, `refused`
+    what the customer said it is not.
 
     A flow is run from its top after every event and passes over what its memo holds, so what depends on a corrected
     slot is asked, looked up and said again, and nothing else is.
@@ -47,6 +48,7 @@ class Frame(Value):
     offered: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
     others: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
     excluded: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     attempts: dict[str, int] = Field(default_factory=dict)
     failures: int = 0
     mood: str = "neutral"
