@@ -26,7 +26,7 @@ async def decide(
 
     Raises:
         NotFound: no such action ever waited for a decision.
-        Conflict: it was decided otherwise before.
+        Conflict: it was decided otherwise before, or the customer has withdrawn it.
     """
     moment = now()
     async with database.transaction(tenant) as session:
@@ -36,6 +36,8 @@ async def decide(
             raise NotFound("no action with this id waits for approval")
         refund, order = found
         if record.status != "awaiting_approval":
+            if refund.withdrawn_at is not None:
+                raise Conflict("the customer has withdrawn this refund")
             if refund.decided_by is None:
                 raise NotFound("no action with this id waits for approval")
             if DECIDED.get(refund.status) != decision:

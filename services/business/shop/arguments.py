@@ -11,10 +11,12 @@ __all__ = [
     "InvoiceTerms",
     "NoArguments",
     "OneOrder",
+    "OneRequest",
     "OpenTicket",
     "OptionalNote",
     "RefundOrder",
     "RequestInvoice",
+    "Withdraw",
 ]
 
 
@@ -36,6 +38,12 @@ OrderNumber = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     BeforeValidator(_printable),
     Field(description="The order's number, such as 20261103001"),
+]
+RequestNumber = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=16),
+    BeforeValidator(_printable),
+    Field(description="The number of a refund or a complaint, such as R000012 or T000001"),
 ]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), BeforeValidator(_printable)
@@ -66,6 +74,12 @@ class OneOrder(_Arguments):
     """A question about one order."""
 
     order_number: OrderNumber
+
+
+class OneRequest(_Arguments):
+    """A question about one refund or complaint, by its number."""
+
+    request: RequestNumber
 
 
 class AddressTerms(_Arguments):
@@ -105,6 +119,12 @@ class RequestInvoice(OneOrder):
     title: Text
     tax_id: OptionalText = None
     email: OptionalEmail = None
+
+
+class Withdraw(_Arguments):
+    """Take back a refund that waits for approval, or a complaint."""
+
+    request: RequestNumber
 
 
 class OpenTicket(_Arguments):
