@@ -25,10 +25,11 @@ from services.dialogue.policy.decision import (
     Understood,
 )
 from services.dialogue.policy.interpreter import run, stop
-from services.dialogue.policy.routing import begin, intent_option, route
+from services.dialogue.policy.routing import begin, intent_option, resume, route
 from services.dialogue.policy.slot_filling import answer_slot
 from services.dialogue.policy.state import Pending, State
 from services.dialogue.policy.user_input import UserInput, typed_option, user_input_of
+from services.dialogue.policy.wording import denied_flow, in_words
 from shared.contracts.understanding import Understanding
 
 __all__ = ["decide"]
@@ -142,10 +143,12 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
     context.mood = user_input.mood
     if context.frames and context.frame.mood != "negative":
         context.update(mood=user_input.mood)
+    answered = plainly_answered(context, user_input, pending, offered)
     for entity, values in user_input.entities.items():
         context.mention(entity, values[0] if len(values) == 1 else None)
+    if not answered:
+        user_input = in_words(context, user_input, confirming=pending is not None and pending.kind == "confirm")
     elsewhere = user_input.sure and context.assistant.answers(user_input.intent)
-    answered = plainly_answered(context, user_input, pending, offered)
     if user_input.option is None and context.frames and not elsewhere and asks_to_repeat(user_input.text):
         context.note("repeats the question")
         run(context)
@@ -160,14 +163,38 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
         context.pending = pending
         context.say("take_your_time", options=offered)
         return
-    if context.frames and elsewhere and user_input.intent not in context.flow.intents and gives_up(user_input.text):
+    if context.frames and elsewhere and user_input.intent not in context.flow.intents and drops(context, user_input):
         context.pop("given up for something else")
         pending = None
     misses = context.misses
+    if (pending is None or pending.kind != "confirm") and left_alone(context, user_input):
+        return
     if pending is not None and answer(context, user_input, pending, offered):
         context.misses = 0 if context.misses == misses else context.misses
     else:
         route(context, user_input, pending.carried if pending is not None else {})
+
+
+def drops(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether what is under way is given up for what the sentence asks: 算了，帮我查物流, 不退了，我的包裹在哪."""
+    denied = denied_flow(context, user_input.text)
+    return gives_up(user_input.text) or (denied is not None and denied.flow == context.frame.flow)
+
+
+def left_alone(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether the customer says what is not to be done, and asks for nothing else: 别取消."""
+    denied = denied_flow(context, user_input.text)
+    if denied is None or not {"deny", "stop", "inform", "correct", None, *denied.intents} >= {user_input.intent}:
+        return False
+    if context.frames and context.frame.flow == denied.flow:
+        return False
+    submitted = context.last_submitted(denied.flow)
+    if submitted is not None:
+        context.say_submitted(submitted)
+    else:
+        context.say("left_alone", {"flow": context.title(denied.flow)})
+    resume(context)
+    return True
 
 
 def plainly_answered(

@@ -28,9 +28,12 @@ from services.dialogue.policy.bounds import bounded, digest
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
 from services.dialogue.policy.decision import ActionCall, HandoffCall, LookupCall, Origin
-from services.dialogue.policy.state import Found, Pending
+from services.dialogue.policy.state import Found, Pending, Submitted
 
 __all__ = ["run", "stop"]
+
+
+MAX_ABOUT = 60
 
 
 class Signal(Enum):
@@ -57,10 +60,12 @@ def run(context: TurnContext) -> None:
 
 def stop(context: TurnContext) -> None:
     """End the current flow at the customer's wish, and return to the one that it interrupted."""
-    if context.frame.committed:
-        context.say("acknowledged")
-    else:
+    submitted = context.last_submitted(context.frame.flow) if context.frame.committed else None
+    if submitted is None:
         context.say("stopped", {"flow": context.title(context.frame.flow)})
+        submitted = context.last_open()
+    if submitted is not None:
+        context.say_submitted(submitted)
     context.pop("stopped")
     context.finished = None
     if context.frames:
@@ -289,10 +294,18 @@ class Run:
             if name.split(".")[0] != "result"
         }
         origin = Origin(
-            flow=context.frame.flow, step=here, variables={name: resolve(self.scope, name) for name in sorted(needed)}
+            flow=context.frame.flow,
+            step=here,
+            index=context.action_count,
+            variables={name: resolve(self.scope, name) for name in sorted(needed)},
         )
         context.actions.append(
             ActionCall(index=context.action_count, name=step.action, arguments=arguments, origin=origin)
+        )
+        about = next((value for value in context.frame.slots.values() if value), "")
+        context.submitted = (
+            *context.submitted,
+            Submitted(index=context.action_count, flow=context.frame.flow, about=about[:MAX_ABOUT]),
         )
         context.action_count += 1
         context.update(committed=True)

@@ -29,6 +29,11 @@ PHRASE = re.compile(
     r"|\bnot\s+(?!sure|yet|now|really|only|just)[^,;!?]{1,40}?(?=,\s*(it['’]?s|it is|but|i meant|use|the)\b|\sbut\s)",
     re.IGNORECASE,
 )
+REFUSES = re.compile(
+    r"不|别|除|非|没说|\b(not|no|never|stop|anything|everything|all|except|other|instead|rather)\b|n['’]?t\b",
+    re.IGNORECASE,
+)
+"""Without one of these nothing is refused; most sentences have none."""
 CORRECTS = re.compile(
     r"^\s*((不对|不是的?|错了|说错了|搞错了|写错了|打错了|更正(一下)?|抱歉|不好意思|不|no|nope|wrong|sorry|oops|actually|correction)"
     r"\s*(?=[，,。.！!;；:：\s是应我i])[，,。.！!;；:：\s]*)+",
@@ -54,6 +59,8 @@ HAN = re.compile("[\u3400-\u9fff]")
 
 def refused(text: str) -> list[tuple[int, int]]:
     """Where the sentence speaks of what is not meant; a question refuses nothing."""
+    if REFUSES.search(text) is None:
+        return []
     found = [match.span() for match in PHRASE.finditer(text)]
     found += [match.span() for match in NUMBER.finditer(text)]
     return sorted(found) if found and not is_question(text) else []
@@ -72,13 +79,22 @@ def denies(text: str, words: Iterable[str]) -> bool:
     """Whether the sentence says that something called by one of the words is not wanted: 别取消, `don't refund it`."""
     if is_question(text) and not text.lower().startswith(("don't", "do not", "don’t")):
         return False
-    for word in words:
-        named = re.escape(word) if HAN.search(word) else rf"{re.escape(word)}\b"
+    known = tuple(words)
+    for word in known:
+        named = rf"(?<!{word}不){re.escape(word)}" if HAN.search(word) else rf"{re.escape(word)}\b"
         before = DENIES if HAN.search(word) else DENIES_IN_ENGLISH
         match = re.search(before + named, text, re.IGNORECASE)
-        if match is not None and not re.match(r"\w{0,3}(不行|不可|才怪)", text[match.end() :]):
+        if match is not None and not taken_back(text[match.end() :], known):
             return True
     return False
+
+
+def taken_back(rest: str, words: tuple[str, ...]) -> bool:
+    """Whether what follows a denial takes it back: 不退不行, 不是要退键盘，是要退书包."""
+    if re.match(r"\w{0,3}(不行|不可|才怪)", rest):
+        return True
+    later = re.split(r"[，,。.;；]", rest, maxsplit=1)[1:]
+    return any(word in part for part in later for word in words) and not denies(later[0], words)
 
 
 def restated(text: str) -> str:

@@ -6,9 +6,10 @@ from pydantic import Field, JsonValue
 
 from services.dialogue.assistant.values import QuickReply, Value
 
-__all__ = ["MAX_FRAMES", "Finished", "Found", "Frame", "Mention", "Pending", "State"]
+__all__ = ["MAX_FRAMES", "MAX_SUBMITTED", "Finished", "Found", "Frame", "Mention", "Pending", "State", "Submitted"]
 
 MAX_FRAMES = 4
+MAX_SUBMITTED = 8
 
 
 class Found(Value):
@@ -71,6 +72,25 @@ class Mention(Value):
     turn: int
 
 
+class Submitted(Value):
+    """An action that the conversation has asked for, by its index, and what became of it; `about` is what it is for."""
+
+    index: int
+    flow: str
+    about: str = ""
+    status: Literal["pending", "awaiting_approval", "succeeded", "failed", "rejected"] = "pending"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still come to something else."""
+        return self.status in ("pending", "awaiting_approval")
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done, or still may be."""
+        return self.is_open or self.status == "succeeded"
+
+
 class State(Value):
     """Everything that `decide` knows about a conversation besides the event."""
 
@@ -84,4 +104,5 @@ class State(Value):
     actions: Annotated[int, Field(ge=0)] = 0
     mentions: dict[str, Mention] = Field(default_factory=dict)
     finished: Finished | None = None
+    submitted: tuple[Submitted, ...] = ()
     handed_off: bool = False

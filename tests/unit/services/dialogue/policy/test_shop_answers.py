@@ -8,10 +8,11 @@ import pytest
 
 from cli.assistant_tests import DemoShop, DemoShops
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.assistant.schema import ActionStep
 from services.dialogue.policy.decide import decide
-from services.dialogue.policy.decision import ActionFinished, Chosen, LookedUp, TurnEvent, Understood
+from services.dialogue.policy.decision import ActionFinished, Chosen, LookedUp, Origin, TurnEvent, Understood
 from services.dialogue.policy.state import State
-from shared.contracts.actions import ActionRequest
+from shared.contracts.actions import ActionRequest, ActionResult
 from shared.storage.database import now
 from tests.unit.services.dialogue.understandings import understanding
 
@@ -25,11 +26,17 @@ class Customer:
     def __init__(self, shop: DemoShop, number: str = "C1001") -> None:
         self.shop = shop
         self.number = number
-        self.state = State(language="zh")
+        self.conversation = 0
+        self.begins()
         self.text = ""
         self.options: list[str] = []
         self.actions: list[tuple[str, dict[str, Any]]] = []
         self.waiting: list[tuple[ActionRequest, Any]] = []
+
+    def begins(self) -> None:
+        """A new conversation."""
+        self.state = State(language="zh")
+        self.conversation += 1
 
     def happens(self, event: TurnEvent) -> list[str]:
         names: list[str] = []
@@ -46,7 +53,7 @@ class Customer:
             for call in decision.actions:
                 self.actions.append((call.name, dict(call.arguments)))
                 request = ActionRequest(
-                    id=f"test-{call.index}",
+                    id=f"test-{self.conversation}.{call.index}",
                     tenant="default",
                     name=call.name,
                     customer=self.number,
@@ -219,3 +226,186 @@ def test_another_order_while_the_reason_is_asked(customer: Customer, text: str, 
 def test_a_request_while_the_reason_is_asked(customer: Customer) -> None:
     customer.says("我要给 20261103003 退款", "refund")
     assert customer.says("我有哪些订单", "list_orders") == ["order_list", "resume", "ask_refund_reason"]
+
+
+def waiting_refund(customer: Customer) -> None:
+    """A refund that was submitted and waits for a person."""
+    customer.says("20261103004 我要退货退款", "refund")
+    customer.says("质量问题", "inform")
+    assert customer.says("好的", "affirm") == ["refund_accepted"]
+    assert customer.result() == ["refund_awaiting_approval"]
+
+
+@pytest.mark.parametrize("intent", ["stop", "refund", "cancel_order", "deny", "out_of_scope", "inform"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我不退了，撤销申请",
+        "撤销退款申请",
+        "不退了",
+        "我改主意了，不退了",
+        "取消退款",
+        "别退了",
+        "撤回",
+        "withdraw my refund request",
+        "cancel the refund",
+        "I don't want the refund anymore",
+        "I changed my mind",
+    ],
+)
+def test_a_refund_that_waits_is_withdrawn(customer: Customer, text: str, intent: str) -> None:
+    waiting_refund(customer)
+    assert customer.says(text, intent) == ["confirm_withdraw"]
+    assert any(part in customer.text for part in ("等待人工审核", "waiting for a person"))
+    assert customer.actions[-1][0] == "refund"
+    assert customer.says("yes", "affirm") == ["withdraw_accepted"]
+    assert customer.actions[-1] == ("withdraw", {"request": "R000001"})
+    assert customer.result() == ["withdraw_succeeded"]
+
+
+def test_the_withdrawn_refund_itself_is_not_told_twice(customer: Customer) -> None:
+    waiting_refund(customer)
+    origin = None
+    customer.says("撤销申请", "stop")
+    customer.says("好", "affirm")
+    customer.result()
+    index = next(each.index for each in customer.state.submitted if each.flow == "refund")
+    origin = Origin(flow="refund", step=refund_step(), index=index)
+    withdrawn = ActionResult(
+        action_id="test-0", tenant="default", name="refund", conversation_id="test", status="rejected", version=2,
+        error_code="withdrawn",
+    )  # fmt: skip
+    assert customer.happens(ActionFinished(result=withdrawn, origin=origin)) == []
+    assert [each.status for each in customer.state.submitted] == ["rejected", "succeeded"]
+    assert customer.says("算了", "stop") == ["nothing_to_stop"]
+
+
+def refund_step() -> str:
+    return next(here for here, step in ASSISTANT.steps["refund"].items() if isinstance(step, ActionStep))
+
+
+@pytest.mark.parametrize("text", ["maybe", "可以吗？", "👎", "hm", "yes?"])
+def test_a_withdrawal_needs_a_yes_too(customer: Customer, text: str) -> None:
+    waiting_refund(customer)
+    customer.says("撤销申请", "stop")
+    customer.says(text, "affirm", confidence=0.99)
+    assert [name for name, _ in customer.actions] == ["refund"]
+
+
+def test_what_is_submitted_is_said_wherever_something_else_is_dropped(customer: Customer) -> None:
+    waiting_refund(customer)
+    assert customer.says("算了", "stop") == ["submitted_waiting"]
+    assert "20261103004" in customer.text
+    assert "撤回申请" in customer.options
+    assert customer.says("我的快递到哪了？", "track_order") == ["ask_order"]
+    assert customer.says("算了", "stop") == ["stopped", "submitted_waiting"]
+    assert "没有提交任何" not in customer.text
+
+
+def test_before_business_has_heard_of_it(customer: Customer) -> None:
+    customer.says("20261103004 我要退货退款", "refund")
+    customer.says("质量问题", "inform")
+    customer.says("好的", "affirm")
+    assert customer.says("我不退了，撤销申请", "stop") == ["submitted_pending"]
+    assert customer.says("审核了吗", "faq_return_policy") == ["submitted_pending"]
+    assert [name for name, _ in customer.actions] == ["refund"]
+
+
+def test_money_that_went_back_is_not_withdrawn(customer: Customer) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    customer.says("不想要了", "inform")
+    customer.says("确认退款", "affirm")
+    assert customer.result() == ["refund_succeeded"]
+    assert customer.says("我不退了，撤销申请", "stop") == ["nothing_to_withdraw"]
+    assert "已退款" in customer.text
+    assert [name for name, _ in customer.actions] == ["refund"]
+
+
+@pytest.mark.parametrize("intent", ["faq_return_policy", "ask_capabilities", "track_order", "out_of_scope", "complain"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "审核了吗",
+        "审核通过了吗",
+        "我的退款怎么样了",
+        "退款申请通过了吗",
+        "能不能快点",
+        "催一下",
+        "有结果了吗",
+        "has my refund been approved",
+        "any update on my refund",
+        "can you hurry up",
+    ],
+)
+def test_the_state_of_a_refund(customer: Customer, text: str, intent: str) -> None:
+    waiting_refund(customer)
+    assert customer.says(text, intent) == ["request_list"]
+    assert "R000001" in customer.text
+    assert any(part in customer.text for part in ("等待人工审核", "waiting for a person"))
+
+
+def test_the_state_of_what_was_submitted_in_another_conversation(customer: Customer) -> None:
+    customer.says("我要投诉", "complain")
+    customer.says("快递员态度很差，把包裹扔在门口", "complain")
+    assert customer.result() == ["complaint_succeeded"]
+    customer.begins()
+    assert customer.says("工单处理得怎么样了", "ask_capabilities") == ["request_list"]
+    assert "T000001" in customer.text
+    assert customer.says("撤销投诉", "complain") == ["confirm_withdraw"]
+    assert customer.says("嗯", "affirm") == ["withdraw_accepted"]
+    assert customer.result() == ["withdraw_succeeded"]
+    assert customer.says("投诉处理得怎么样了", "complain") == ["request_list"]
+    assert "已由您撤回" in customer.text
+
+
+def test_nothing_was_submitted(customer: Customer) -> None:
+    assert customer.says("审核了吗", "faq_return_policy") == ["no_requests"]
+    assert customer.says("撤销申请", "stop") == ["no_requests"]
+
+
+def test_one_of_several(customer: Customer) -> None:
+    waiting_refund(customer)
+    customer.says("20261103005 我要退货退款", "refund")
+    customer.says("质量问题", "inform")
+    customer.says("好的", "affirm")
+    customer.result()
+    assert customer.says("撤销申请", "stop") == ["ask_withdraw_which"]
+    assert customer.says("双肩包那个", "inform") == ["confirm_withdraw"]
+    assert "双肩包" in customer.text
+    assert customer.says("不用了", "deny") == ["withdraw_kept"]
+    assert customer.says("撤销20261103004的退款申请", "stop") == ["confirm_withdraw"]
+    assert "机械键盘" in customer.text
+
+
+@pytest.mark.parametrize("intent", ["cancel_order", "refund", "deny", "stop", "inform"])
+@pytest.mark.parametrize(
+    "text",
+    ["don't cancel order 20261103002", "别取消", "别取消20261103002", "不要取消我的订单", "please don't cancel it"],
+)
+def test_what_is_denied_is_not_begun(customer: Customer, text: str, intent: str) -> None:
+    intent = "cancel_order" if intent == "refund" else intent
+    assert customer.says(text, intent) == ["left_alone"]
+    assert customer.state.frames == ()
+    assert customer.actions == []
+
+
+def test_what_is_denied_ends_what_is_under_way(customer: Customer) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    assert customer.says("不退了", "deny") == ["stopped"]
+    customer.says("我要给 20261103003 退款", "refund")
+    assert customer.says("撤销申请", "refund") == ["stopped"]
+    customer.says("我要给 20261103003 退款", "refund")
+    customer.says("不想要了", "inform")
+    assert customer.says("别退了", "refund") == ["not_submitted"]
+    customer.says("我要给 20261103003 退款", "refund")
+    assert customer.says("不退了，我的包裹在哪", "track_order") == ["ask_order"]
+
+
+def test_a_correction_after_a_refusal_begins_again(customer: Customer) -> None:
+    waiting_refund(customer)
+    customer.says("撤销申请", "stop")
+    customer.says("好", "affirm")
+    customer.result()
+    customer.says("20261103004 我要退货退款", "refund")
+    customer.says("质量问题", "inform")
+    assert customer.says("好的", "affirm") == ["refund_accepted"]
