@@ -1,6 +1,7 @@
 """Cues that Chinese and English sentences give besides their meaning: language, order, doubt, reference."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -78,6 +79,12 @@ ENGLISH_ORDINAL = re.compile(
     rf"\b({'|'.join(ENGLISH_ORDINALS)})\b(?! (?:name|time|of all))|\b(?:number|option|no\.?)\s*(\d{{1,2}})\b",
     re.IGNORECASE,
 )
+FROM_THE_END = re.compile(
+    rf"倒数第?\s*([一二两三四五六七八九十]|\d{{1,2}})|\b({'|'.join(ENGLISH_ORDINALS)})(?: one)?[ -]"
+    r"(?:from the (?:bottom|end)|(?:to )?last)\b",
+    re.IGNORECASE,
+)
+KEYCAP = re.compile("[\ufe0f\u20e3]")
 LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
 NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
@@ -157,8 +164,17 @@ def says_only(text: str, word: str) -> bool:
 
 
 def ordinal(text: str, count: int) -> int | None:
-    """Which of `count` things, counted from 0, words like 第二个, `the first one` or a bare `2` pick."""
-    if match := CHINESE_ORDINAL.search(text):
+    """Which of `count` things, counted from 0, words like 第二个, `the first one`, ③ or a bare `2` pick.
+
+    Several places pick none.
+    """
+    text = KEYCAP.sub("", unicodedata.normalize("NFKC", text))
+    if match := FROM_THE_END.search(text):
+        said = (match.group(1) or match.group(2)).lower()
+        place = count + 1 - (DIGITS.get(said) or ENGLISH_ORDINALS.get(said) or int(said))
+    elif len({match.group(1) for match in CHINESE_ORDINAL.finditer(text)}) > 1:
+        return None
+    elif match := CHINESE_ORDINAL.search(text):
         number = match.group(1) or match.group(2)
         place = DIGITS[number] if number in DIGITS else int(number)
     elif match := ENGLISH_ORDINAL.search(text):

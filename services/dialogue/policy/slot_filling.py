@@ -35,6 +35,8 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     option = picked_option(slot, user_input, offered, context.frame.others.get(name, ()))
     if option is not None and (len(user_input.text) <= SHORT or not digresses(context, slot, user_input)):
         return choose(context, user_input, option, name)
+    if slot.text is None and len(offered) == 1 and read_answer(user_input.text).plain_yes:
+        return choose(context, user_input, offered[0], name)
     if refuse(context, user_input, name, slot, offered):
         return True
     if own := own_correction(context, user_input, slot):

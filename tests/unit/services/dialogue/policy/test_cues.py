@@ -196,6 +196,16 @@ def test_mentions(text: str, words: list[str], expected: bool) -> None:
         ("last week", None),
         ("20261103001", None),
         ("那个", None),
+        ("③", 2),
+        ("3️⃣", 2),
+        ("３", 2),
+        ("倒数第二个", 2),
+        ("倒数第一", 3),
+        ("the second from the bottom", 2),
+        ("the second to last", 2),
+        ("the second last one", 2),
+        ("倒数第九个", None),
+        ("第一个和第二个", None),
     ],
 )
 def test_ordinal(text: str, expected: int | None) -> None:

@@ -409,3 +409,17 @@ def test_a_correction_after_a_refusal_begins_again(customer: Customer) -> None:
     customer.says("20261103004 我要退货退款", "refund")
     customer.says("质量问题", "inform")
     assert customer.says("好的", "affirm") == ["refund_accepted"]
+
+
+@pytest.mark.parametrize("text", ["对", "好", "就这个", "yes", "👍", "是的，就是它"])
+def test_the_only_candidate_is_taken(customer: Customer, text: str) -> None:
+    assert customer.says("我想取消订单", "cancel_order") == ["ask_cancel_order"]
+    assert len(customer.state.options) == 1
+    assert customer.says(text, "affirm") == ["confirm_cancel"]
+    assert customer.actions == []
+
+
+@pytest.mark.parametrize("text", ["maybe", "可以吗？", "不要", "好的，不用了"])
+def test_the_only_candidate_is_not_taken_without_a_yes(customer: Customer, text: str) -> None:
+    customer.says("我想取消订单", "cancel_order")
+    assert "confirm_cancel" not in customer.says(text, "affirm")
