@@ -37,7 +37,7 @@ async def decide(
     Raises:
         Forbidden: the refund is their own.
         NotFound: no such action ever waited for a decision.
-        Conflict: it was decided otherwise before.
+        Conflict: it was decided otherwise before, or the customer has withdrawn it.
     """
     moment = now()
     async with database.transaction(tenant) as session:
@@ -49,6 +49,8 @@ async def decide(
             raise Forbidden("this refund is your own; another person has to decide on it")
         refund, order = found
         if record.status != "awaiting_approval":
+            if refund.withdrawn_at is not None:
+                raise Conflict("the customer has withdrawn this refund")
             if refund.decided_by is None:
                 raise NotFound("no action with this id waits for approval")
             if DECIDED.get(refund.status) != decision:

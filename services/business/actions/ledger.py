@@ -133,6 +133,8 @@ class Ledger:
                 return stored_result(record)
             outcome = await actions.perform(session, self._rules, request, moment)
             result = close(record, outcome, moment)
+            if outcome.closes is not None:
+                await _close_other(session, outcome.closes, moment)
             await repository.flush(session)
             await faults.point(BEFORE_COMMIT)
         log.info("action_closed", action=request.id, name=request.name, status=result.status, error=result.error_code)
@@ -188,6 +190,14 @@ def close(record: ActionRecord, outcome: Outcome, moment: datetime) -> ActionRes
     record.resend_at = moment + PUBLISH_GRACE
     record.updated_at = moment
     return result
+
+
+async def _close_other(session: AsyncSession, closed: actions.Closed, moment: datetime) -> None:
+    """Closes the action that another one has ended; the outbox publishes its result."""
+    other = await repository.find_action(session, closed.action_id, lock=True)
+    if other is not None:
+        close(other, closed.outcome, moment)
+        other.resend_at = moment
 
 
 def stored_result(record: ActionRecord) -> ActionResult | None:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.business import repository as ledger_rows
 from services.business.rules.rule_book import RuleBook
 from services.business.shop import repository
 from services.business.shop.addresses import address_problem, normal_address
@@ -22,13 +23,20 @@ from services.business.shop.arguments import (
     OrderEffect,
     RefundOrder,
     RequestInvoice,
+    Withdraw,
 )
 from services.business.shop.models import Invoice, Order, OrderEvent, Refund, Ticket
 from services.business.shop.orders import facts_of, item_of, money_of
+from services.business.shop.requests import refund_status, request_key
 from services.business.shop.tax_id import invoice_problem, normal_tax_id
 from shared.contracts.actions import ActionRequest, ActionStatus
 
-__all__ = ["ACTIONS", "Outcome", "pay_refund", "perform", "reject_refund"]
+__all__ = ["ACTIONS", "WITHDRAWN", "Closed", "Outcome", "pay_refund", "perform", "reject_refund"]
+
+
+WITHDRAWN = "withdrawn"
+TOO_LATE = {"done": "already_paid", "rejected": "already_rejected", "withdrawn": "already_withdrawn"}
+"""Why a request cannot be withdrawn any more, by how far it has come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,15 @@ class Outcome:
     status: ActionStatus
     data: dict[str, Any] = field(default_factory=dict)
     error_code: str | None = None
+    closes: "Closed | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """Another action that this one ends, in the same unit of work: a refund that is withdrawn."""
+
+    action_id: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +228,47 @@ async def _open_ticket(context: ActionContext, arguments: OpenTicket) -> Outcome
     )
 
 
+async def _withdraw(context: ActionContext, arguments: Withdraw) -> Outcome:
+    key = request_key(arguments.request)
+    if key is None:
+        return _unknown_request(arguments)
+    return await (_withdraw_refund if key[0] == "refund" else _withdraw_ticket)(context, arguments, key[1])
+
+
+async def _withdraw_refund(context: ActionContext, arguments: Withdraw, row: int) -> Outcome:
+    action_id = await repository.refund_action(context.session, context.request.customer, row)
+    if action_id is None:
+        return _unknown_request(arguments)
+    # Locked in the order in which a person's decision locks them: the ledger first, then the refund and its order.
+    record = await ledger_rows.find_action(context.session, action_id, lock=True)
+    found = await repository.refund_of_action(context.session, action_id)
+    if record is None or found is None:
+        return _unknown_request(arguments)
+    refund, order = found
+    about = money_of(order) | {"request": arguments.request, "kind": "refund"}
+    status = refund_status(refund.status, refund.withdrawn_at)
+    if status != "pending" or record.status != "awaiting_approval":
+        return Outcome(status="rejected", error_code=TOO_LATE.get(status, "not_open"), data=about)
+    refund.status, refund.withdrawn_at = "rejected", context.moment
+    closed = Closed(action_id=action_id, outcome=Outcome(status="rejected", error_code=WITHDRAWN, data=money_of(order)))
+    return Outcome(status="succeeded", data=about, closes=closed)
+
+
+async def _withdraw_ticket(context: ActionContext, arguments: Withdraw, row: int) -> Outcome:
+    ticket = await repository.ticket_of_customer(context.session, context.request.customer, row)
+    if ticket is None:
+        return _unknown_request(arguments)
+    about = {"request": arguments.request, "kind": "ticket"}
+    if ticket.status != "open":
+        return Outcome(status="rejected", error_code=TOO_LATE.get(ticket.status, "not_open"), data=about)
+    ticket.status = "withdrawn"
+    return Outcome(status="succeeded", data=about)
+
+
+def _unknown_request(arguments: Withdraw) -> Outcome:
+    return Outcome(status="rejected", error_code="request_not_found", data={"request": arguments.request})
+
+
 def _paid_back(order: Order) -> str | None:
     """No table can be edited so far that the money of an order goes back twice."""
     states = {refund.status for refund in order.refunds}
@@ -227,4 +285,5 @@ ACTIONS: Mapping[str, Action] = {
     "change_address": Action(arguments=ChangeAddress, perform=_change_address),
     "request_invoice": Action(arguments=RequestInvoice, perform=_request_invoice),
     "open_ticket": Action(arguments=OpenTicket, perform=_open_ticket),
+    "withdraw": Action(arguments=Withdraw, perform=_withdraw),
 }

@@ -13,11 +13,13 @@ __all__ = [
     "InvoiceTerms",
     "NoArguments",
     "OneOrder",
+    "OneRequest",
     "OpenTicket",
     "OptionalNote",
     "OrderEffect",
     "RefundOrder",
     "RequestInvoice",
+    "Withdraw",
 ]
 
 
@@ -39,6 +41,12 @@ OrderNumber = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     BeforeValidator(_printable),
     Field(description="The order's number, such as 20261103001"),
+]
+RequestNumber = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=16),
+    BeforeValidator(_printable),
+    Field(description="The number of a refund or a complaint, such as R000012 or T000001"),
 ]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), BeforeValidator(_printable)
@@ -83,6 +91,12 @@ class OneOrder(_Arguments):
     order_number: OrderNumber
 
 
+class OneRequest(_Arguments):
+    """A question about one refund or complaint, by its number."""
+
+    request: RequestNumber
+
+
 class AddressTerms(_Arguments):
     """May the order's address change, and could a parcel get to the new one; either may be asked alone."""
 
@@ -120,6 +134,12 @@ class RequestInvoice(OrderEffect):
     title: Text
     tax_id: OptionalText = None
     email: OptionalEmail = None
+
+
+class Withdraw(_Effect):
+    """Take back a refund that waits for approval, or a complaint."""
+
+    request: RequestNumber
 
 
 class OpenTicket(_Effect):

@@ -10,9 +10,10 @@ from services.business.rules.facts import Permission
 from services.business.rules.rule_book import RuleBook
 from services.business.shop import repository
 from services.business.shop.addresses import address_problem, normal_address
-from services.business.shop.arguments import AddressTerms, InvoiceTerms, NoArguments, OneOrder
+from services.business.shop.arguments import AddressTerms, InvoiceTerms, NoArguments, OneOrder, OneRequest
 from services.business.shop.orders import facts_of, item_of, money_of, order_details, order_line
 from services.business.shop.repository import OrderRow
+from services.business.shop.requests import newest_requests, request_of
 from services.business.shop.tax_id import invoice_problem
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.errors import FieldError, InvalidInput, NotFound
@@ -152,6 +153,22 @@ def _invoice_terms(question: Question, arguments: InvoiceTerms) -> Found:
     }
 
 
+def _requests(question: Question, _arguments: NoArguments) -> Found:
+    """The customer's newest refunds and complaints, how far each has come, and which of them are still open."""
+    if question.customer is None or not repository.customer_exists(question.unit, question.customer):
+        return None
+    requests = newest_requests(question.unit, question.customer)
+    still_open = [request for request in requests if request["open"]]
+    return {"requests": requests, "count": len(requests), "open": still_open, "open_count": len(still_open)} | {
+        "first": still_open[0] if still_open else None
+    }
+
+
+def _request(question: Question, arguments: OneRequest) -> Found:
+    """How far one refund or complaint has come."""
+    return None if question.customer is None else request_of(question.unit, question.customer, arguments.request)
+
+
 def _first_reason(permission: Permission | None, problem: str | None) -> str | None:
     """Why not, the order before the details; where nothing speaks against it, what the rules say."""
     if permission is not None and not permission.allowed:
@@ -166,4 +183,6 @@ LOOKUPS: Mapping[str, Lookup] = {
     "cancel_terms": Lookup(arguments=OneOrder, answer=_cancel_terms),
     "address_terms": Lookup(arguments=AddressTerms, answer=_address_terms),
     "invoice_terms": Lookup(arguments=InvoiceTerms, answer=_invoice_terms),
+    "requests": Lookup(arguments=NoArguments, answer=_requests),
+    "request": Lookup(arguments=OneRequest, answer=_request),
 }

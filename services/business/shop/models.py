@@ -99,6 +99,8 @@ class Refund(TenantMixin, Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None] = mapped_column(String(128))
+    withdrawn_at: Mapped[datetime | None]
+    """When the customer took it back, which closes it as a rejection does; nobody has decided then."""
     note: Mapped[str | None] = mapped_column(String(500))
 
 

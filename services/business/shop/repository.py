@@ -19,8 +19,10 @@ __all__ = [
     "EventRow",
     "InvoiceRow",
     "OrderRow",
+    "RefundRequestRow",
     "RefundRow",
     "ShipmentRow",
+    "TicketRow",
     "add_customers",
     "add_invoice",
     "add_orders",
@@ -32,7 +34,13 @@ __all__ = [
     "order_numbers",
     "order_of_customer",
     "read_order",
+    "refund_action",
     "refund_of_action",
+    "refund_request",
+    "refund_requests",
+    "ticket_of_customer",
+    "ticket_request",
+    "ticket_requests",
 ]
 
 
@@ -89,6 +97,32 @@ class OrderRow:
     invoice: InvoiceRow | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RefundRequestRow:
+    """A refund with what it is about."""
+
+    id: int
+    status: str
+    amount_fen: int
+    reason: str
+    created_at: datetime
+    withdrawn_at: datetime | None
+    number: str
+    item_zh: str
+    item_en: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRow:
+    """A complaint."""
+
+    id: int
+    subject: str
+    status: str
+    created_at: datetime
+
+
 def _part(row: type[Any], table: Table) -> Select[Any]:
     """What belongs to one order, the last first."""
     columns = [table.c[each.name] for each in fields(row)]
@@ -110,6 +144,24 @@ COUNT_ORDERS = Statement(
     .join(CUSTOMERS, CUSTOMERS.c.id == ORDERS.c.customer_id)
     .where(CUSTOMERS.c.number == bindparam("customer"))
 )
+REFUNDS, TICKETS = table_of(Refund), table_of(Ticket)
+_own_refunds = (
+    select(
+        *(REFUNDS.c[each.name] if each.name in REFUNDS.c else ORDERS.c[each.name] for each in fields(RefundRequestRow))
+    )
+    .join(ORDERS, ORDERS.c.id == REFUNDS.c.order_id)
+    .join(CUSTOMERS, CUSTOMERS.c.id == ORDERS.c.customer_id)
+    .where(CUSTOMERS.c.number == bindparam("customer"))
+)
+_own_tickets = (
+    select(*(TICKETS.c[each.name] for each in fields(TicketRow)))
+    .join(CUSTOMERS, CUSTOMERS.c.id == TICKETS.c.customer_id)
+    .where(CUSTOMERS.c.number == bindparam("customer"))
+)
+NEWEST_REFUNDS = Statement(_own_refunds.order_by(REFUNDS.c.id.desc()).limit(bindparam("most")))
+READ_REFUND = Statement(_own_refunds.where(REFUNDS.c.id == bindparam("id")))
+NEWEST_TICKETS = Statement(_own_tickets.order_by(TICKETS.c.id.desc()).limit(bindparam("most")))
+READ_TICKET = Statement(_own_tickets.where(TICKETS.c.id == bindparam("id")))
 READ_SHIPMENT = Statement(_part(ShipmentRow, table_of(Shipment)))
 READ_LAST_EVENT = Statement(_part(EventRow, EVENTS).order_by(None).order_by(EVENTS.c.at.desc(), EVENTS.c.id.desc()))
 READ_LAST_REFUND = Statement(_part(RefundRow, table_of(Refund)))
@@ -146,6 +198,28 @@ def newest_orders(unit: Unit, customer: str, limit: int) -> tuple[list[OrderRow]
     return [OrderRow(*row) for row in rows], 0 if count is None else count[0]
 
 
+def refund_requests(unit: Unit, customer: str, limit: int) -> list[RefundRequestRow]:
+    """A customer's refunds, the newest first."""
+    return [RefundRequestRow(*row) for row in unit.rows(NEWEST_REFUNDS, customer=customer, most=limit)]
+
+
+def refund_request(unit: Unit, customer: str, id: int) -> RefundRequestRow | None:
+    """One of the customer's refunds."""
+    row = unit.row(READ_REFUND, customer=customer, id=id)
+    return None if row is None else RefundRequestRow(*row)
+
+
+def ticket_requests(unit: Unit, customer: str, limit: int) -> list[TicketRow]:
+    """A customer's complaints, the newest first."""
+    return [TicketRow(*row) for row in unit.rows(NEWEST_TICKETS, customer=customer, most=limit)]
+
+
+def ticket_request(unit: Unit, customer: str, id: int) -> TicketRow | None:
+    """One of the customer's complaints."""
+    row = unit.row(READ_TICKET, customer=customer, id=id)
+    return None if row is None else TicketRow(*row)
+
+
 async def customer_by_number(session: AsyncSession, number: str | None) -> Customer | None:
     """The customer with a number."""
     if number is None:
@@ -176,6 +250,24 @@ async def refund_of_action(session: AsyncSession, action_id: str) -> tuple[Refun
     query = select(Refund, Order).join(Order, Order.id == Refund.order_id).where(Refund.action_id == action_id)
     row = (await session.execute(query.with_for_update())).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+async def refund_action(session: AsyncSession, customer: str | None, id: int) -> str | None:
+    """The id of the action that asked for one of the customer's refunds."""
+    query = (
+        select(Refund.action_id)
+        .join(Order, Order.id == Refund.order_id)
+        .join(Customer, Customer.id == Order.customer_id)
+        .where(Refund.id == id, Customer.number == customer)
+    )
+    return None if customer is None else await session.scalar(query)
+
+
+async def ticket_of_customer(session: AsyncSession, customer: str | None, id: int) -> Ticket | None:
+    """One of the customer's complaints, held until the unit of work ends."""
+    query = select(Ticket).join(Customer, Customer.id == Ticket.customer_id)
+    query = query.where(Ticket.id == id, Customer.number == customer).with_for_update(of=Ticket)
+    return None if customer is None else await session.scalar(query)
 
 
 async def add_invoice(session: AsyncSession, order: Order, invoice: Invoice) -> None:

@@ -41,6 +41,7 @@ INTERRUPTIONS = ("ask_human", "stop", "greet", "thank", "goodbye")
 """Intents that are no answer even where any sentence could be one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Words = Annotated[str, Field(min_length=1, max_length=60)]
 Texts = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=1)]
 
 
@@ -86,11 +87,21 @@ class SlotText(Part):
 
 
 class SlotOption(Part):
-    """One of the answers that a slot suggests; without `value` the title is the value."""
+    """One of the answers that a slot suggests; without `value` the title is the value.
+
+    With `ask` it is no value yet, and the reply asks for the rest: a company, but which?
+    """
 
     title: Texts
     value: str | None = None
     words: list[str] = Field(default_factory=list)
+    ask: str | None = None
+
+    @model_validator(mode="after")
+    def _is_a_value_or_asks(self) -> Self:
+        if self.ask is not None and self.value is not None:
+            raise ValueError("an option has a value, or asks for one")
+        return self
 
 
 class SlotList(Part):
@@ -257,11 +268,18 @@ Step = Annotated[
 
 
 class Flow(Part):
-    """One thing that the assistant can do with a customer."""
+    """One thing that the assistant can do with a customer.
+
+    `words` are what customers call it, so that 别取消 is understood; `phrases` begin it whatever the model says, with …
+    for what may stand between, and `follow_ups` do so while something that was submitted stands.
+    """
 
     flow: Name
     title: Texts | None = None
     intents: list[str] = Field(default_factory=list)
+    words: dict[str, list[Words]] = Field(default_factory=dict)
+    phrases: dict[str, list[Words]] = Field(default_factory=dict)
+    follow_ups: dict[str, list[Words]] = Field(default_factory=dict)
     clears: bool = False
     slots: dict[Name, Slot] = Field(default_factory=dict)
     steps: Annotated[list[Step], Field(min_length=1)]

@@ -112,4 +112,9 @@ def date(value: JsonValue, language: str) -> str:
     return f"{day.month}月{day.day}日" if language == "zh" else f"{MONTHS[day.month - 1]} {day.day}"
 
 
-FORMATS: dict[str, Callable[[JsonValue, str], str]] = {"": written, "money": money, "date": date}
+def or_none(value: JsonValue, language: str) -> str:
+    """A value that may not have been given."""
+    return written(value, language) or ("无" if language == "zh" else "none")
+
+
+FORMATS: dict[str, Callable[[JsonValue, str], str]] = {"": written, "money": money, "date": date, "or_none": or_none}

@@ -28,9 +28,12 @@ from services.dialogue.assistant.values import MAX_LOOKUPS
 from services.dialogue.assistant.yaml_source import Document, did_you_mean
 from shared.nlu.training_data import OUT_OF_SCOPE, AssistantManifest
 
-__all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "check_references"]
+__all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "WITHDRAW", "check_references"]
 
 ASK_HUMAN = "ask_human"
+
+WITHDRAW = "withdraw"
+"""The intent that takes back what was submitted, in an assistant that has it."""
 
 CONTROL = frozenset(("affirm", "deny", "stop", "correct", "inform", "wait", OUT_OF_SCOPE))
 """Intents that need no flow, because the conversation itself answers them."""
@@ -46,6 +49,10 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "corrected": frozenset(),
     "which_to_change": frozenset(),
     "already_submitted": frozenset(),
+    "submitted_pending": frozenset(("flow", "about")),
+    "submitted_waiting": frozenset(("flow", "about")),
+    "submitted_done": frozenset(("flow", "about")),
+    "left_alone": frozenset(("flow",)),
     "which_value": frozenset(("slot",)),
     "clarify": frozenset(),
     "not_understood": frozenset(),
@@ -176,6 +183,11 @@ class FlowCheck:
         for call in (step.call for _, step in walk(self.flow.steps, {}) if isinstance(step, CallStep)):
             if call not in self.files.flows:
                 return self.add(("steps",), f"there is no flow '{call}'{did_you_mean(call, self.files.flows)}")
+        for key in ("words", "phrases", "follow_ups"):
+            for language in sorted(getattr(self.flow, key).keys() - set(self.manifest.languages)):
+                self.add((key, language), f"the assistant does not speak '{language}'")
+        if (self.flow.phrases or self.flow.follow_ups) and not self.flow.intents:
+            self.add(("flow",), "phrases need an intent that they stand for")
         for name, slot in self.flow.slots.items():
             self.check_slot(name, slot)
         for step_id, step in walk(self.flow.steps, {}):
@@ -216,6 +228,8 @@ class FlowCheck:
         elif slot.options is not None:
             for index, option in enumerate(slot.options):
                 self.texts((*place, "options", index, "title"), option.title)
+                if option.ask is not None:
+                    self.reply((*place, "options", index, "ask"), option.ask)
         if slot.check is not None:
             self.arguments((*place, "check"), "look-up", slot.check.lookup, slot.check.arguments)
             self.cases((*place, "check", "reject"), slot.check.reject)

@@ -47,6 +47,9 @@ def action_finished(context: TurnContext, event: ActionFinished) -> None:
     """Reply with the result of an action; the current flow is not disturbed."""
     status, origin = event.result.status, event.origin
     context.note(f"{origin.flow}: {event.result.name} {status}")
+    context.submitted = tuple(
+        each.model_copy(update={"status": status}) if each.index == origin.index else each for each in context.submitted
+    )
     step = context.assistant.steps.get(origin.flow, {}).get(origin.step)
     offering = context.pending is None
     if not isinstance(step, ActionStep) or step.action != event.result.name:

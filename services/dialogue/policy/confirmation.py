@@ -1,40 +1,68 @@
-"""Confirmations: a yes or a no to `shall I?`."""
+"""Confirmations: a yes or a no to `shall I?`, from words first and from probability only where words leave room."""
 
+from services.dialogue.assistant.values import QuickReply
+from services.dialogue.policy.answers import Answer, Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
-from services.dialogue.policy.corrections import correct, corrects
-from services.dialogue.policy.cues import begins_with_yes, has_contrast
+from services.dialogue.policy.corrections import better_values, correct, corrects
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import new_values
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput
 
-__all__ = ["answer_confirm"]
+__all__ = ["answer_confirm", "answer_in_words"]
 
 MAX_UNCLEAR = 3
 CONFIRM = "?"
 """Where a frame counts unclear answers to confirmations; no slot has this name."""
+AGREES = frozenset(("yes", "retry"))
+REFUSES = frozenset(("no",))
 
 
-def answer_confirm(context: TurnContext, user_input: UserInput, pending: Pending) -> bool:
-    """An answer to `shall I?`; only a plain yes is a yes."""
-    if user_input.option is not None:
+def answer_in_words(context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...]) -> Answer:
+    """What the customer's words say to a question that is answered by yes or no; a click says nothing here."""
+    shown = [value for value in context.frame.slots.values() if value] if context.frames else []
+    return read_answer(
+        user_input.text,
+        yes=[title for option in offered if option.id in AGREES for title in option.titles.values()],
+        no=[title for option in offered if option.id in REFUSES for title in option.titles.values()],
+        shown=shown,
+    )
+
+
+def answer_confirm(
+    context: TurnContext, user_input: UserInput, pending: Pending, offered: tuple[QuickReply, ...]
+) -> bool:
+    """An answer to `shall I?`; only what a person would take for a yes is a yes."""
+    if user_input.option is not None and not user_input.text:
         if user_input.option.id not in ("yes", "no"):
             return False
         settle(context, pending, user_input.option.id)
         return True
-    if user_input.intent == "stop" and user_input.sure:
+    answer = answer_in_words(context, user_input, offered)
+    if answer.plain_yes:
+        settle(context, pending, "yes")
+        return True
+    if user_input.intent == "stop" and user_input.sure and answer.meaning in (Meaning.NO, Meaning.OTHER):
         stop(context)
+        return True
+    if answer.plain_no:
+        settle(context, pending, "no")
         return True
     if asks_for_other(context, user_input):
         return False
-    if new_values(context, user_input, filled=True) or corrects(context, user_input) or has_contrast(user_input.text):
+    if (
+        new_values(context, user_input, filled=True)
+        or corrects(context, user_input)
+        or answer.meaning is Meaning.CHANGE
+        or (user_input.restated and better_values(context, user_input))
+    ):
         return correct(context, user_input) or unclear(context, pending)
-    again = context.flow.intents if begins_with_yes(user_input.text) else ()
-    if user_input.surely_one_of("affirm", *again):
+    if answer.meaning is Meaning.YES and user_input.surely_one_of("affirm", *context.flow.intents):
         settle(context, pending, "yes")
         return True
-    if user_input.intent == "deny" or user_input.surely_one_of("deny", "stop"):
+    denied = user_input.intent == "deny" or user_input.surely_one_of("deny", "stop")
+    if answer.meaning is Meaning.NO or (denied and answer.meaning is Meaning.OTHER):
         settle(context, pending, "no")
         return True
     return (user_input.vague or not user_input.out_of_scope) and unclear(context, pending)

@@ -10,11 +10,26 @@ from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
-from services.dialogue.policy.state import MAX_FRAMES, Finished, Frame, Mention, Pending, State
+from services.dialogue.policy.state import (
+    MAX_FRAMES,
+    MAX_SUBMITTED,
+    Finished,
+    Frame,
+    Mention,
+    Pending,
+    State,
+    Submitted,
+)
 
 __all__ = ["TurnContext"]
 
 MAX_MENTIONS = 8
+SUBMITTED_REPLIES = {
+    "pending": "submitted_pending",
+    "awaiting_approval": "submitted_waiting",
+    "succeeded": "submitted_done",
+}
+"""The reply about an action that was submitted, by what became of it."""
 
 
 class TurnContext:
@@ -31,6 +46,7 @@ class TurnContext:
         self.action_count = state.actions
         self.mentions: dict[str, Mention] = dict(state.mentions)
         self.finished: Finished | None = state.finished
+        self.submitted = state.submitted
         self.replies: list[Say] = []
         self.lookup: LookupCall | None = None
         self.actions: list[ActionCall] = []
@@ -52,6 +68,7 @@ class TurnContext:
             actions=self.action_count,
             mentions=self.mentions,
             finished=self.finished,
+            submitted=self.submitted[-MAX_SUBMITTED:],
         )
         return Decision(
             state=state,
@@ -138,7 +155,23 @@ class TurnContext:
 
     def title(self, flow: str) -> JsonValue:
         """What a flow is called, in each language."""
-        return dict(self.assistant.flows[flow].title or {})
+        known = self.assistant.flows.get(flow)
+        return dict(known.title or {}) if known is not None else {}
+
+    # What was submitted
+
+    def last_submitted(self, flow: str | None = None) -> Submitted | None:
+        """The last action of this conversation that was done or still may be, of a flow or of any."""
+        standing = (each for each in reversed(self.submitted) if each.stands and flow in (None, each.flow))
+        return next(standing, None)
+
+    def last_open(self) -> Submitted | None:
+        """The last action whose result is still to come."""
+        return next((each for each in reversed(self.submitted) if each.is_open), None)
+
+    def say_submitted(self, submitted: Submitted) -> None:
+        """Say how far an action has come."""
+        self.say(SUBMITTED_REPLIES[submitted.status], {"flow": self.title(submitted.flow), "about": submitted.about})
 
     def offer_person(self, name: str = "offer_person", slot: str = "") -> None:
         """Ask whether a person should take over; an answer to the `slot`'s question is still taken."""

@@ -1,14 +1,15 @@
 """Cues that Chinese and English sentences give besides their meaning: language, order, doubt, reference."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "NEGATION",
+    "asks_for_something",
     "asks_to_repeat",
-    "begins_with_yes",
     "best_match",
     "gives_up",
-    "has_contrast",
     "hesitates",
     "is_question",
     "language_of",
@@ -16,6 +17,7 @@ __all__ = [
     "normal",
     "ordinal",
     "refers_back",
+    "says_only",
 ]
 
 CJK = r"\u3400-\u4dbf\u4e00-\u9fff"
@@ -48,17 +50,14 @@ HESITATES = re.compile(
 )
 
 QUESTION = re.compile(
-    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪里|哪儿|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
+    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
     re.IGNORECASE,
 )
-CONTRAST = re.compile(
-    r"但|不过|可是|只是|除了|改成|换成|改为|改一下|\b(but|except|however|instead|although|change|different)\b",
-    re.IGNORECASE,
-)
-YES_FIRST = re.compile(
-    r"\s*(对(?!不|方|于|比)|是(?!不|否|谁|因)|好(?!像|久|多|几|烦|慢|贵|难)|可以|行(?!不|李)|嗯|确[认定](?!一?下)|没错|没问题|当然|同意"
-    r"|(yes|yeah|yep|yup|ok|okay|sure|right|correct|please|no problem|of course|go ahead|confirm(ed)?)\b)",
+REQUEST = re.compile(
+    r"\s*(请|麻烦你?|先|那|能不能|可以)*(帮我|给我看|我要|我想(?!要)|看看|看一?下|查一?[查下]|查询)"
+    r"|\s*(please |pls |now |can you |could you )*"
+    r"(show|list|track|check|cancel|i want to|i'd like to|i need to|give me)\b",
     re.IGNORECASE,
 )
 NEGATION = re.compile(r"不|没|别|甭|勿|未|\b(no|not|never|none|cannot|without|\w+n['’]?t)\b", re.IGNORECASE)
@@ -80,9 +79,21 @@ ENGLISH_ORDINAL = re.compile(
     rf"\b({'|'.join(ENGLISH_ORDINALS)})\b(?! (?:name|time|of all))|\b(?:number|option|no\.?)\s*(\d{{1,2}})\b",
     re.IGNORECASE,
 )
+FROM_THE_END = re.compile(
+    rf"倒数第?\s*([一二两三四五六七八九十]|\d{{1,2}})|\b({'|'.join(ENGLISH_ORDINALS)})(?: one)?[ -]"
+    r"(?:from the (?:bottom|end)|(?:to )?last)\b",
+    re.IGNORECASE,
+)
+KEYCAP = re.compile("[\ufe0f\u20e3]")
 LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
 NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
+SMALL_WORDS = re.compile(
+    r"还是|算了|订单|单号|不对|应该|抬头|发票|名义|就行|就好|就可以|可以|谢谢|麻烦|一个|一张|我[要们]?|给我|帮我|请|开|写|填|是|用|按|选|要|就|的|了|吧|啊|哈|呀|嗯|那|好"
+    r"|\b(me|my|for|just|it's|its|it|is|i'm|i|the|a|an|please|thanks|thank you|make|out|to|as|put|invoice|title|on|one"
+    r"|would|like|want|that|yes|no|sorry|meant|order|number|actually|ok|in|name|use|under|we|our|us|type)\b",
+    re.IGNORECASE,
+)
 PUNCTUATION = re.compile(rf"[^\w{CJK}]+|_")
 WORD = re.compile(r"[a-z][a-z']+")
 STOP_WORDS = frozenset(("the", "and", "for", "one", "with", "order", "please", "that", "this", "not", "from", "my"))
@@ -112,20 +123,14 @@ def hesitates(text: str) -> bool:
     return len(text) <= LONGEST_REQUEST and HESITATES.fullmatch(text.strip()) is not None
 
 
+def asks_for_something(text: str) -> bool:
+    """Whether the sentence is put as a request: 帮我查一下, `show me my orders`."""
+    return REQUEST.match(text) is not None
+
+
 def is_question(text: str) -> bool:
     """Whether the sentence asks for something."""
     return QUESTION.search(text.strip()) is not None
-
-
-def has_contrast(text: str) -> bool:
-    """Whether a `yes` goes on with a `but`."""
-    return CONTRAST.search(text) is not None
-
-
-def begins_with_yes(text: str) -> bool:
-    """Whether a request that is said again begins with a yes, and neither asks nor denies: 对，取消吧."""
-    yes = YES_FIRST.match(text)
-    return yes is not None and not is_question(text) and NEGATION.search(text, yes.end()) is None
 
 
 def gives_up(text: str) -> bool:
@@ -150,9 +155,26 @@ def mentions(text: str, words: Iterable[str]) -> bool:
     return False
 
 
+def says_only(text: str, word: str) -> bool:
+    """Whether the sentence says the word and nothing else of substance: `just me, personally` for `personally`."""
+    if not mentions(text, [word]):
+        return False
+    left = re.sub(re.escape(word) + "s?" * word.isascii(), " ", text, flags=re.IGNORECASE)
+    return not normal(SMALL_WORDS.sub(" ", left))
+
+
 def ordinal(text: str, count: int) -> int | None:
-    """Which of `count` things, counted from 0, words like 第二个, `the first one` or a bare `2` pick."""
-    if match := CHINESE_ORDINAL.search(text):
+    """Which of `count` things, counted from 0, words like 第二个, `the first one`, ③ or a bare `2` pick.
+
+    Several places pick none.
+    """
+    text = KEYCAP.sub("", unicodedata.normalize("NFKC", text))
+    if match := FROM_THE_END.search(text):
+        said = (match.group(1) or match.group(2)).lower()
+        place = count + 1 - (DIGITS.get(said) or ENGLISH_ORDINALS.get(said) or int(said))
+    elif len({match.group(1) for match in CHINESE_ORDINAL.finditer(text)}) > 1:
+        return None
+    elif match := CHINESE_ORDINAL.search(text):
         number = match.group(1) or match.group(2)
         place = DIGITS[number] if number in DIGITS else int(number)
     elif match := ENGLISH_ORDINAL.search(text):

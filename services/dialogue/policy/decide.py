@@ -7,8 +7,9 @@ one; when that flow ends, the conversation returns to the one below. Nothing her
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.validation import ASK_HUMAN
 from services.dialogue.assistant.values import QuickReply
+from services.dialogue.policy.answers import Meaning
 from services.dialogue.policy.business_events import action_finished, looked_up, lookup_failed
-from services.dialogue.policy.confirmation import answer_confirm
+from services.dialogue.policy.confirmation import answer_confirm, answer_in_words
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import answer_change
 from services.dialogue.policy.cues import asks_to_repeat, gives_up, hesitates, language_of
@@ -24,13 +25,17 @@ from services.dialogue.policy.decision import (
     Understood,
 )
 from services.dialogue.policy.interpreter import run, stop
-from services.dialogue.policy.routing import begin, intent_option, route
+from services.dialogue.policy.routing import begin, intent_option, resume, route
 from services.dialogue.policy.slot_filling import answer_slot
 from services.dialogue.policy.state import Pending, State
 from services.dialogue.policy.user_input import UserInput, typed_option, user_input_of
+from services.dialogue.policy.wording import denied_flow, in_words
 from shared.contracts.understanding import Understanding
 
 __all__ = ["decide"]
+
+YES_OR_NO = frozenset(("confirm", "person", "retry"))
+"""Kinds of questions that are answered by yes or no."""
 
 
 def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
@@ -138,26 +143,68 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
     context.mood = user_input.mood
     if context.frames and context.frame.mood != "negative":
         context.update(mood=user_input.mood)
+    answered = plainly_answered(context, user_input, pending, offered)
     for entity, values in user_input.entities.items():
         context.mention(entity, values[0] if len(values) == 1 else None)
+    if not answered:
+        user_input = in_words(context, user_input, confirming=pending is not None and pending.kind == "confirm")
     elsewhere = user_input.sure and context.assistant.answers(user_input.intent)
     if user_input.option is None and context.frames and not elsewhere and asks_to_repeat(user_input.text):
         context.note("repeats the question")
         run(context)
         return
-    if user_input.option is None and pending is not None and asks_for_time(context, user_input, pending):
+    if (
+        user_input.option is None
+        and pending is not None
+        and not answered
+        and asks_for_time(context, user_input, pending)
+    ):
         context.note("gives time")
         context.pending = pending
         context.say("take_your_time", options=offered)
         return
-    if context.frames and elsewhere and user_input.intent not in context.flow.intents and gives_up(user_input.text):
+    if context.frames and elsewhere and user_input.intent not in context.flow.intents and drops(context, user_input):
         context.pop("given up for something else")
         pending = None
     misses = context.misses
+    if (pending is None or pending.kind != "confirm") and left_alone(context, user_input):
+        return
     if pending is not None and answer(context, user_input, pending, offered):
         context.misses = 0 if context.misses == misses else context.misses
     else:
         route(context, user_input, pending.carried if pending is not None else {})
+
+
+def drops(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether what is under way is given up for what the sentence asks: 算了，帮我查物流, 不退了，我的包裹在哪."""
+    denied = denied_flow(context, user_input.text)
+    return gives_up(user_input.text) or (denied is not None and denied.flow == context.frame.flow)
+
+
+def left_alone(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether the customer says what is not to be done, and asks for nothing else: 别取消."""
+    denied = denied_flow(context, user_input.text)
+    if denied is None or not {"deny", "stop", "inform", "correct", None, *denied.intents} >= {user_input.intent}:
+        return False
+    if context.frames and context.frame.flow == denied.flow:
+        return False
+    submitted = context.last_submitted(denied.flow)
+    if submitted is not None:
+        context.say_submitted(submitted)
+    else:
+        context.say("left_alone", {"flow": context.title(denied.flow)})
+    resume(context)
+    return True
+
+
+def plainly_answered(
+    context: TurnContext, user_input: UserInput, pending: Pending | None, offered: tuple[QuickReply, ...]
+) -> bool:
+    """Whether a question that is answered by yes or no got one in words, whatever the model makes of them."""
+    if pending is None or pending.kind not in YES_OR_NO or not user_input.text:
+        return False
+    answer = answer_in_words(context, user_input, offered)
+    return answer.plain_yes or answer.plain_no
 
 
 def asks_for_time(context: TurnContext, user_input: UserInput, pending: Pending) -> bool:
@@ -173,7 +220,7 @@ def answer(context: TurnContext, user_input: UserInput, pending: Pending, offere
     """Whether the message answered the pending question; if so, what follows from it has been decided."""
     if pending.kind == "intent":
         return answer_intent(context, user_input, pending, offered)
-    if pending.kind == "person" and answer_offer(context, user_input):
+    if pending.kind == "person" and answer_offer(context, user_input, offered):
         return True
     if not context.frames:
         return False
@@ -182,40 +229,47 @@ def answer(context: TurnContext, user_input: UserInput, pending: Pending, offere
             suggested = context.frame.offered.get(pending.name, ())
             return answer_slot(context, user_input, pending.name, suggested)
         case "confirm":
-            return answer_confirm(context, user_input, pending)
+            return answer_confirm(context, user_input, pending, offered)
         case "change":
             return answer_change(context, user_input, offered)
         case "retry":
-            return answer_retry(context, user_input)
+            return answer_retry(context, user_input, offered)
     return False
 
 
-def answer_offer(context: TurnContext, user_input: UserInput) -> bool:
+def answer_offer(context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...]) -> bool:
     """An answer to `shall a person take over?`."""
-    said = user_input.option.id if user_input.option is not None else user_input.intent
-    if said in ("affirm", "yes"):
+    agrees, refuses = yes_or_no(context, user_input, offered, "affirm", ASK_HUMAN)
+    if agrees:
         begin(context, ASK_HUMAN, user_input, {})
-        return True
-    if said in ("deny", "no"):
-        if context.frames:
-            context.update(attempts={})
-            run(context)
-        else:
-            context.say("acknowledged")
-        return True
-    return False
-
-
-def answer_retry(context: TurnContext, user_input: UserInput) -> bool:
-    """An answer to `shall I try again?`."""
-    said = user_input.option.id if user_input.option is not None else user_input.intent
-    if said in ("affirm", "retry"):
+    elif refuses and context.frames:
+        context.update(attempts={})
         run(context)
-        return True
-    if said in ("deny", "stop"):
+    elif refuses:
+        context.say("acknowledged")
+    return agrees or refuses
+
+
+def answer_retry(context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...]) -> bool:
+    """An answer to `shall I try again?`."""
+    agrees, refuses = yes_or_no(context, user_input, offered, "affirm")
+    if agrees:
+        run(context)
+    elif refuses or user_input.intent == "stop":
         stop(context)
-        return True
-    return False
+    return agrees or refuses or user_input.intent == "stop"
+
+
+def yes_or_no(
+    context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...], *agreeing: str
+) -> tuple[bool, bool]:
+    """Whether the customer agrees, and whether they refuse; a yes with other words needs one of the intents."""
+    if user_input.option is not None and not user_input.text:
+        return user_input.option.id in ("yes", "retry"), user_input.option.id == "no"
+    answer = answer_in_words(context, user_input, offered)
+    agrees = answer.plain_yes or (answer.meaning is Meaning.YES and user_input.surely_one_of(*agreeing))
+    unsaid = answer.meaning is Meaning.OTHER and user_input.intent == "deny"
+    return agrees, answer.meaning is Meaning.NO or unsaid
 
 
 def answer_intent(
@@ -224,14 +278,15 @@ def answer_intent(
     """An answer to `which of these do you mean?`."""
     numbers = user_input.intent in (None, "affirm", "inform")
     option = user_input.option or typed_option(user_input.text, offered, numbers=numbers)
+    answer = answer_in_words(context, user_input, offered)
     intents = [option.intent for option in offered if option.intent not in (None, ASK_HUMAN)]
     if option is not None and option.intent is not None:
         route(context, clicked(option), pending.carried)
     elif user_input.intent is None and user_input.candidates and user_input.candidates[0] in intents:
         begin(context, user_input.candidates[0], user_input, pending.carried)
-    elif user_input.intent == "affirm" and len(intents) == 1:
+    elif answer.plain_yes and len(intents) == 1:
         begin(context, str(intents[0]), user_input, pending.carried)
-    elif user_input.intent == "deny":
+    elif answer.plain_no or (user_input.intent == "deny" and answer.meaning in (Meaning.NO, Meaning.OTHER)):
         context.misses += 1
         context.offer_person()
     else:

@@ -72,10 +72,11 @@ class LookupFailed(Value):
 
 
 class Origin(Value):
-    """Where in which flow an action was decided, and the values that its follow-up replies need."""
+    """Where in which flow an action was decided, its index, and the values that its follow-up replies need."""
 
     flow: str
     step: str
+    index: int | None = None
     variables: dict[str, JsonValue] = Field(default_factory=dict)
 
 

@@ -28,9 +28,12 @@ from services.dialogue.policy.bounds import bounded, digest
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
 from services.dialogue.policy.decision import ActionCall, HandoffCall, LookupCall, Origin
-from services.dialogue.policy.state import Found, Pending
+from services.dialogue.policy.state import Found, Pending, Submitted
 
 __all__ = ["run", "stop"]
+
+
+MAX_ABOUT = 60
 
 
 class Signal(Enum):
@@ -59,10 +62,12 @@ def run(context: TurnContext) -> None:
 
 def stop(context: TurnContext) -> None:
     """End the current flow at the customer's wish, and return to the one that it interrupted."""
-    if context.frame.committed:
-        context.say("acknowledged")
-    else:
+    submitted = context.last_submitted(context.frame.flow) if context.frame.committed else None
+    if submitted is None:
         context.say("stopped", {"flow": context.title(context.frame.flow)})
+        submitted = context.last_open()
+    if submitted is not None:
+        context.say_submitted(submitted)
     context.pop("stopped")
     context.finished = None
     if context.frames:
@@ -223,7 +228,8 @@ class Run:
 
     def options(self, name: str, slot: Slot) -> tuple[tuple[QuickReply, ...], tuple[QuickReply, ...]]:
         """The answers that a slot suggests, and others of its list; without what was just said to be wrong."""
-        wrong = self.context.frame.excluded.get(name)
+        frame = self.context.frame
+        wrong = {frame.excluded.get(name, ""), "", *frame.refused.get(name, ())}
         found: list[tuple[QuickReply, bool]] = []
         if isinstance(slot.options, SlotList):
             items = resolve(self.scope, slot.options.of)
@@ -234,7 +240,7 @@ class Run:
         else:
             for index, option in enumerate(slot.options or ()):
                 found.append((self.fixed(name, index, option), True))
-        usable = [(option, suggested) for option, suggested in found if option.value and option.value != wrong]
+        usable = [(option, suggested) for option, suggested in found if option.value not in wrong]
         return (
             tuple(option for option, suggested in usable if suggested)[:MAX_OPTIONS],
             tuple(option for option, suggested in usable if not suggested)[:MAX_OPTIONS],
@@ -246,7 +252,7 @@ class Run:
         return QuickReply(
             id=f"value:{name}:{index}",
             titles=dict(option.title),
-            value=option.value or option.title.get(language, next(iter(option.title.values()))),
+            value=None if option.ask else option.value or option.title.get(language, next(iter(option.title.values()))),
             words=tuple(option.words),
         )
 
@@ -290,10 +296,18 @@ class Run:
             if name.split(".")[0] != "result"
         }
         origin = Origin(
-            flow=context.frame.flow, step=here, variables={name: resolve(self.scope, name) for name in sorted(needed)}
+            flow=context.frame.flow,
+            step=here,
+            index=context.action_count,
+            variables={name: resolve(self.scope, name) for name in sorted(needed)},
         )
         context.actions.append(
             ActionCall(index=context.action_count, name=step.action, arguments=arguments, origin=origin)
+        )
+        about = next((value for value in context.frame.slots.values() if value), "")
+        context.submitted = (
+            *context.submitted,
+            Submitted(index=context.action_count, flow=context.frame.flow, about=about[:MAX_ABOUT]),
         )
         context.action_count += 1
         context.update(committed=True)

@@ -9,7 +9,7 @@ from services.dialogue.policy.slots import change, entity_values, fill, new_valu
 from services.dialogue.policy.state import Finished, Frame, Pending
 from services.dialogue.policy.user_input import UserInput
 
-__all__ = ["asks_for_other", "begin", "intent_option", "route"]
+__all__ = ["asks_for_other", "begin", "intent_option", "resume", "route"]
 
 MISSES_BEFORE_PERSON = 2
 TURNS_REMEMBERED = 6
@@ -40,6 +40,8 @@ def route(context: TurnContext, user_input: UserInput, carried: dict[str, str]) 
         begin(context, intent, user_input, carried)
     elif intent == "stop" and context.frames:
         stop(context)
+    elif intent == "stop" and (submitted := context.last_open()) is not None:
+        context.say_submitted(submitted)
     elif intent == "stop":
         context.say("nothing_to_stop")
     elif intent == "correct" and not context.frames and just_ended(context) is not None:
@@ -106,7 +108,7 @@ def just_ended(context: TurnContext) -> Finished | None:
 def reopen(context: TurnContext, user_input: UserInput) -> None:
     """A correction of a flow that has just ended: begin it again with what is still right."""
     ended = just_ended(context)
-    if ended is None or ended.committed:
+    if ended is None or (ended.committed and context.last_submitted(ended.flow) is not None):
         context.say("already_submitted")
         return
     context.push(Frame(flow=ended.flow, slots=ended.slots, mood=context.mood))
@@ -126,6 +128,11 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
         resume(context)
         return
     flow = context.assistant.flows[context.assistant.flow_of_intent[intent]]
+    submitted = context.last_open() if flow.follow_ups else None
+    if submitted is not None and submitted.status == "pending":
+        context.say_submitted(submitted)  # business may not have heard of it yet
+        resume(context)
+        return
     if flow.clears and context.frames:
         context.abandoned = context.frame
         context.frames = []

@@ -4,13 +4,23 @@
 """
 
 from services.dialogue.assistant.schema import Slot
-from services.dialogue.assistant.values import QuickReply, value_id
+from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, value_id
+from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
-from services.dialogue.policy.cues import is_question, normal
+from services.dialogue.policy.cues import asks_for_something, is_question, normal, says_only
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
-from services.dialogue.policy.slots import SHORT, acceptable, entity_values, fill, named, new_values, picked_option
+from services.dialogue.policy.slots import (
+    SHORT,
+    acceptable,
+    entity_values,
+    fill,
+    named,
+    new_values,
+    picked_option,
+    refused_options,
+)
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput
 
@@ -25,9 +35,19 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     option = picked_option(slot, user_input, offered, context.frame.others.get(name, ()))
     if option is not None and (len(user_input.text) <= SHORT or not digresses(context, slot, user_input)):
         return choose(context, user_input, option, name)
+    if slot.text is None and len(offered) == 1 and read_answer(user_input.text).plain_yes:
+        return choose(context, user_input, offered[0], name)
+    if refuse(context, user_input, name, slot, offered):
+        return True
+    if own := own_correction(context, user_input, slot):
+        fill(context, {**new_values(context, user_input, filled=False), name: own})
+        run(context)
+        return True
     if user_input.intent == "stop" and user_input.sure and not slot.optional and interrupts(slot, user_input):
         stop(context)
         return True
+    if slot.text is not None and restates(context, user_input):
+        return correct(context, user_input)
     if (
         corrects(context, user_input)
         and not could_mean(context, slot, user_input)
@@ -58,13 +78,56 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     return True
 
 
+def refuse(context: TurnContext, user_input: UserInput, name: str, slot: Slot, offered: tuple[QuickReply, ...]) -> bool:
+    """It says only what it is not: that is no longer suggested, and the question is asked again."""
+    values = refused_options(slot, user_input, offered, context.frame.others.get(name, ()))
+    said_otherwise = bool(entity_values(slot, user_input)) or (slot.text is not None and user_input.restated != "")
+    if not values or said_otherwise:
+        return False
+    known = context.frame.refused.get(name, ())
+    context.update(refused={**context.frame.refused, name: tuple(dict.fromkeys((*known, *values)))[-MAX_OPTIONS:]})
+    context.note(f"{context.frame.flow}: not {len(values)} of {name}")
+    run(context)
+    return True
+
+
+def own_correction(context: TurnContext, user_input: UserInput, slot: Slot) -> str | None:
+    """The value that a correction has for the very slot that is asked: 不是上海，是杭州市西湖区文三路478号."""
+    said = user_input.restated
+    if not said:
+        return None
+    values = entity_values(slot, user_input)
+    if len(values) == 1:
+        return values[0]
+    if values or named(context, user_input) or better_values(context, user_input) or slot.text is None:
+        return None
+    # 不对，是另一个订单 says nothing about a reason; 不是质量问题，是尺码不对 does.
+    begins = bool(user_input.rejected) and user_input.text.startswith(user_input.rejected[0])
+    free = slot.entity is None and not begins
+    fits = slot.text.shortest <= len(said) <= slot.text.longest and acceptable(slot, said)
+    return said if fits and not free else None
+
+
+def restates(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether all that is said is another value for what was given before: 算了还是20261103003, asked for a reason."""
+    values = [value for value in new_values(context, user_input, filled=True).values() if value]
+    return len(values) == 1 and says_only(user_input.meant, values[0])
+
+
 def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name: str) -> bool:
     """A quick reply as the answer, with what else the sentence has."""
+    slot = context.slots[name]
+    if asked := asks_further(slot, name, option):
+        fill(context, new_values(context, user_input, filled=False))
+        context.say(asked, context.frame.slots)
+        context.pending = Pending(kind="slot", name=name)
+        return True
     if option.value is not None:
         typed = [title for title in option.titles.values() if normal(title) == normal(user_input.text)]
-        own_words = typed[0] if typed and option.value in option.titles.values() else option.value
+        title_counts = option.value in option.titles.values() and not has_value(slot, option.value)
+        own_words = typed[0] if typed and title_counts else option.value
         fill(context, {**new_values(context, user_input, filled=False), name: own_words})
-    elif option.id == "skip" and context.slots[name].optional:
+    elif option.id == "skip" and slot.optional:
         fill(context, {name: None})
     else:
         return False
@@ -72,9 +135,21 @@ def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name
     return True
 
 
+def asks_further(slot: Slot, name: str, option: QuickReply) -> str | None:
+    """The reply that asks for the rest, where the option is no value yet: a company, but which?"""
+    options = slot.options if isinstance(slot.options, list) else []
+    return next((each.ask for index, each in enumerate(options) if option.id == f"value:{name}:{index}"), None)
+
+
+def has_value(slot: Slot, value: str) -> bool:
+    """Whether the file states the value of one of its options, so that its title is not the value: Personal is 个人."""
+    return isinstance(slot.options, list) and any(option.value == value for option in slot.options)
+
+
 def plausible(slot: Slot, user_input: UserInput) -> bool:
     """Whether the customer's own words can be the value."""
-    if slot.text is None or (user_input.intent == "affirm" and user_input.sure):
+    said = read_answer(user_input.text)
+    if slot.text is None or (said.plain and said.meaning is Meaning.YES):
         return False
     return slot.text.shortest <= len(user_input.text) <= slot.text.longest and acceptable(slot, user_input.text)
 
@@ -99,7 +174,7 @@ def digresses(context: TurnContext, slot: Slot, user_input: UserInput) -> bool:
         return False
     if entity_values(slot, user_input) and not could_use(context, user_input.intent, slot):
         return False
-    return interrupts(slot, user_input) or is_question(user_input.text)
+    return interrupts(slot, user_input) or is_question(user_input.text) or asks_for_something(user_input.text)
 
 
 def could_use(context: TurnContext, intent: str, slot: Slot) -> bool:

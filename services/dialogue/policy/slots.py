@@ -1,9 +1,11 @@
 """Values in slots: what a sentence offers for them, and putting it in or taking it out."""
 
+from collections.abc import Iterable
+
 from services.dialogue.assistant.schema import CollectStep, ReplyStep, Slot
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.context import TurnContext
-from services.dialogue.policy.cues import best_match, mentions, ordinal
+from services.dialogue.policy.cues import best_match, mentions, ordinal, says_only
 from services.dialogue.policy.user_input import UserInput, typed_option
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "named",
     "new_values",
     "picked_option",
+    "refused_options",
 ]
 
 SHORT = 10
@@ -93,14 +96,40 @@ def picked_option(
     slot: Slot, user_input: UserInput, offered: tuple[QuickReply, ...], others: tuple[QuickReply, ...]
 ) -> QuickReply | None:
     """The suggested answer that the sentence names by its place or its words; `others` by their words only."""
-    listed = [option for option in offered if option.value is not None]
-    named = [option for option in listed if mentions(user_input.text, option.words)]
+    text = user_input.meant
+    listed = list(offered)
+    named = [option for option in listed if calls(slot, text, option.words)]
     if len(named) == 1:
         return named[0]
     if slot.text is not None or entity_values(slot, user_input):
-        return typed_option(user_input.text, listed, numbers=len(user_input.text) <= SHORT)
+        return typed_option(text, listed, numbers=len(text) <= SHORT)
     known = (*listed, *others)
-    place = best_match(user_input.text, [option.titles.values() for option in known])
+    place = best_match(text, [option.titles.values() for option in known])
     if place is None:
-        place = ordinal(user_input.text, len(listed))
+        place = ordinal(text, len(listed))
     return known[place] if place is not None else None
+
+
+def calls(slot: Slot, text: str, words: Iterable[str]) -> bool:
+    """Whether the sentence names an option by one of its words; where any text will do, it says little else.
+
+    个人的就行 does, 深圳市个人护理用品有限公司 does not.
+    """
+    if slot.text is None:
+        return mentions(text, words)
+    return any(says_only(text, word) for word in words)
+
+
+def refused_options(
+    slot: Slot, user_input: UserInput, offered: tuple[QuickReply, ...], others: tuple[QuickReply, ...]
+) -> list[str]:
+    """The values that the sentence says are not meant: entities, and suggested answers by name, number or place."""
+    values = list(user_input.refused.get(slot.entity or "", ()))
+    known = [option for option in (*offered, *others) if option.value is not None]
+    for part in user_input.rejected:
+        named = [option for option in known if calls(slot, part, option.words)]
+        place = best_match(part, [option.titles.values() for option in known]) if slot.text is None else None
+        if place is None and slot.text is None:
+            place = ordinal(part, len(known))
+        values += [str(option.value) for option in named] + ([str(known[place].value)] if place is not None else [])
+    return list(dict.fromkeys(values))

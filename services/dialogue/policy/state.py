@@ -6,9 +6,10 @@ from pydantic import BeforeValidator, Field, JsonValue
 
 from services.dialogue.assistant.values import QuickReply, Value
 
-__all__ = ["MAX_FRAMES", "Finished", "Found", "Frame", "Mention", "Pending", "State"]
+__all__ = ["MAX_FRAMES", "MAX_SUBMITTED", "Finished", "Found", "Frame", "Mention", "Pending", "State", "Submitted"]
 
 MAX_FRAMES = 4
+MAX_SUBMITTED = 8
 
 
 class Found(Value):
@@ -36,7 +37,8 @@ class Pending(Value):
 
 class Frame(Value):
     """One flow under way. Slots are what the customer gave; `memo` is what was already said, confirmed and done;
-    `offered` are the answers that were suggested for a slot, `others` what can be named although it was not.
+    `offered` are the answers that were suggested for a slot, `others` what can be named although it was not, `refused`
+    what the customer said it is not.
 
     A flow is run from its top after every event and passes over what its memo holds, so what depends on a corrected
     slot is asked, looked up and said again, and nothing else is.
@@ -50,6 +52,7 @@ class Frame(Value):
     offered: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
     others: dict[str, tuple[QuickReply, ...]] = Field(default_factory=dict)
     excluded: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     attempts: dict[str, int] = Field(default_factory=dict)
     failures: int = 0
     mood: str = "neutral"
@@ -77,6 +80,25 @@ def _if_known(value: Any) -> Any:
     return None if isinstance(value, dict) and value.get("kind") not in get_args(PendingKind) else value
 
 
+class Submitted(Value):
+    """An action that the conversation has asked for, by its index, and what became of it; `about` is what it is for."""
+
+    index: int
+    flow: str
+    about: str = ""
+    status: Literal["pending", "awaiting_approval", "succeeded", "failed", "rejected"] = "pending"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still come to something else."""
+        return self.status in ("pending", "awaiting_approval")
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done, or still may be."""
+        return self.is_open or self.status == "succeeded"
+
+
 class State(Value):
     """Everything that `decide` knows about a conversation besides the event.
 
@@ -93,3 +115,4 @@ class State(Value):
     actions: Annotated[int, Field(ge=0)] = 0
     mentions: dict[str, Mention] = Field(default_factory=dict)
     finished: Finished | None = None
+    submitted: tuple[Submitted, ...] = ()

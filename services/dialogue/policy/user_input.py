@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.cues import normal, ordinal
-from shared.contracts.understanding import Understanding
+from services.dialogue.policy.negation import meant, refused, restated
+from shared.contracts.understanding import Entity, Understanding
 from shared.nlu.training_data import OUT_OF_SCOPE
 
 __all__ = ["SURE", "UserInput", "typed_option", "user_input_of"]
@@ -26,7 +27,8 @@ class UserInput:
     """One message. `intent` is there only when it is trusted; `candidates` are what else it may have meant.
 
     `chances` are the probabilities of the likeliest intents, trusted or not. What is out of scope is `vague` when
-    nothing in scope is likely and `out_of_scope` not the likeliest either.
+    nothing in scope is likely and `out_of_scope` not the likeliest either. `entities` are those that are meant,
+    `refused` the values that the sentence says are not: 不是…001.
     """
 
     text: str
@@ -37,8 +39,24 @@ class UserInput:
     candidates: tuple[str, ...] = ()
     chances: Mapping[str, float] = field(default_factory=dict)
     entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mood: str = "neutral"
     option: QuickReply | None = None
+
+    @property
+    def meant(self) -> str:
+        """The sentence without what it says is not meant."""
+        return meant(self.text)
+
+    @property
+    def restated(self) -> str:
+        """What a correction has in place of what was said before."""
+        return restated(self.text)
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The parts of the sentence that say what is not meant."""
+        return tuple(self.text[start:end] for start, end in refused(self.text))
 
     @property
     def sure(self) -> bool:
@@ -62,11 +80,15 @@ def user_input_of(assistant: Assistant, understanding: Understanding, option: Qu
     ranking = [score for score in understanding.ranking if score.confidence >= CANDIDATE]
     offered = [score.name for score in ranking if assistant.title_of(score.name) is not None]
     entities: dict[str, tuple[str, ...]] = {}
+    denied: dict[str, tuple[str, ...]] = {}
+    places = refused(understanding.text)
     for entity in understanding.entities:
-        known = entities.get(entity.name, ())
-        value = entity.value.strip()
+        inside = any(start <= entity.start and entity.end <= end for start, end in places)
+        found = denied if inside else entities
+        known = found.get(entity.name, ())
+        value = after_refusal(understanding.text, entity, places).strip()
         if value and len(value) <= MAX_TEXT_KEPT and value not in known and len(known) < MAX_VALUES:
-            entities[entity.name] = (*known, value)
+            found[entity.name] = (*known, value)
     return UserInput(
         text=text,
         intent=intent.name if trusted else None,
@@ -76,9 +98,18 @@ def user_input_of(assistant: Assistant, understanding: Understanding, option: Qu
         candidates=tuple(dict.fromkeys(offered))[:MAX_CANDIDATES],
         chances={score.name: score.confidence for score in understanding.ranking},
         entities=entities,
+        refused=denied,
         mood=understanding.sentiment.label,
         option=option,
     )
+
+
+def after_refusal(text: str, entity: Entity, places: Sequence[tuple[int, int]]) -> str:
+    """The entity's value; where a model took 上海，是杭州 for one place, only what is meant."""
+    for start, end in places:
+        if start < entity.start < end < entity.end:
+            return text[end : entity.end].lstrip("，, 是而")
+    return entity.value
 
 
 def typed_option(text: str, options: Sequence[QuickReply], *, numbers: bool) -> QuickReply | None:

@@ -1,13 +1,17 @@
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from services.business.actions.approvals import Verdict, decide
 from services.business.actions.ledger import Ledger
+from services.business.repository import find_action
 from services.business.settings import Settings
 from services.business.shop import repository
 from services.business.shop.models import Invoice, Order, Refund, Ticket
-from shared.contracts.actions import ActionResult
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.errors import Conflict
 from shared.storage.database import Database
 
 Ask = Any
@@ -255,3 +259,80 @@ async def test_control_characters_do_not_get_into_the_database(ledger: Ledger, d
     async with database.reading("default") as session:
         subject = await session.scalar(select(Ticket.subject))
     assert subject == "坏 了 [31m"
+
+
+async def refund_states(database: Database, number: str = "20261103004") -> list[tuple[str, bool]]:
+    return [(each.status, each.withdrawn_at is not None) for each in (await find(database, number)).refunds]
+
+
+async def test_a_refund_that_waits_is_withdrawn(
+    ledger: Ledger, database: Database, ask: Ask, waiting: ActionRequest
+) -> None:
+    result = await perform(ledger, ask("withdraw", request="R000001"))
+
+    assert (result.status, result.error_code) == ("succeeded", None)
+    assert (result.data["order_number"], result.data["kind"]) == ("20261103004", "refund")
+    assert await refund_states(database) == [("rejected", True)]
+    assert (await find(database, "20261103004")).status == "delivered"
+    async with database.reading("default") as session:
+        record = await find_action(session, waiting.id)
+    assert record is not None
+    assert record.result is not None
+    assert (record.status, record.result["error_code"], record.result_version) == ("rejected", "withdrawn", 2)
+    assert record.resend_at is not None
+    with pytest.raises(Conflict, match="withdrawn"):
+        await decide(database, "default", waiting.id, "approve", by="agent-7", note=None)
+    again = await perform(ledger, ask("refund", order_number="20261103004"))
+    assert again.status == "awaiting_approval"
+    assert await refund_states(database) == [("rejected", True), ("pending", False)]
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("approve", "already_paid"), ("reject", "already_rejected")])
+async def test_what_was_decided_is_not_withdrawn(
+    ledger: Ledger, database: Database, ask: Ask, waiting: ActionRequest, verdict: Verdict, code: str
+) -> None:
+    await decide(database, "default", waiting.id, verdict, by="agent-7", note=None)
+    before = await snapshot(database)
+
+    result = await perform(ledger, ask("withdraw", request="R000001"))
+
+    assert (result.status, result.error_code) == ("rejected", code)
+    assert await snapshot(database) == before
+
+
+async def test_a_withdrawal_and_its_opposite_at_once_leave_one_of_them(
+    ledger: Ledger, database: Database, ask: Ask, waiting: ActionRequest
+) -> None:
+    async def approve() -> str:
+        try:
+            return (await decide(database, "default", waiting.id, "approve", by="agent-7", note=None)).status
+        except Conflict:
+            return "conflict"
+
+    withdrawn, approved = await asyncio.gather(perform(ledger, ask("withdraw", request="R000001")), approve())
+
+    assert (withdrawn.status, approved) in (("succeeded", "conflict"), ("rejected", "succeeded"))
+    paid = (await find(database, "20261103004")).status == "refunded"
+    assert paid == (approved == "succeeded")
+
+
+async def test_a_complaint_is_withdrawn_once(ledger: Ledger, database: Database, ask: Ask) -> None:
+    await perform(ledger, ask("open_ticket", subject="too slow"))
+
+    assert (await perform(ledger, ask("withdraw", request="T000001"))).status == "succeeded"
+    again = await perform(ledger, ask("withdraw", request="T000001"))
+
+    assert (again.status, again.error_code) == ("rejected", "already_withdrawn")
+    async with database.reading("default") as session:
+        assert await session.scalar(select(Ticket.status)) == "withdrawn"
+
+
+@pytest.mark.parametrize("number", ["R000001", "T000001", "R999999", "nothing"])
+async def test_somebody_elses_request_is_not_withdrawn(
+    ledger: Ledger, database: Database, ask: Ask, waiting: ActionRequest, number: str
+) -> None:
+    await perform(ledger, ask("open_ticket", subject="too slow"))
+    for customer in ("C1002", None):
+        result = await perform(ledger, ask("withdraw", customer=customer, request=number))
+        assert (result.status, result.error_code) == ("rejected", "request_not_found")
+    assert await refund_states(database) == [("pending", False)]

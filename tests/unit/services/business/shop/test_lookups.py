@@ -222,6 +222,6 @@ async def test_the_look_ups_are_listed_with_their_arguments(untouched: Calls, to
 
     assert answer.status == 200
     listed = {lookup["name"]: lookup for lookup in answer.body["lookups"]}
-    assert list(listed) == LOOKUPS
+    assert list(listed) == [*LOOKUPS, "requests", "request"]
     assert listed["order"]["arguments"]["required"] == ["order_number"]
     assert all(lookup["description"].endswith(".") for lookup in listed.values())

@@ -31,7 +31,7 @@ def test_from_the_first_word_to_the_result(talk: Talker) -> None:
     [action] = talk.last.actions
     assert (action.index, action.name) == (0, "book")
     assert action.arguments == {"table": "five", "note": "by the window"}
-    assert action.origin == Origin(flow="book", step="5", variables={"chosen.number": "five"})
+    assert action.origin == Origin(flow="book", step="5", index=0, variables={"chosen.number": "five"})
     assert talk.state.frames == ()
     assert talk.happens(finished(action.origin, "succeeded", code=17)) == ["booking_done"]
     assert talk.text() == "Booked five, code 17."

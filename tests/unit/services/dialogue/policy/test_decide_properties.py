@@ -22,7 +22,7 @@ from services.dialogue.policy.decision import (
     UnderstandingUnavailable,
     Understood,
 )
-from services.dialogue.policy.state import MAX_FRAMES, Finished, Found, Frame, Mention, Pending, State
+from services.dialogue.policy.state import MAX_FRAMES, Finished, Found, Frame, Mention, Pending, State, Submitted
 from shared.contracts.actions import ActionResult
 from shared.contracts.understanding import (
     Entity,
@@ -38,6 +38,7 @@ MAX_STATE = 400_000
 
 ORDER = "20261103001"
 ITEM = {"zh": "蓝牙耳机", "en": "Bluetooth earphones"}
+REQUEST = {"request": "R000001", "kind_text": ITEM, "about": ITEM, "status_text": ITEM, "open": True}
 PLAUSIBLE: dict[str, dict[str, Any]] = {
     "orders": {
         "orders": [
@@ -51,6 +52,8 @@ PLAUSIBLE: dict[str, dict[str, Any]] = {
     "cancel_terms": {"allowed": True, "reason_code": "not_shipped"},
     "address_terms": {"allowed": True, "valid": True, "normalized": "somewhere"},
     "invoice_terms": {"allowed": True, "valid": True},
+    "requests": {"requests": [REQUEST], "count": 1, "open": [REQUEST], "open_count": 1, "first": REQUEST},
+    "request": REQUEST,
 }
 
 names = st.sampled_from(sorted({*SHOP.flows, "gone"}))
@@ -75,6 +78,10 @@ words = st.sampled_from(
         "订单",
         "地址",
         "它?",
+        "撤销申请",
+        "别退",
+        "不是",
+        "审核了吗",
     ]
 )
 texts = words | st.lists(words, max_size=4).map(" ".join) | st.text(max_size=30)
@@ -204,6 +211,7 @@ def states(draw: st.DrawFn) -> State:
             st.none()
             | st.builds(Finished, flow=names, slots=loose_slots, committed=st.booleans(), turn=st.integers(0, 50))
         ),
+        submitted=draw(st.lists(st.builds(Submitted, flow=names, index=st.integers(0, 9)), max_size=3).map(tuple)),
     )
 
 

@@ -84,7 +84,7 @@ def test_what_was_done_is_not_done_again_when_the_flow_goes_on(tmp_path: Path) -
     assert talk.says("no, the other table", "correct") == ["already_submitted", "ask_way"]
     assert talk.last is not None
     assert (talk.last.actions, talk.last.handoff) == ((), None)
-    assert talk.says("never mind", "stop") == ["acknowledged"]
+    assert talk.says("never mind", "stop") == ["submitted_pending"]
 
 
 def test_giving_up_goes_back_to_what_was_interrupted(talk: Talker) -> None:

@@ -94,3 +94,79 @@ def test_what_will_be_needed_may_come_early(talk: Talker) -> None:
     talk.says("paying", "pay")
     assert talk.says("[Main Street 5](address)", "inform") == ["ask_way"]
     assert talk.says("card", "inform") == ["pay_card"]
+
+
+def offered(talk: Talker) -> list[str | None]:
+    return [option.value for option in talk.state.options]
+
+
+@pytest.mark.parametrize("intent", ["inform", "deny", "stop", "correct", "book"])
+@pytest.mark.parametrize(
+    "text", ["not [five](word), please", "anything but [five](word)", "不要[five](word)", "不是[five](word)"]
+)
+def test_what_is_not_meant_is_not_taken(talk: Talker, text: str, intent: str) -> None:
+    talk.says("a table please", "book")
+    assert "five" in offered(talk)
+    assert talk.says(text.replace("not [", "not the ["), intent) == ["ask_table"]
+    assert "five" not in offered(talk)
+    assert talk.says("not the [seven](word)", intent) == ["ask_table"]
+    assert {"five", "seven"}.isdisjoint(offered(talk))
+    assert talk.says("[five](word)", "inform") == ["good_choice", "ask_note"]
+
+
+@pytest.mark.parametrize("intent", ["inform", "deny", "correct"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not the [five](word), [seven](word)",
+        "not the [five](word) but [seven](word)",
+        "[seven](word), not the [five](word)",
+        "不是[five](word)，是[seven](word)",
+        "不要[five](word)，要[seven](word)",
+    ],
+)
+def test_what_is_meant_instead_is_taken(talk: Talker, text: str, intent: str) -> None:
+    talk.says("a table please", "book")
+    assert talk.says(text, intent) == ["good_choice", "ask_note"]
+    assert talk.slots["table"] == "seven"
+
+
+@pytest.mark.parametrize("intent", ["inform", "deny", "correct", "stop"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "不是上海，是[杭州市西湖区文三路478号](address)",
+        "不是[上海](address)，是[杭州市西湖区文三路478号](address)",
+        "不是上海，是杭州市西湖区文三路478号",
+        "不对，是杭州市西湖区文三路478号",
+        "不对，应该是[杭州市西湖区文三路478号](address)",
+        "no, I meant 杭州市西湖区文三路478号",
+        "not Shanghai, it's 杭州市西湖区文三路478号",
+        "sorry, 杭州市西湖区文三路478号",
+    ],
+)
+def test_a_correction_of_what_is_asked_keeps_the_rest(talk: Talker, text: str, intent: str) -> None:
+    talk.says("I want to pay", "pay")
+    assert talk.says("Card", "inform") == ["ask_address"]
+    assert talk.says(text, intent) == ["pay_card"]
+    assert "bill to 杭州市西湖区文三路478号" in talk.text() or "杭州市西湖区文三路478号" in talk.text()
+
+
+def test_a_correction_without_a_value_is_about_what_was_given_before(talk: Talker) -> None:
+    talk.says("I want to pay", "pay")
+    talk.says("Card", "inform")
+    assert talk.says("不对", "correct") == ["corrected", "ask_way"]
+
+
+def test_another_value_for_what_was_given_is_no_free_text(talk: Talker) -> None:
+    noting(talk)
+    assert talk.says("算了还是[seven](word)", "inform") == ["corrected", "good_choice", "ask_note"]
+    assert talk.slots == {"table": "seven"}
+    assert talk.says("[five](word)", "inform") == ["corrected", "good_choice", "ask_note"]
+    assert talk.says("bring [seven](word) chairs", "inform") == ["confirm_booking"]
+    assert talk.slots == {"table": "five", "note": "bring seven chairs"}
+
+
+def test_a_request_is_no_free_text(talk: Talker) -> None:
+    noting(talk)
+    assert talk.says("show me your opening hours", "faq_hours") == ["faq_answer", "resume", "ask_note"]

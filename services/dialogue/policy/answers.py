@@ -1,0 +1,209 @@
+"""What an answer to a yes-or-no question says, read from its words alone: pure, in Chinese and English.
+
+A model says how likely a yes is; where money moves, that is not enough. A sentence is cut into the words listed here.
+When nothing is left over, the reading is `plain`. What is left over makes it less than that, and what asks, doubts,
+denies or changes something is never a yes, whatever else the sentence says.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from services.dialogue.policy.answer_words import CHANGE, FILLER, NO, UNSURE, YES
+from services.dialogue.policy.cues import NEGATION, is_question
+
+__all__ = ["Answer", "Meaning", "read_answer"]
+
+
+class Meaning(StrEnum):
+    """What an answer comes to; `OTHER` is about something else, or says nothing."""
+
+    YES = "yes"
+    NO = "no"
+    QUESTION = "question"
+    UNSURE = "unsure"
+    CHANGE = "change"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reading; `plain` when the sentence has no word besides."""
+
+    meaning: Meaning
+    plain: bool = False
+
+    @property
+    def plain_yes(self) -> bool:
+        """Whether a person would take it for a yes without any doubt."""
+        return self.plain and self.meaning is Meaning.YES
+
+    @property
+    def plain_no(self) -> bool:
+        """Whether it is a no and nothing else."""
+        return self.plain and self.meaning is Meaning.NO
+
+
+ELLIPSIS = re.compile(r"(嗯|恩|唔|额|呃|en|\bm+)\s*(\.{2,}|…|。{2,}|[~～]?\.{3})", re.IGNORECASE)
+TAG_QUESTION = re.compile(
+    r"[?？❓❔]|[吗么嗎麼]\s*[\s.。!！~～…]*$|(?<!好)(?<!嗯)(?<!不)呢\s*[\s.。!！~～…]*$"
+    r"|(?<!应该)(?<!不)(对|是|没问题|没错|可以了|行了)吧\s*[.。!！~～…]*$"
+    r"|(?<!不)(?P<verb>是|对|好|行|可以|可|能|要|成|中|会|该)不((?P=verb)|可以)|^\s*(好|行|可以|是|对|中|成|要)(不|没|没有)\s*$"
+    r"|[你您]们?(确定|确认|说|觉得|认为|肯定)|真的假的|当真|什么|为啥|啥|怎么|怎样|凭|多久|多少|几[天点时]|哪[里儿个]|谁"
+    r"|^\W*(really|seriously|for real|huh|pardon|sorry)\W*$|\b(why|how|when|where|who)\b(?! not\b)"
+    r"|\bwhat\b(?! i (want|need|said|meant|asked))|^\W*((are|is|can|could|does|did|will|would|may|should|am|shall)"
+    r" (you|i|it|this|that|we|they|there)"
+    r"|do (you|i|we|they))\b"
+    r"|\b(are|r) (you|u) sure\b|\b(right|correct|ok|okay|yes|no) or (not|no|wrong)\b|\byou think\b",
+    re.IGNORECASE,
+)
+YES_FIRST = re.compile(
+    r"(对(?!不|方|于|比|了|面|象|应)|是(?!不|否|谁|因|在|从|以前)|好(?!像|久|多|几|烦|慢|贵|难|评|友|坏|累|奇)|可以"
+    r"|行(?!不|李|业|程|为)|嗯|恩|确[认定](?!一?下)|没错|没问题|当然|同意|那就"
+    r"|(?<![a-z0-9])(yes|yeah|yep|yup|ok|okay|sure|right|correct|please|no problem|of course|go ahead"
+    r"|go on and|confirm(ed)?|i confirm|i agree|do it|proceed)(?![a-z0-9]))",
+)
+NO_FIRST = re.compile(
+    r"(不(?!知|过|错|好意思|管|如|久|止|愧|仅|但|光|然|懂|明白|清楚|确定|一定|会|太|同)|别(?!人|的|处|墅)|先[别不]|暂时?不|还是[别不]|算了|拒绝|放弃"
+    r"|(?<![a-z0-9])(please )?(no|nope|nah|don't|dont|do not|not (now|yet)|never ?mind|forget (it|that)"
+    r"|stop|i don't|i do not|i'd rather not)(?![a-z0-9]))",
+)
+WORDS_OF_DOUBT = re.compile(
+    r"如果|要是|假如|除非|的话|也许|可能|或许|大概|好像|似乎|考虑|想想|再看|再说|等等|等一?下|稍等|不确定|不知道|犹豫"
+    r"|\b(if|unless|maybe|perhaps|possibly|probably|guess|wait|hold on|later|as long as|not sure|might)\b"
+)
+WORDS_OF_CHANGE = re.compile(
+    r"但|不过|可是|只是|除了|改成|换成|改为|改[一个到下]|换[一个到下]|更正|不对|(?<![没不])错|有误|不是这|只|仅|一半|部分"
+    r"|\b(but|except|however|instead|although|though|changed?|different|wrong|incorrect"
+    r"|mistake|modify|update|replace|rather|only|half|partial|partly|nothing)\b"
+)
+NO_MARKS = frozenset("👎❌🙅🚫⛔✋🛑❎×✕✖✗✘")
+
+TRADITIONAL = str.maketrans(
+    "對沒錯當確認請這樣辦繼續別幫謝嗎麼還會說訂單號後誤問題時暫罷絕棄許應該過總換掉條貴賣買貨麻煩賴為啥個們來試給無隨開幹趕緊點願執妳",
+    "对没错当确认请这样办继续别帮谢吗么还会说订单号后误问题时暂罢绝弃许应该过总换掉条贵卖买货麻烦赖为啥个们来试给无随开干赶紧点愿执你",
+)
+INVISIBLE = re.compile(
+    "[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff♀♂\ufffd]"
+)
+SYMBOL_OR_MARK = re.compile(r"[\s.,;:!、，。；：！~～…·\-—–_'\"“”‘’()（）\[\]【】<>《》*#+|/\\^`]+")
+NUMBER = re.compile(r"\d+")
+TAIL = 3
+"""So many of a number's last digits name it."""
+LONGEST = 120
+"""Of a sentence, in characters, that is still cut into words; a longer one says more than yes or no."""
+Lexicon = dict[str, list[tuple[re.Pattern[str], Meaning | None]]]
+CLASSES = ((Meaning.YES, YES), (Meaning.NO, NO), (Meaning.UNSURE, UNSURE), (Meaning.CHANGE, CHANGE), (None, FILLER))
+MANY = re.compile(r"([a-z])\1{2,}")
+TWICE = re.compile(r"([a-z])\1")
+LATIN = re.compile(r"[a-z]")
+
+
+def folded(text: str) -> str:
+    """The text in one form: width, case, script, variants of emoji and letters that are held down do not matter."""
+    plain = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold().translate(TRADITIONAL).replace("’", "'")
+    return MANY.sub(r"\1", plain)
+
+
+def single(text: str) -> str:
+    """The text with every doubled letter once, for comparing: `okk`, `corect`."""
+    return TWICE.sub(r"\1", text)
+
+
+def pattern_of(phrase: str) -> str:
+    """A pattern for a phrase: of Latin letters as words of their own, whatever stands between them."""
+    parts = [re.escape(part) for part in phrase.split("|") if part]
+    joined = r"[\s,.!]*".join(parts)
+    if not LATIN.search(phrase):
+        return joined
+    repeated = (
+        f"(?:{joined}){{1,4}}" if len(parts) == 1 and phrase in ("yes", "no", "ok", "yep", "hao", "bu") else joined
+    )
+    return f"(?<![a-z0-9]){repeated}(?![a-z0-9])"
+
+
+@lru_cache(maxsize=256)
+def lexicon(yes: tuple[str, ...], no: tuple[str, ...]) -> Lexicon:
+    """Every known phrase by its first letter, the longest first, with those of the two buttons that were offered."""
+    known: dict[str, Meaning | None] = {}
+    for meaning, phrases in CLASSES:
+        for phrase in phrases.split():
+            known.setdefault(single(folded(phrase)), meaning)
+    for meaning, titles in ((Meaning.NO, no), (Meaning.YES, yes)):
+        for title in titles:
+            known["|".join(SYMBOL_OR_MARK.sub(" ", single(folded(title))).split())] = meaning
+    known.pop("", None)
+    words: Lexicon = {}
+    for phrase in sorted(known, key=len, reverse=True):
+        words.setdefault(phrase[0], []).append((re.compile(pattern_of(phrase)), known[phrase]))
+    return words
+
+
+def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), shown: Iterable[str] = ()) -> Answer:
+    """What the text says to a yes-or-no question.
+
+    Args:
+        yes: the titles of the button that agrees, which say so too.
+        no: those of the button that does not.
+        shown: values that the question has named, which an answer may repeat.
+    """
+    said = folded(text).strip()
+    named = [folded(value) for value in shown if value]
+    for value in named:
+        said = said.replace(value, " ")
+    said = NUMBER.sub(
+        lambda match: (
+            " "
+            if len(match.group()) >= TAIL and any(value.endswith(match.group()) for value in named)
+            else match.group()
+        ),
+        said,
+    )
+    found, rest = tokens(single(said), lexicon(tuple(yes), tuple(no)))
+    plain = not rest
+    if TAG_QUESTION.search(said) or (rest and is_question(said) and not said.startswith(("don't", "do not"))):
+        return Answer(Meaning.QUESTION, plain)
+    if Meaning.CHANGE in found or (rest and WORDS_OF_CHANGE.search(said)):
+        return Answer(Meaning.CHANGE, plain)
+    if Meaning.UNSURE in found or ELLIPSIS.search(said) or (rest and WORDS_OF_DOUBT.search(said)):
+        return Answer(Meaning.UNSURE, plain)
+    if plain:
+        return Answer(settled(found), plain=True)
+    if NO_FIRST.match(said) and Meaning.YES not in found:
+        return Answer(Meaning.NO)
+    first = YES_FIRST.match(said)
+    refuses = Meaning.NO in found or bool(NO_MARKS & set(said))
+    if first is None or refuses or NUMBER.search(said) or NEGATION.search(said, first.end()):
+        return Answer(Meaning.OTHER)
+    return Answer(Meaning.YES)
+
+
+def settled(found: list[Meaning]) -> Meaning:
+    """What words of yes and no come to: the last word is a no or it is none, and a no that is taken back is nothing."""
+    if Meaning.NO not in found:
+        return Meaning.YES if found else Meaning.OTHER
+    return Meaning.NO if found[-1] is Meaning.NO else Meaning.OTHER
+
+
+def tokens(said: str, words: Lexicon) -> tuple[list[Meaning], bool]:
+    """The meanings of the known words in their order, and whether anything is left of the sentence."""
+    found: list[Meaning] = []
+    rest, place = len(said) > LONGEST, 0
+    while place < min(len(said), LONGEST):
+        mark = SYMBOL_OR_MARK.match(said, place)
+        if mark is not None:
+            place = mark.end()
+            continue
+        for pattern, meaning in words.get(said[place], ()):
+            match = pattern.match(said, place)
+            if match is not None:
+                place = match.end()
+                if meaning is not None:
+                    found.append(meaning)
+                break
+        else:
+            rest, place = True, place + 1
+    return found, rest

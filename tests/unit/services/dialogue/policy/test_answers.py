@@ -1,0 +1,36 @@
+"""The table of answers, each with the reading that a person would give it."""
+
+import pytest
+
+from services.dialogue.policy.answers import Meaning, read_answer
+from tests.unit.services.dialogue.policy.answer_table import ANSWERS, NO, SHOWN, YES
+
+MEANINGS = {
+    "yes": {(Meaning.YES, True)},
+    "no": {(Meaning.NO, True), (Meaning.NO, False)},
+    "more": {(Meaning.YES, False)},
+    "other": {(Meaning.OTHER, True), (Meaning.OTHER, False)},
+} | {name: {(Meaning(name), True), (Meaning(name), False)} for name in ("question", "unsure", "change")}
+
+
+def test_the_table_is_large_and_says_nothing_twice() -> None:
+    said = [text for texts in ANSWERS.values() for text in texts]
+    assert len(said) >= 300
+    assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize(("meaning", "text"), [(name, text) for name, texts in ANSWERS.items() for text in texts])
+def test_reading(meaning: str, text: str) -> None:
+    answer = read_answer(text, yes=YES, no=NO, shown=SHOWN)
+    assert (answer.meaning, answer.plain) in MEANINGS[meaning]
+
+
+def test_the_titles_of_other_buttons_say_nothing() -> None:
+    assert read_answer("保留订单", no=["保留订单"]).plain_no
+    assert read_answer("保留订单").meaning is Meaning.OTHER
+    assert read_answer("Keep it!", no=["Keep it"]).plain_no
+
+
+def test_a_long_sentence_is_no_plain_answer() -> None:
+    assert not read_answer("好的" * 100).plain
+    assert read_answer("xy" * 5000).meaning is Meaning.OTHER

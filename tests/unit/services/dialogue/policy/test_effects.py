@@ -1,0 +1,145 @@
+"""No effect without a yes: every answer of the table that is none, at every confirmation of the demo assistant."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.policy.decide import decide
+from services.dialogue.policy.decision import (
+    ActionCall,
+    Chosen,
+    HandoffCall,
+    LookedUp,
+    TurnEvent,
+    Understood,
+)
+from services.dialogue.policy.state import Frame, Pending, State
+from tests.unit.services.dialogue.policy.answer_table import ANSWERS, ORDER
+from tests.unit.services.dialogue.understandings import ranked
+
+SHOP = load_assistant(Path(__file__).parents[5] / "assistants" / "shop")
+ITEM = {"zh": "保温杯", "en": "thermos"}
+NOT_YES = [text for name, texts in ANSWERS.items() if name not in ("yes", "more") for text in texts]
+REQUEST = {"request": "R000001", "kind_text": ITEM, "about": ITEM, "status_text": ITEM, "open": True}
+CASES: dict[str, tuple[str, dict[str, str | None], dict[str, dict[str, Any]]]] = {
+    "a refund": ("refund", {"order_number": ORDER, "reason": "too big"}, {"refund_terms": {"outcome": "automatic"}}),
+    "a refund that a person has to approve": (
+        "refund",
+        {"order_number": ORDER, "reason": "too big"},
+        {"refund_terms": {"outcome": "approval"}},
+    ),
+    "a cancellation": ("cancel_order", {"order_number": ORDER}, {}),
+    "a refund instead of a cancellation": (
+        "cancel_order",
+        {"order_number": ORDER, "reason": "too big"},
+        {"cancel_terms": {"allowed": False, "reason_code": "already_shipped"}},
+    ),
+    "an address": ("change_address", {"order_number": ORDER, "address": "杭州市西湖区文三路478号"}, {}),
+    "a withdrawal": ("withdraw", {}, {}),
+    "a personal invoice": ("request_invoice", {"order_number": ORDER, "title": "个人", "email": None}, {}),
+    "a company's invoice": (
+        "request_invoice",
+        {"order_number": ORDER, "title": "知音有限公司", "tax_id": "91350100M000100Y43", "email": "a@b.cn"},
+        {},
+    ),
+}
+ANSWERS_OF_BUSINESS: dict[str, dict[str, Any]] = {
+    "order": {"order_number": ORDER, "item": ITEM, "amount": 89.9, "status": "paid", "status_text": ITEM},
+    "orders": {"orders": [], "count": 0},
+    "refund_terms": {"outcome": "automatic", "amount": 89.9},
+    "cancel_terms": {"allowed": True, "reason_code": "not_shipped"},
+    "address_terms": {"allowed": True, "valid": True, "normalized": "杭州市西湖区文三路478号"},
+    "invoice_terms": {"allowed": True, "valid": True},
+    "requests": {"requests": [REQUEST], "count": 1, "open": [REQUEST], "open_count": 1, "first": REQUEST},
+    "request": REQUEST,
+}
+
+
+def turn(
+    state: State, event: TurnEvent, terms: dict[str, dict[str, Any]]
+) -> tuple[State, list[ActionCall | HandoffCall], str]:
+    """The state after a turn, its effects, and the last reply."""
+    effects: list[ActionCall | HandoffCall] = []
+    last = ""
+    while True:
+        decision = decide(SHOP, state, event)
+        state = decision.state
+        effects += decision.actions
+        effects += [decision.handoff] if decision.handoff is not None else []
+        last = decision.replies[-1].name if decision.replies else last
+        if decision.lookup is None:
+            return state, effects, last
+        name = decision.lookup.name
+        event = LookedUp(name=name, found=True, data=(ANSWERS_OF_BUSINESS | terms)[name])
+
+
+def confirming(case: str) -> tuple[State, str]:
+    """A conversation at its confirmation."""
+    flow, slots, terms = CASES[case]
+    state = State(language="zh", frames=(Frame(flow=flow, slots=slots),), pending=Pending(kind="retry"))
+    state, effects, reply = turn(state, Chosen(choice=f"intent:{flow}"), terms)
+    assert state.pending is not None
+    assert state.pending.kind == "confirm"
+    assert effects == []
+    return state, reply
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_a_yes_is_a_yes_whatever_the_model_claims(case: str) -> None:
+    state, _ = confirming(case)
+    flow, _, terms = CASES[case]
+    done: list[str] = []
+    for text in NOT_YES:
+        for claim in ("affirm", flow) if case == "a refund" else ("affirm",):
+            _, effects, _ = turn(state, Understood(understanding=ranked(text, {claim: 0.99})), terms)
+            done += [f"{text} ({claim})"] if effects else []
+    assert done == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "instead" not in case])
+def test_a_yes_is_one_even_where_the_model_hears_something_else(case: str) -> None:
+    state, _ = confirming(case)
+    terms = CASES[case][2]
+    missed: list[str] = []
+    for text in ANSWERS["yes"]:
+        for event in (
+            Understood(understanding=ranked(text, {"deny": 0.6})),
+            Understood(understanding=ranked(text, {"goodbye": 0.99})),
+        ):
+            _, effects, _ = turn(state, event, terms)
+            missed += [] if len(effects) == 1 else [f"{text} ({event.kind})"]
+    # Two titles of the refund's buttons are no answer to another question.
+    assert [text for text in missed if not any(part in text for part in ("退款", "refund", "002"))] == []
+
+
+def test_a_yes_that_goes_on_needs_a_model_that_is_sure() -> None:
+    state, _ = confirming("a refund")
+    for text in ANSWERS["more"]:
+        for intent, chance, count in (("affirm", 0.99, 1), ("refund", 0.9, 1), ("affirm", 0.7, 0), ("thank", 0.9, 0)):
+            _, effects, _ = turn(state, Understood(understanding=ranked(text, {intent: chance})), {})
+            assert len(effects) == count, (text, intent, chance)
+
+
+def test_a_no_ends_it() -> None:
+    state, _ = confirming("a refund")
+    for text in ANSWERS["no"]:
+        after, effects, reply = turn(state, Understood(understanding=ranked(text, {"affirm": 0.99})), {})
+        assert (reply, effects, after.frames) == ("not_submitted", [], ()), text
+
+
+def test_no_person_and_no_second_try_without_a_yes() -> None:
+    for kind in ("person", "retry"):
+        for text in NOT_YES:
+            state = State(language="zh", pending=Pending(kind=kind), turn=3)
+            _, effects, _ = turn(state, Understood(understanding=ranked(text, {"affirm": 0.99})), {})
+            assert effects == [], (kind, text)
+
+
+def test_a_person_is_asked_for_by_any_yes() -> None:
+    for text in ANSWERS["yes"]:
+        state = State(language="zh", pending=Pending(kind="person"), turn=3)
+        _, effects, _ = turn(state, Understood(understanding=ranked(text, {"goodbye": 0.9})), {})
+        if not any(part in text for part in ("退款", "refund", "002")):
+            assert [type(effect) for effect in effects] == [HandoffCall], text
