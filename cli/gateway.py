@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 from pydantic import ValidationError
 
-from cli.errors import CommandError, NotReachable
+from cli.errors import CommandError, NotReachable, why_unreachable
 from shared.contracts.events import Event
 
 __all__ = ["Answer", "Gateway", "Refused"]
@@ -141,7 +141,7 @@ class Gateway:
                 answer = await response.json()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NotReachable(
-                f"Zhiyin does not answer at {self.url} ({type(error).__name__}); start it with `zhiyin up`."
+                f"Zhiyin does not answer at {self.url} ({why_unreachable(error)}); start it with `zhiyin up`."
             ) from error
         if not isinstance(answer, dict):
             raise NotReachable(f"What answers at {self.url} is not Zhiyin.")

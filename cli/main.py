@@ -18,7 +18,6 @@ DEMO = Path("assistants/shop")
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Zhiyin 知音: customer service that understands Chinese and English.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,10 +33,12 @@ def main() -> None:
     """The entry point: an error becomes one sentence on standard error and an exit code."""
     from rich.text import Text
 
-    from cli.console import err
+    from cli.console import err, harmless, prepare_streams
+
+    prepare_streams()
 
     def say(sentence: str) -> None:
-        err.print(Text(sentence, style="red"), soft_wrap=True)
+        err.print(Text(harmless(sentence), style="red"), soft_wrap=True)
 
     try:
         app()
@@ -58,6 +59,24 @@ def main() -> None:
             raise
         say(str(error))
         sys.exit(CommandError.exit_code)
+
+
+def show_version(wanted: bool) -> None:
+    """Writes the version and ends the command."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"zhiyin {version('zhiyin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Zhiyin 知音: customer service that understands Chinese and English."""
 
 
 def os_sentence(error: OSError) -> str:
@@ -228,14 +247,34 @@ def quantise(
     )
 
 
+@app.command()
+def check(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+    """Say what is wrong in an assistant's files, in about a second and without a model."""
+    from cli.check import check as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), as_json=as_json)
+
+
 @app.command("test")
-def hold_tests(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+def hold_tests(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ASSISTANT|FILE[::NAME]", help="An assistant, a file of its tests/, or one conversation."
+        ),
+    ] = str(DEMO),
+    as_json: JsonOption = False,
+) -> None:
     """Hold the conversations in the assistant's tests/ with its real model and the real business look-ups."""
+    from cli.assistant_tests import chosen
     from cli.assistant_tests import hold_tests as run
     from cli.settings import assistant_folder
 
     _, home = opened()
-    run(assistant_folder(assistant), home, as_json=as_json)
+    folder, choice = chosen(what)
+    run(assistant_folder(folder), home, choice, as_json=as_json)
 
 
 @app.command()
@@ -252,9 +291,12 @@ def status(as_json: JsonOption = False) -> None:
         write_json([each.document() for each in found])
     else:
         out.print(status_table(found))
-    sick = [each.id for each in found if each.health != "passing"]
-    if sick or not found:
-        raise CommandError(f"Not passing: {', '.join(sick)}." if sick else "Nothing is registered.")
+    missing = [each.service for each in found if each.health == "missing"]
+    sick = [each.id for each in found if each.health not in ("passing", "missing")]
+    if missing or sick or not found:
+        said = [f"Not registered: {', '.join(missing)}."] if missing else []
+        said += [f"Not passing: {', '.join(sick)}."] if sick else []
+        raise CommandError(" ".join(said) or "Nothing is registered.")
 
 
 @app.command()

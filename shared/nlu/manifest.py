@@ -248,7 +248,7 @@ def read_manifest(folder: Path, manifest: type[Any] = ModelManifest) -> Any:
         ModelRejected: it cannot be read or is not valid.
     """
     if not (folder / MANIFEST).exists():
-        raise ModelRejected(f"{folder} is no model folder: {MANIFEST} is missing")
+        raise ModelRejected(f"there is no model in {folder}: {MANIFEST} is missing")
     return _parsed(folder, _read(folder, MANIFEST, Path.read_bytes), manifest)
 
 
