@@ -299,6 +299,23 @@ def status(as_json: JsonOption = False) -> None:
         raise CommandError(" ".join(said) or "Nothing is registered.")
 
 
+@app.command("reset-demo")
+def reset_demo() -> None:
+    """Make the demo shop what it was on its first day: nothing refunded, changed or cancelled.
+
+    It may run meanwhile. Refused in production.
+    """
+    import asyncio
+
+    from cli.console import err
+    from cli.demo import reset
+
+    _, home = opened()
+    home.prepare()
+    orders = asyncio.run(reset(home))
+    err.print(f"[green]✓[/] The demo shop has its {orders} orders again.")
+
+
 @app.command()
 def migrate(service: Annotated[str, typer.Argument(help="login, dialogue, business, …")]) -> None:
     """Bring a service's database to the newest schema; it is waited for, and made where it is missing."""
