@@ -1,4 +1,7 @@
-"""The `zhiyin` command. What a command needs is imported when it runs, so that `--help` answers at once."""
+"""The `zhiyin` command. What a command needs is imported when it runs, so that `--help` answers at once.
+
+One module because a command here is only its options and a call of what does the work.
+"""
 
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import typer
 from cli.errors import CommandError, EnvironmentUnfit, UsageError
 
 if TYPE_CHECKING:
+    from cli.desk import Staff
     from cli.home import Home
     from cli.settings import CommandSettings
 
@@ -26,6 +30,7 @@ app = typer.Typer(
 
 AssistantArgument = Annotated[Path, typer.Argument(metavar="ASSISTANT", help="The assistant's folder, or its name.")]
 AliasName = Literal["production", "canary", "shadow"]
+GatewayOption = Annotated[str | None, typer.Option("--url", help="Where Zhiyin is; by default the one that runs here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
 
 
@@ -297,6 +302,55 @@ def status(as_json: JsonOption = False) -> None:
         said = [f"Not registered: {', '.join(missing)}."] if missing else []
         said += [f"Not passing: {', '.join(sick)}."] if sick else []
         raise CommandError(" ".join(said) or "Nothing is registered.")
+
+
+def staff(username: str, url: str | None) -> "Staff":
+    """The account that asks, at the Zhiyin that runs here or at the gateway that is named."""
+    from cli.chat import password_of
+    from cli.desk import Staff
+    from cli.up import chat_page
+
+    settings, home = opened()
+    run = home.read_run()
+    here = run["processes"].get("business") if run and url is None else None
+    return Staff(
+        username=username,
+        password=password_of(home, username),
+        url=url or (str(run["chat_page"]) if run else chat_page(settings)),
+        business_url=f"http://{here['address']}" if here else url or f"http://{settings.host}:{settings.business_port}",
+    )
+
+
+@app.command()
+def approve(
+    action: Annotated[str | None, typer.Argument(metavar="[ACTION]", help="What to decide on.")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Say no.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an agent.")] = "agent",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve or reject what waits for a person; without an action, list what waits."""
+    import asyncio
+
+    from cli.desk import approve as run
+
+    asyncio.run(run(staff(username, url), action, yes=not reject, note=note, as_json=as_json))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages that were given up, or have one tried again."""
+    import asyncio
+
+    from cli.desk import dead_letters as run
+
+    asyncio.run(run(staff(username, url), retry, as_json=as_json))
 
 
 @app.command("reset-demo")

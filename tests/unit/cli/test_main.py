@@ -52,7 +52,20 @@ def zhiyin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_help_names_every_command(zhiyin: Run) -> None:
     code, out, _ = zhiyin("--help")
     assert code == 0
-    for command in ("up", "chat", "train", "evaluate", "check", "test", "status", "migrate", "tools"):
+    for command in (
+        "up",
+        "chat",
+        "train",
+        "evaluate",
+        "check",
+        "test",
+        "status",
+        "approve",
+        "dead-letters",
+        "reset-demo",
+        "migrate",
+        "tools",
+    ):
         assert f" {command} " in out
 
 

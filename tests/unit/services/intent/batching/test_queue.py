@@ -30,7 +30,9 @@ def gated(home: Path) -> GatedModel:
 class TextQueue(BatchQueue[Question, Answer]):
     """The queue of a model that understands texts."""
 
-    def __init__(self, model: Model, policy: BatchPolicy, today: Callable[[str], date] = lambda _timezone: TODAY) -> None:
+    def __init__(
+        self, model: Model, policy: BatchPolicy, today: Callable[[str], date] = lambda _timezone: TODAY
+    ) -> None:
         self.texts = served(model, today)
         super().__init__(self.texts, policy)
 
