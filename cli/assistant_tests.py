@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -10,7 +12,7 @@ from typing import Any, Self
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import err, out, write_json
+from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
 from cli.home import Home
 from cli.training import production_model
@@ -21,44 +23,84 @@ from services.business.settings import Settings
 from services.business.shop.lookups import look_up
 from services.business.shop.seed import seed
 from services.dialogue.assistant.assistant import load_assistant
-from services.dialogue.testing import ConversationResult, load_conversations, run_conversation
+from services.dialogue.testing import ConversationResult, TestCase, load_conversations, run_conversation
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
 from shared.nlu.model import Model
+from shared.nlu.training_data import load_manifest
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
+from shared.zones import zone_of
 
-__all__ = ["DemoShops", "hold_conversations", "hold_tests"]
+__all__ = ["EVERYTHING", "Choice", "DemoShops", "chosen", "hold_conversations", "hold_tests"]
 
 TENANT = "default"
 
 
-def hold_tests(folder: Path, home: Home, *, as_json: bool) -> None:
-    """Holds every conversation below `tests/` and shows those that went wrong.
+@dataclass(frozen=True)
+class Choice:
+    """The conversations that are wanted: of one file of `tests/`, with one name, or all."""
+
+    file: str = ""
+    name: str = ""
+
+    def has(self, case: TestCase) -> bool:
+        """Whether a conversation is among them."""
+        file = Path(case.places[0].rpartition(":")[0]).name
+        return self.file in ("", file) and self.name in ("", case.conversation.conversation)
+
+
+EVERYTHING = Choice()
+
+
+def chosen(what: str) -> tuple[Path, Choice]:
+    """The assistant's folder and the conversations that `ASSISTANT` or `FILE[::NAME]` means."""
+    path, _, name = what.partition("::")
+    given = Path(path)
+    if given.suffix in (".yml", ".yaml"):
+        return given.absolute().parent.parent, Choice(given.name, name.strip())
+    return given, Choice(name=name.strip())
+
+
+def hold_tests(folder: Path, home: Home, choice: Choice = EVERYTHING, *, as_json: bool) -> None:
+    """Holds conversations below `tests/` and shows those that went wrong.
 
     Raises:
         CommandError: at least one did, or there are none.
     """
     model = Model.load(production_model(folder, home))
-    results = hold_conversations(folder, lambda text: model.understand([text])[0])
+    unknown = sorted(load_assistant(folder).intents - set(model.manifest.intents))
+    if unknown:
+        err.print(
+            f"[yellow]The model {model.manifest.version} does not know {', '.join(unknown)} yet; "
+            f"`zhiyin train {folder.name} --quick` teaches it.[/]",
+            soft_wrap=True,
+        )
+    today = zone_of(load_manifest(folder).timezone)
+    results = hold_conversations(
+        folder, lambda text: model.understand([text], today=datetime.now(today).date())[0], choice
+    )
     failed = [result for result in results if not result.passed]
     if as_json:
         write_json([document(result) for result in results])
     elif failed:
         show(failed)
     if not results:
-        raise CommandError(f"There are no conversations in {folder / 'tests'}.")
+        name = f" named {choice.name!r}" if choice.name else ""
+        raise CommandError(f"There are no conversations{name} in {folder / 'tests' / choice.file}.")
     if failed:
         raise CommandError(f"{len(failed)} of {len(results)} conversations went wrong.")
     err.print(f"[green]✓[/] {len(results)} conversations went as they should.")
 
 
-def hold_conversations(folder: Path, understand: Callable[[str], Understanding]) -> list[ConversationResult]:
-    """Every conversation of the assistant, each with a shop of its own."""
+def hold_conversations(
+    folder: Path, understand: Callable[[str], Understanding], choice: Choice = EVERYTHING
+) -> list[ConversationResult]:
+    """The assistant's conversations that are wanted, each with a shop of its own."""
     assistant = load_assistant(folder)
-    cases = load_conversations(folder, assistant)
+    cases = [case for case in load_conversations(folder, assistant) if choice.has(case)]
     results: list[ConversationResult] = []
     with DemoShops(folder) as shops:
         for case in cases:
@@ -176,6 +218,6 @@ def show(failed: list[ConversationResult]) -> None:
     table.add_column("conversation")
     table.add_column("what went wrong", overflow="fold")
     for result in failed:
-        table.add_row(Text(result.name), Text("\n".join(result.failures), style="red"))
-        table.add_row("", Text("\n".join(result.transcript), style="dim"))
+        table.add_row(Text(result.name), Text(harmless("\n".join(result.failures)), style="red"))
+        table.add_row("", Text(harmless("\n".join(result.transcript)), style="dim"))
     out.print(table)

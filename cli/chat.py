@@ -16,6 +16,7 @@ from uuid import uuid4
 from rich.console import Console
 from rich.text import Text
 
+from cli.console import harmless
 from cli.errors import CommandError, UsageError
 from cli.gateway import Gateway, Refused
 from cli.home import Home, write_atomically
@@ -28,6 +29,7 @@ __all__ = ["ChatOptions", "chat", "chat_language", "password_of"]
 
 ANSWER_SECONDS = 30.0
 KEPT_CHATS = 50
+MOST_DIGITS = 4
 QUIT = ("/quit", "/exit", "/q")
 
 TEXTS = {
@@ -146,7 +148,7 @@ class Terminal:
         text, choice = line.strip(), None
         if not text:
             return
-        if text.isdigit() and 1 <= int(text) <= len(self._options):
+        if text.isdecimal() and len(text) <= MOST_DIGITS and 1 <= int(text) <= len(self._options):
             option = self._options[int(text) - 1]
             text, choice = option.title, option.id
         message_id = uuid4().hex
@@ -209,12 +211,12 @@ class Terminal:
             self.texts.get(event.sender, event.sender), event.text, "green" if event.sender == "assistant" else "yellow"
         )
         for number, option in enumerate(event.options, start=1):
-            self._console.print(Text(f"  {number}. {option.title}", style="cyan"))
+            self._console.print(Text(f"  {number}. {harmless(option.title)}", style="cyan"))
 
     def _say(self, name: str, text: str, style: str) -> None:
         # The words of a conversation are never taken for the console's markup.
         # Wrapped by the terminal itself, which knows how, and not at all where there is none.
-        self._console.print(Text.assemble((f"{name}> ", style), text), soft_wrap=True)
+        self._console.print(Text.assemble((f"{name}> ", style), harmless(text)), soft_wrap=True)
 
 
 @asynccontextmanager
@@ -238,7 +240,10 @@ async def piped_lines() -> AsyncIterator[str]:
     def read() -> None:
         line = "start"
         while line:
-            line = sys.stdin.readline()
+            try:
+                line = sys.stdin.readline()
+            except (OSError, ValueError):  # it was closed, or is no text at all
+                line = ""
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(lines.put_nowait, line)
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from cli.errors import NotReachable
+from cli.errors import NotReachable, why_unreachable
 
 __all__ = ["Registered", "passing", "registered"]
 
@@ -16,7 +16,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """One instance as Consul has it; `health` is passing, warning or critical."""
+    """One instance as Consul has it; `health` is passing, warning, critical or missing."""
 
     service: str
     id: str
@@ -47,7 +47,7 @@ async def registered(consul_url: str) -> list[Registered]:
                     found += [_instance(name, node) for node in await response.json()]
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise NotReachable(
-            f"Consul does not answer at {consul_url} ({type(error).__name__}); is `zhiyin up` running?"
+            f"Consul does not answer at {consul_url} ({why_unreachable(error)}); is `zhiyin up` running?"
         ) from error
     return sorted(found, key=lambda each: (each.service, each.id))
 

@@ -8,7 +8,7 @@ CommandError                1  the command was carried out and failed
 
 from typing import ClassVar
 
-__all__ = ["CommandError", "EnvironmentUnfit", "NotReachable", "UsageError"]
+__all__ = ["CommandError", "EnvironmentUnfit", "NotReachable", "UsageError", "why_unreachable"]
 
 
 class CommandError(Exception):
@@ -33,3 +33,18 @@ class NotReachable(CommandError):
     """What the command talks to does not answer."""
 
     exit_code = 4
+
+
+def why_unreachable(error: Exception) -> str:
+    """What kept a call from being answered, in words."""
+    if isinstance(error, TimeoutError):
+        return "no answer within the time"
+    if isinstance(error, ValueError):
+        return "the answer cannot be read"
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, ConnectionRefusedError):
+        return "nothing listens there"
+    status = getattr(error, "status", None)
+    if status is not None:
+        return f"the answer was HTTP {status}"
+    return "the connection failed"

@@ -1,4 +1,7 @@
-"""The `zhiyin` command. What a command needs is imported when it runs, so that `--help` answers at once."""
+"""The `zhiyin` command. What a command needs is imported when it runs, so that `--help` answers at once.
+
+One module because a command here is only its options and a call of what does the work.
+"""
 
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import typer
 from cli.errors import CommandError, EnvironmentUnfit, UsageError
 
 if TYPE_CHECKING:
+    from cli.desk import Staff
     from cli.home import Home
     from cli.settings import CommandSettings
 
@@ -18,7 +22,6 @@ DEMO = Path("assistants/shop")
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Zhiyin 知音: customer service that understands Chinese and English.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,6 +30,7 @@ app = typer.Typer(
 
 AssistantArgument = Annotated[Path, typer.Argument(metavar="ASSISTANT", help="The assistant's folder, or its name.")]
 AliasName = Literal["production", "canary", "shadow"]
+GatewayOption = Annotated[str | None, typer.Option("--url", help="Where Zhiyin is; by default the one that runs here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
 
 
@@ -34,10 +38,12 @@ def main() -> None:
     """The entry point: an error becomes one sentence on standard error and an exit code."""
     from rich.text import Text
 
-    from cli.console import err
+    from cli.console import err, harmless, prepare_streams
+
+    prepare_streams()
 
     def say(sentence: str) -> None:
-        err.print(Text(sentence, style="red"), soft_wrap=True)
+        err.print(Text(harmless(sentence), style="red"), soft_wrap=True)
 
     try:
         app()
@@ -58,6 +64,24 @@ def main() -> None:
             raise
         say(str(error))
         sys.exit(CommandError.exit_code)
+
+
+def show_version(wanted: bool) -> None:
+    """Writes the version and ends the command."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"zhiyin {version('zhiyin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Zhiyin 知音: customer service that understands Chinese and English."""
 
 
 def os_sentence(error: OSError) -> str:
@@ -228,14 +252,34 @@ def quantise(
     )
 
 
+@app.command()
+def check(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+    """Say what is wrong in an assistant's files, in about a second and without a model."""
+    from cli.check import check as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), as_json=as_json)
+
+
 @app.command("test")
-def hold_tests(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> None:
+def hold_tests(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ASSISTANT|FILE[::NAME]", help="An assistant, a file of its tests/, or one conversation."
+        ),
+    ] = str(DEMO),
+    as_json: JsonOption = False,
+) -> None:
     """Hold the conversations in the assistant's tests/ with its real model and the real business look-ups."""
+    from cli.assistant_tests import chosen
     from cli.assistant_tests import hold_tests as run
     from cli.settings import assistant_folder
 
     _, home = opened()
-    run(assistant_folder(assistant), home, as_json=as_json)
+    folder, choice = chosen(what)
+    run(assistant_folder(folder), home, choice, as_json=as_json)
 
 
 @app.command()
@@ -252,9 +296,78 @@ def status(as_json: JsonOption = False) -> None:
         write_json([each.document() for each in found])
     else:
         out.print(status_table(found))
-    sick = [each.id for each in found if each.health != "passing"]
-    if sick or not found:
-        raise CommandError(f"Not passing: {', '.join(sick)}." if sick else "Nothing is registered.")
+    missing = [each.service for each in found if each.health == "missing"]
+    sick = [each.id for each in found if each.health not in ("passing", "missing")]
+    if missing or sick or not found:
+        said = [f"Not registered: {', '.join(missing)}."] if missing else []
+        said += [f"Not passing: {', '.join(sick)}."] if sick else []
+        raise CommandError(" ".join(said) or "Nothing is registered.")
+
+
+def staff(username: str, url: str | None) -> "Staff":
+    """The account that asks, at the Zhiyin that runs here or at the gateway that is named."""
+    from cli.chat import password_of
+    from cli.desk import Staff
+    from cli.up import chat_page
+
+    settings, home = opened()
+    run = home.read_run()
+    here = run["processes"].get("business") if run and url is None else None
+    return Staff(
+        username=username,
+        password=password_of(home, username),
+        url=url or (str(run["chat_page"]) if run else chat_page(settings)),
+        business_url=f"http://{here['address']}" if here else url or f"http://{settings.host}:{settings.business_port}",
+    )
+
+
+@app.command()
+def approve(
+    action: Annotated[str | None, typer.Argument(metavar="[ACTION]", help="What to decide on.")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Say no.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an agent.")] = "agent",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve or reject what waits for a person; without an action, list what waits."""
+    import asyncio
+
+    from cli.desk import approve as run
+
+    asyncio.run(run(staff(username, url), action, yes=not reject, note=note, as_json=as_json))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages that were given up, or have one tried again."""
+    import asyncio
+
+    from cli.desk import dead_letters as run
+
+    asyncio.run(run(staff(username, url), retry, as_json=as_json))
+
+
+@app.command("reset-demo")
+def reset_demo() -> None:
+    """Make the demo shop what it was on its first day: nothing refunded, changed or cancelled.
+
+    It may run meanwhile. Refused in production.
+    """
+    import asyncio
+
+    from cli.console import err
+    from cli.demo import reset
+
+    _, home = opened()
+    home.prepare()
+    orders = asyncio.run(reset(home))
+    err.print(f"[green]✓[/] The demo shop has its {orders} orders again.")
 
 
 @app.command()

@@ -48,7 +48,9 @@ def load_settings() -> CommandSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"ZHIYIN_{name}={first['input']} cannot be used: {first['msg']}.") from error
+        raise UsageError(
+            f"ZHIYIN_{name}={first['input']} cannot be used: {first['msg'].removeprefix('Value error, ')}."
+        ) from error
 
 
 def assistant_folder(given: Path) -> Path:

@@ -1,5 +1,6 @@
 """What runs on this machine, as Consul knows it, or as the processes themselves say where there is no Consul."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -13,11 +14,11 @@ from cli.stack import SERVICES, http_answers
 
 __all__ = ["instances", "status_table"]
 
-STYLES = {"passing": "green", "warning": "yellow", "critical": "red"}
+STYLES = {"passing": "green", "warning": "yellow", "critical": "red", "missing": "red"}
 
 
 async def instances(settings: CommandSettings, home: Home) -> list[Registered]:
-    """Every registered instance.
+    """Every registered instance, and each service that should be there and is not, as one that is missing.
 
     Raises:
         NotReachable: nothing runs here.
@@ -27,13 +28,24 @@ async def instances(settings: CommandSettings, home: Home) -> list[Registered]:
         return [await ask(name, entry) for name, entry in run["processes"].items() if name in SERVICES]
     url = str(run["consul_url"]) if run is not None else f"http://127.0.0.1:{settings.consul_port}"
     try:
-        return await registered(url)
+        found = await registered(url)
+        return found + missing(found, SERVICES if run is None else run["processes"])
     except NotReachable:
         if run is None:
             raise NotReachable(
                 f"Nothing runs in {home.root} and no Consul answers at {url}; start Zhiyin with `zhiyin up`."
             ) from None
         raise
+
+
+def missing(found: Iterable[Registered], wanted: Iterable[str]) -> list[Registered]:
+    """The services that run here and that nobody has registered."""
+    known = {each.service for each in found}
+    return [
+        Registered(service=name, id="", address="", version="", model="", health="missing")
+        for name in SERVICES
+        if name in set(wanted) - known
+    ]
 
 
 async def ask(name: str, entry: dict[str, Any]) -> Registered:

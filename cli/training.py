@@ -142,6 +142,9 @@ def list_models(assistant: Path, home: Home, *, mlflow_uri: str, as_json: bool =
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("version", "aliases", *(FIGURES[key] for key in LISTED)):
         table.add_column(column, justify="left" if column in ("version", "aliases") else "right")
+    # What `promote` needs is shown whole, however narrow the terminal is.
+    table.columns[0].min_width = max((len(each.version) for each in found), default=0)
+    table.columns[0].no_wrap = True
     for each in found:
         figures = (shown(each.figures.get(key)) for key in LISTED)
         table.add_row(each.version, ", ".join(each.aliases), *figures)

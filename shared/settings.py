@@ -109,6 +109,7 @@ def explain(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(
-        f"ZHIYIN_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" if each["loc"] else each["msg"]
+        (f"ZHIYIN_{'_'.join(map(str, each['loc'])).upper()}: " if each["loc"] else "")
+        + each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_input=False, include_url=False)
     )

@@ -88,7 +88,7 @@ class GatedModel(Model):
         return super().answer_batch(batch, tasks, today=today)
 
 
-def served(model: Model, today: Callable[[], date] = lambda: date(2026, 11, 22)) -> UnderstandingModel:
+def served(model: Model, today: Callable[[str], date] = lambda _timezone: date(2026, 11, 22)) -> UnderstandingModel:
     """A model as the server knows models of every kind."""
     return UnderstandingModel(UnderstandingKind(), model, today)
 

@@ -32,7 +32,16 @@ from shared.contracts.actions import ActionRequest, ActionResult, ActionStatus
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 
-__all__ = ["ConversationResult", "Script", "ScriptTurn", "Shop", "load_conversations", "run", "run_conversation"]
+__all__ = [
+    "ConversationResult",
+    "Script",
+    "ScriptTurn",
+    "Shop",
+    "TestCase",
+    "load_conversations",
+    "run",
+    "run_conversation",
+]
 
 DEFAULT_CUSTOMER = "C1001"
 

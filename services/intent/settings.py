@@ -1,8 +1,7 @@
 """Settings of the understanding server."""
 
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -11,6 +10,7 @@ from shared.contracts.understanding import MAX_TEXTS
 from shared.nlu.engines.backends import Backend
 from shared.nlu.engines.runtime import Precision
 from shared.settings import ServiceSettings
+from shared.zones import zone_of
 
 __all__ = ["Settings"]
 
@@ -31,7 +31,7 @@ class Settings(ServiceSettings):
     `inference_backend` of `auto` takes PyTorch where it has a CUDA device, else the library that measures fastest;
     `inference_streams` of 0 takes one a core, or two on a GPU; `inference_precision` of `auto` takes the fastest that
     changes no decision, int8 among them where the model has it.
-    `timezone` is where the customers' "today" is.
+    `timezone` is where the "today" of callers is who name none; an assistant's conversations have its own.
     """
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=16)] = ("shop",)
@@ -70,18 +70,16 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _timezone_is_known(self) -> Self:
-        self.zone_info()
+        try:
+            zone_of(self.timezone)
+        except ValueError as error:
+            raise ValueError(f"ZHIYIN_TIMEZONE: {error}") from error
         return self
 
-    def zone_info(self) -> tzinfo:
-        """The time zone as an object."""
-        if self.timezone == "UTC":
-            return UTC
-        try:
-            return ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"ZHIYIN_TIMEZONE: there is no time zone {self.timezone!r}") from error
+    def today(self, timezone: str = "") -> date:
+        """The day that relative dates are seen from, in this zone or that of the settings.
 
-    def today(self) -> date:
-        """The day that relative dates are seen from."""
-        return datetime.now(self.zone_info()).date()
+        Raises:
+            ValueError: there is no such time zone.
+        """
+        return datetime.now(zone_of(timezone or self.timezone)).date()

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_TEXTS",
     "Entity",
     "IntentScore",
+    "Key",
     "Language",
     "ModelRef",
     "OutOfScope",
@@ -28,14 +29,25 @@ MAX_TEXTS = 64
 Language = Annotated[Literal["zh", "en", "mixed", "other"], unknown_as("other")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+Key = Annotated[str, StringConstraints(max_length=128)]
+"""Whose question it is: questions with the same key are answered by the same version of a model.
+
+Empty, it is the caller's.
+"""
+TimeZone = Annotated[str, StringConstraints(max_length=64)]
 AssistantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
 
 
 class UnderstandRequest(Contract):
-    """One text for one assistant's model; the answer is an `Understanding`."""
+    """One text for one assistant's model, and the conversation that it is from; the answer is an `Understanding`.
+
+    `timezone` is where "today" is, by its name in the IANA database; empty, it is where the service's is.
+    """
 
     text: Text
     assistant: AssistantName = "shop"
+    key: Key = ""
+    timezone: TimeZone = ""
 
 
 class UnderstandBatchRequest(Contract):
@@ -43,6 +55,8 @@ class UnderstandBatchRequest(Contract):
 
     texts: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_TEXTS)]
     assistant: AssistantName = "shop"
+    key: Key = ""
+    timezone: TimeZone = ""
 
 
 class IntentScore(Contract):

@@ -172,12 +172,14 @@ class ModelManifest(NetworkManifest):
     """`manifest.json` of an understanding model, checked: one whose labels contradict each other is not loaded.
 
     With a `multi_intent_threshold` each intent has a probability of its own, and a text expresses all from there on.
+    `symbols` are the emoji and marks that have a meaning without words: utterances of them alone were learned.
     """
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     out_of_scope: ScopeRule
     multi_intent_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     quantised: Quantised | None = None
+    symbols: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -246,7 +248,7 @@ def read_manifest(folder: Path, manifest: type[Any] = ModelManifest) -> Any:
         ModelRejected: it cannot be read or is not valid.
     """
     if not (folder / MANIFEST).exists():
-        raise ModelRejected(f"{folder} is no model folder: {MANIFEST} is missing")
+        raise ModelRejected(f"there is no model in {folder}: {MANIFEST} is missing")
     return _parsed(folder, _read(folder, MANIFEST, Path.read_bytes), manifest)
 
 

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from tokenizers import Tokenizer
 
 from shared.nlu.manifest import TOKENIZER, ModelRejected, NetworkSource
+from shared.nlu.normalisation import Normalised, normalise
 
 __all__ = ["SHORT_CHARACTERS", "Encoded", "TextTokenizer", "load_tokenizer"]
 
@@ -15,17 +16,27 @@ SHORT_CHARACTERS = 256
 """Up to here, to hand the interpreter to another thread and to get it back costs more than the tokens."""
 PADDING = ("<pad>", "[PAD]")
 MASK = ("<mask>", "[MASK]")
+UNKNOWN = ("<unk>", "[UNK]")
 SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 """Half characters, which no tokenizer and no JSON can carry, become the sign for an unreadable one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A text as the model reads it: tokens and their places in it, (0, 0) for those of the frame and the prefix."""
+    """A text as the model reads it: tokens and their places in it, (0, 0) for those of the frame and the prefix.
 
-    text: str
+    `known` are the characters of the text's one form that are within tokens the model knows.
+    """
+
+    normalised: Normalised
     ids: Sequence[int]
     spans: Sequence[tuple[int, int]]
+    known: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        """The text as it was written."""
+        return self.normalised.written
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,22 +57,33 @@ class TextTokenizer:
         self.padding_id = self._first_known(PADDING, otherwise=0)
         self.neutral_id = self._first_known(MASK, otherwise=self.padding_id)
         """The token that stands where a word could be and says nothing."""
+        self._unknown_id = self._first_known(UNKNOWN, otherwise=-1)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Each text's tokens; spans are in characters of the text itself, without the prefix."""
-        return [self._encode(text.translate(SURROGATES)) for text in texts]
+        return [self._encode(normalise(text.translate(SURROGATES))) for text in texts]
 
     def _first_known(self, tokens: Sequence[str], *, otherwise: int) -> int:
         known = (self._tokenizer.token_to_id(token) for token in tokens)
         return next((number for number in known if number is not None), otherwise)
 
-    def _encode(self, text: str) -> Encoded:
+    def _encode(self, normalised: Normalised) -> Encoded:
+        text = normalised.text
         if len(text) <= SHORT_CHARACTERS:
             encoding = self._tokenizer.encode(self._prefix + text)
         else:
             # A batch of one: unlike `encode` it lets other threads run meanwhile, unlike larger ones it starts none.
             [encoding] = self._tokenizer.encode_batch([self._prefix + text])
-        return Encoded(text, encoding.ids, self._spans(encoding.offsets, encoding.special_tokens_mask))
+        spans = self._spans(encoding.offsets, encoding.special_tokens_mask)
+        known = frozenset[str]().union(
+            *(
+                text[start:end]
+                for token, (start, end) in zip(encoding.ids, spans, strict=True)
+                if token != self._unknown_id
+            )
+        )
+        places = [normalised.place(start, end) if start < end else (0, 0) for start, end in spans]
+        return Encoded(normalised, encoding.ids, places, known)
 
     def _spans(self, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> list[tuple[int, int]]:
         cut = len(self._prefix)

@@ -8,13 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from shared.errors import ConfigurationError
-from shared.nlu.training_settings import TrainingSettings
+from shared.nlu.assistant_files import (
+    MAX_UTTERANCE,
+    AssistantError,
+    AssistantManifest,
+    Language,
+    Thresholds,
+    YamlFile,
+    load_manifest,
+)
 
 __all__ = [
     "MAX_UTTERANCE",
@@ -23,6 +29,7 @@ __all__ = [
     "AssistantError",
     "AssistantManifest",
     "HeldOut",
+    "Language",
     "Span",
     "Thresholds",
     "TrainingData",
@@ -35,59 +42,11 @@ __all__ = [
 
 OUT_OF_SCOPE = "out_of_scope"
 SENTIMENTS = ("negative", "neutral", "positive")
-MAX_UTTERANCE = 500
-MAX_FILE_BYTES = 4_000_000
 FEWEST_UTTERANCES = 5
 
-Language = Literal["zh", "en"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 ANNOTATION = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 INTENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-class AssistantError(ConfigurationError):
-    """A file of an assistant cannot be used; the message says where and why."""
-
-    def __init__(self, message: str, path: Path, line: int | None = None) -> None:
-        super().__init__(f"{path}{f':{line}' if line else ''}: {message}")
-        self.path = path
-        self.line = line
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Thresholds(_Frozen):
-    """Calibrated probabilities from which the assistant trusts its model."""
-
-    clarify: Share = 0.5
-    out_of_scope: Share | None = None
-
-
-class AssistantManifest(_Frozen):
-    """What `assistant.yml` says."""
-
-    name: Name
-    title: dict[Language, str]
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
-    default_language: Language
-    thresholds: Thresholds = Thresholds()
-    entities: tuple[Label, ...] = ()
-    training: TrainingSettings = TrainingSettings()
-
-    @model_validator(mode="after")
-    def _languages_agree(self) -> Self:
-        if len(set(self.languages)) != len(self.languages):
-            raise ValueError("languages lists one twice")
-        if self.default_language not in self.languages:
-            raise ValueError(f"default_language {self.default_language!r} is not among languages")
-        if missing := [language for language in self.languages if language not in self.title]:
-            raise ValueError(f"title is missing for {', '.join(missing)}")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +157,6 @@ def parse_annotated(text: str, labels: Iterable[str]) -> tuple[str, tuple[Span, 
     return result, tuple(spans)
 
 
-def load_manifest(folder: Path) -> AssistantManifest:
-    """Reads `assistant.yml`."""
-    path = folder / "assistant.yml"
-    file = _File(path)
-    plain = yaml.load(file.text, Loader=_LOADER)
-    try:
-        return AssistantManifest.model_validate(plain)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = tuple(str(part) for part in first["loc"])
-        raise AssistantError(f"{'.'.join(where) or 'file'}: {first['msg']}", path, file.line_of(where)) from None
-
-
 def load_training_data(folder: Path) -> TrainingData:
     """Reads an assistant; with `multi_intent` a sentence that stands in the files of several intents expresses all."""
     if not folder.is_dir():
@@ -222,7 +168,7 @@ def load_training_data(folder: Path) -> TrainingData:
     utterances: list[Utterance] = []
     taught: dict[tuple[str, str], tuple[int, str]] = {}
     for path in files:
-        for utterance, line in _utterances(_File(path), manifest):
+        for utterance, line in _utterances(YamlFile(path), manifest):
             key = (utterance.language, comparable(utterance.text))
             if utterance.intent is None or key not in taught:
                 if utterance.intent is not None:
@@ -244,83 +190,12 @@ def load_training_data(folder: Path) -> TrainingData:
         sentence
         for language in manifest.languages
         if (path := folder / "heldout" / f"{language}.yml").exists()
-        for sentence in _heldout(_File(path), language, known)
+        for sentence in _heldout(YamlFile(path), language, known)
     ]
     return TrainingData(folder, manifest, tuple(utterances), tuple(heldout))
 
 
-_LOADER: type[yaml.SafeLoader] = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-class _File:
-    """A YAML file as nodes, so that an error can say which line it means."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise AssistantError(f"larger than {MAX_FILE_BYTES} bytes", path)
-            self.text = path.read_text(encoding="utf-8")
-            self.root: yaml.Node | None = yaml.compose(self.text, Loader=_LOADER)
-        except FileNotFoundError:
-            raise AssistantError("this file is missing", path) from None
-        except UnicodeDecodeError:
-            raise AssistantError("not UTF-8", path) from None
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else None
-            raise AssistantError(f"not valid YAML: {error.problem}", path, line) from None
-        if self.root is None:
-            raise AssistantError("the file is empty", path)
-
-    def fail(self, message: str, node: yaml.Node) -> AssistantError:
-        return AssistantError(message, self.path, node.start_mark.line + 1)
-
-    def mapping(self, node: yaml.Node | None, what: str) -> dict[str, yaml.Node]:
-        assert node is not None
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(f"{what} should be a mapping", node)
-        found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            name = self.scalar(key, "a key")
-            if name in found:
-                raise self.fail(f"{name!r} is written twice", key)
-            found[name] = value
-        return found
-
-    def items(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
-        assert node is not None
-        if not isinstance(node, yaml.SequenceNode):
-            raise self.fail(f"{what} should be a list", node)
-        return list(node.value)
-
-    def scalar(self, node: yaml.Node, what: str) -> str:
-        """The characters as written: `no` and `88` are words here, not a boolean and a number."""
-        if not isinstance(node, yaml.ScalarNode):
-            raise self.fail(f"{what} should be text", node)
-        return str(node.value)
-
-    def sentence(self, node: yaml.Node) -> str:
-        text = self.scalar(node, "a sentence").strip()
-        if not text:
-            raise self.fail("a sentence is empty", node)
-        if len(text) > MAX_UTTERANCE:
-            raise self.fail(f"a sentence is longer than {MAX_UTTERANCE} characters", node)
-        return text
-
-    def line_of(self, where: tuple[str, ...]) -> int | None:
-        """The line of the deepest part of `where` that the file has."""
-        node, line = self.root, None
-        for part in where:
-            if not isinstance(node, yaml.MappingNode):
-                break
-            found = [(key, value) for key, value in node.value if key.value == part]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        return line
-
-
-def _utterances(file: _File, manifest: AssistantManifest) -> Iterator[tuple[Utterance, int]]:
+def _utterances(file: YamlFile, manifest: AssistantManifest) -> Iterator[tuple[Utterance, int]]:
     top = file.mapping(file.root, "the file")
     if set(top) == {"sentiment"}:
         for label, by_language in file.mapping(top["sentiment"], "sentiment").items():
@@ -339,7 +214,7 @@ def _utterances(file: _File, manifest: AssistantManifest) -> Iterator[tuple[Utte
 
 
 def _sentences(
-    file: _File, node: yaml.Node, manifest: AssistantManifest
+    file: YamlFile, node: yaml.Node, manifest: AssistantManifest
 ) -> Iterator[tuple[str, tuple[Span, ...], Language, int]]:
     for language, sentences in file.mapping(node, "utterances by language").items():
         if language not in manifest.languages:
@@ -353,7 +228,7 @@ def _sentences(
             yield text, spans, language, sentence.start_mark.line + 1
 
 
-def _heldout(file: _File, language: Language, intents: set[str]) -> Iterator[HeldOut]:
+def _heldout(file: YamlFile, language: Language, intents: set[str]) -> Iterator[HeldOut]:
     for item in file.items(file.root, "the file"):
         fields = file.mapping(item, "a held-out sentence")
         if not {"text", "intent"} <= set(fields) <= {"text", "intent", "entities", "sentiment"}:
@@ -368,7 +243,7 @@ def _heldout(file: _File, language: Language, intents: set[str]) -> Iterator[Hel
         yield HeldOut(text, language, intent, entities, sentiment)
 
 
-def _entities(file: _File, node: yaml.Node, text: str) -> tuple[tuple[str, str], ...]:
+def _entities(file: YamlFile, node: yaml.Node, text: str) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for label, value in file.mapping(node, "entities").items():
         nodes = value.value if isinstance(value, yaml.SequenceNode) else [value]

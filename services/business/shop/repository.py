@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, func, select
+from sqlalchemy import Select, Table, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business.shop.models import Customer, Invoice, Order, OrderEvent, Refund, Shipment, Ticket
@@ -27,6 +27,7 @@ __all__ = [
     "add_invoice",
     "add_orders",
     "add_ticket",
+    "clear",
     "customer_by_number",
     "customer_exists",
     "customers_by_number",
@@ -302,3 +303,9 @@ async def add_orders(session: AsyncSession, orders: Iterable[Order]) -> None:
     """Store orders with what belongs to them."""
     session.add_all(orders)
     await session.flush()
+
+
+async def clear(session: AsyncSession) -> None:
+    """Delete everything but the customers."""
+    for rows in (Ticket, Invoice, Refund, OrderEvent, Shipment, Order):
+        await session.execute(delete(rows))

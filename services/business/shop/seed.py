@@ -9,7 +9,7 @@ from services.business.shop import repository
 from services.business.shop.models import Customer, Order, OrderEvent, Shipment
 from shared.storage.database import Database, now
 
-__all__ = ["seed"]
+__all__ = ["reset", "seed"]
 
 SHUNFENG = ("顺丰速运", "SF Express")
 
@@ -153,6 +153,16 @@ async def seed(database: Database, tenant: str, moment: datetime | None = None) 
     except IntegrityError:
         # Another replica that started at the same moment was faster: now what it added is there to be found.
         return await _add(database, tenant, moment)
+
+
+async def reset(database: Database, tenant: str) -> int:
+    """Makes the demo shop what it was on its first day, which is today; how many orders there are.
+
+    What was refunded, changed, invoiced and complained about is gone; actions stay in the ledger.
+    """
+    async with database.transaction(tenant) as session:
+        await repository.clear(session)
+    return await seed(database, tenant)
 
 
 async def _add(database: Database, tenant: str, moment: datetime) -> int:

@@ -8,9 +8,11 @@ from services.dialogue.assistant.faq import FaqDocument
 from services.dialogue.assistant.loader import AssistantFiles
 from services.dialogue.assistant.responses import Rendered, Replies
 from services.dialogue.assistant.schema import Flow, Slot, StepPart, all_slots, walk
+from services.dialogue.assistant.templates import Conventions
 from services.dialogue.assistant.validation import check_references
 from services.dialogue.assistant.values import Say
 from shared.nlu.training_data import OUT_OF_SCOPE, Language, Thresholds, load_manifest
+from shared.zones import zone_of
 
 __all__ = ["Assistant", "load_assistant"]
 
@@ -23,6 +25,7 @@ class Assistant:
     title: Mapping[Language, str]
     languages: tuple[str, ...]
     default_language: str
+    timezone: str
     thresholds: Thresholds
     intents: frozenset[str]
     flows: Mapping[str, Flow]
@@ -73,9 +76,12 @@ def load_assistant(folder: Path) -> Assistant:
         title=manifest.title,
         languages=manifest.languages,
         default_language=manifest.default_language,
+        timezone=manifest.timezone,
         thresholds=manifest.thresholds,
         intents=intents,
         flows=files.flows,
         faq=files.faq,
-        replies=Replies(files.replies, manifest.default_language),
+        replies=Replies(
+            files.replies, manifest.default_language, Conventions(zone_of(manifest.timezone), manifest.currency)
+        ),
     )

@@ -1,6 +1,7 @@
 """The small language in which flows say `if`: names, texts, numbers, comparisons, `and`, `or`, `not`, `in`."""
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,6 +11,7 @@ from pydantic import JsonValue, PlainValidator
 __all__ = ["Condition", "ConditionField", "Scope", "read_condition", "resolve"]
 
 MAX_LENGTH = 300
+ASSIGNMENT = re.compile(r"(?<![=!<>])=(?!=)")
 CONSTANTS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 
 Scope = Mapping[str, JsonValue]
@@ -53,7 +55,8 @@ def read_condition(source: object) -> Condition:
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"cannot read the condition: {text}") from None
+        hint = "; to compare, write ==" if ASSIGNMENT.search(text) else ""
+        raise ValueError(f"cannot read the condition: {text}{hint}") from None
     names: set[str] = set()
     evaluate = compile_node(tree.body, names)
     return Condition(text, frozenset(names), evaluate)

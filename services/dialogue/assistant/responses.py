@@ -6,7 +6,7 @@ from zlib import crc32
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
-from services.dialogue.assistant.templates import Template, TemplateField, looked_up
+from services.dialogue.assistant.templates import CONVENTIONS, Conventions, Template, TemplateField, looked_up
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.assistant.yaml_source import Part
 from shared.contracts.base import Contract
@@ -84,9 +84,13 @@ class Rendered(Contract):
 class Replies:
     """The replies of an assistant in all its languages."""
 
-    def __init__(self, languages: Languages, default_language: str) -> None:
+    def __init__(self, languages: Languages, default_language: str, conventions: Conventions = CONVENTIONS) -> None:
+        """Args:
+        conventions: how days and amounts are written.
+        """
         self.languages = languages
         self.default_language = default_language
+        self._conventions = conventions
 
     def __contains__(self, name: str) -> bool:
         return any(name in texts for texts in self.languages.values())
@@ -108,18 +112,22 @@ class Replies:
 
     def titles(self, reply: str, variables: Mapping[str, Any]) -> dict[str, str]:
         """A reply's first wording in every language, for use as a title."""
-        return {language: texts[reply].text[0].fill(variables, language) for language, texts in self.languages.items()}
+        return {
+            language: texts[reply].text[0].fill(variables, language, self._conventions)
+            for language, texts in self.languages.items()
+        }
 
     def render(self, say: Say) -> Rendered:
         """Write a reply; the same `say` gives the same text, another turn may give another wording."""
         language = say.language if say.language in self.languages else self.default_language
         reply = self.languages[language][say.name]
         template = chosen(reply.text, say)
-        lines = [template.fill(say.variables, language)]
+        lines = [template.fill(say.variables, language, self._conventions)]
         if reply.lines is not None:
             items = looked_up(say.variables, reply.lines.of)
             for item in items[:MAX_LINES] if isinstance(items, list) else []:
-                lines.append(reply.lines.line.fill(item if isinstance(item, dict) else {"item": item}, language))
+                values = item if isinstance(item, dict) else {"item": item}
+                lines.append(reply.lines.line.fill(values, language, self._conventions))
         return Rendered(
             text="\n".join(lines),
             options=tuple(

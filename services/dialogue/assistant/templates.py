@@ -4,19 +4,38 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 from pydantic import JsonValue, PlainValidator
 
 from services.dialogue.assistant.expressions import Scope, resolve
 
-__all__ = ["FORMATS", "Template", "TemplateField", "read_template", "written"]
+__all__ = ["CONVENTIONS", "FORMATS", "Conventions", "Template", "TemplateField", "read_template", "written"]
 
 MAX_LENGTH = 2000
 PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+SYMBOLS = {
+    "CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$", "TWD": "NT$", "JPY": "JP¥", "KRW": "₩", "AUD": "A$",
+    "CAD": "CA$", "SGD": "S$",
+}  # fmt: skip
+WHOLE = ("JPY", "KRW")
+"""Currencies without a smaller unit."""
+AMOUNT = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) ([A-Z]{3})")
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """In which time zone days are, and in which currency (ISO 4217) amounts are that do not say."""
+
+    zone: tzinfo = UTC
+    currency: str = "CNY"
+
+
+CONVENTIONS = Conventions()
 
 
 @dataclass(frozen=True)
@@ -39,10 +58,12 @@ class Template:
         """The values that the text needs."""
         return frozenset(part.name for part in self.parts if isinstance(part, Place))
 
-    def fill(self, variables: Scope, language: str) -> str:
+    def fill(self, variables: Scope, language: str, conventions: Conventions = CONVENTIONS) -> str:
         """The text in a language; a value that is not there leaves nothing behind."""
         return "".join(
-            part if isinstance(part, str) else FORMATS[part.form](looked_up(variables, part.name), language)
+            part
+            if isinstance(part, str)
+            else FORMATS[part.form](looked_up(variables, part.name), language, conventions)
             for part in self.parts
         )
 
@@ -94,27 +115,44 @@ def written(value: JsonValue, language: str) -> str:
     return "" if value is None else str(value)
 
 
-def money(value: JsonValue, language: str) -> str:
-    """An amount of yuan with two decimals."""
+def plain(value: JsonValue, language: str, _conventions: Conventions) -> str:
+    """A value as text."""
+    return written(value, language)
+
+
+def money(value: JsonValue, language: str, conventions: Conventions) -> str:
+    """An amount with the sign of its currency: the one that it says, as `299.00 USD`, or that of the company."""
+    currency = conventions.currency
+    if isinstance(value, str) and (said := AMOUNT.fullmatch(value)):
+        value, currency = said.groups()
     try:
         amount = float(value) if isinstance(value, int | float | str) else math.nan
     except ValueError:
         amount = math.nan
-    return f"¥{amount:,.2f}" if math.isfinite(amount) else written(value, language)
+    if not math.isfinite(amount):
+        return written(value, language)
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{SYMBOLS.get(currency, f'{currency} ')}{abs(amount):,.{0 if currency in WHOLE else 2}f}"
 
 
-def date(value: JsonValue, language: str) -> str:
-    """The day of an ISO 8601 time."""
+def date(value: JsonValue, language: str, conventions: Conventions) -> str:
+    """The day of an ISO 8601 time where the company is; a time without a zone is one there."""
     try:
         day = datetime.fromisoformat(str(value))
-    except ValueError:
+        day = day.astimezone(conventions.zone) if day.tzinfo else day
+    except (ValueError, OverflowError):
         return written(value, language)
     return f"{day.month}月{day.day}日" if language == "zh" else f"{MONTHS[day.month - 1]} {day.day}"
 
 
-def or_none(value: JsonValue, language: str) -> str:
+def or_none(value: JsonValue, language: str, conventions: Conventions) -> str:
     """A value that may not have been given."""
-    return written(value, language) or ("无" if language == "zh" else "none")
+    return plain(value, language, conventions) or ("无" if language == "zh" else "none")
 
 
-FORMATS: dict[str, Callable[[JsonValue, str], str]] = {"": written, "money": money, "date": date, "or_none": or_none}
+FORMATS: dict[str, Callable[[JsonValue, str, Conventions], str]] = {
+    "": plain,
+    "money": money,
+    "date": date,
+    "or_none": or_none,
+}

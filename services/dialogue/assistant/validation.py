@@ -97,7 +97,7 @@ def check_replies(files: AssistantFiles, languages: tuple[str, ...], intents: fr
             files.mistakes.add(files.name_of(files.folder / "replies" / f"{language}.yml"), "has no replies")
             continue
         for name in sorted(everywhere - set(replies)):
-            files.mistakes.add(document.where(), f"there is no reply '{name}'{did_you_mean(name, replies)}")
+            files.mistakes.add(document.where(), missing_reply(files, name, language))
         for name, reply in replies.items():
             for index, option in enumerate(reply.options):
                 if option.intent is not None and not answerable(files, option.intent):
@@ -110,6 +110,16 @@ def check_replies(files: AssistantFiles, languages: tuple[str, ...], intents: fr
             twin = files.replies.get(default, {}).get(name)
             if twin is not None and [option.id for option in twin.options] != [option.id for option in reply.options]:
                 files.mistakes.add(document.where(name, "options"), f"'{name}' offers something else in {default}")
+
+
+def missing_reply(files: AssistantFiles, name: str, language: str) -> str:
+    """What is said of a reply that a language lacks: the languages that have it, or what it may be called there."""
+    elsewhere = [other for other, replies in sorted(files.replies.items()) if name in replies]
+    if elsewhere:
+        said = f"the reply '{name}' is there in {', '.join(elsewhere)}, but not in {language}"
+    else:
+        said = f"there is no reply '{name}'"
+    return said + did_you_mean(name, files.replies[language])
 
 
 def answerable(files: AssistantFiles, intent: str) -> bool:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from shared.errors import ConfigurationError
+from shared.nlu.assistant_files import line_of_control_character, plain_message, yaml_problem
 
 __all__ = [
     "BrokenAssistant",
@@ -97,7 +98,7 @@ class Document:
             return f"'{place[-1]}' is not known here{did_you_mean(str(place[-1]), all_fields(Part))}"
         if kind == "missing":
             return f"'{place[-1]}' is missing"
-        return f"{name}: {message.removeprefix('Value error, ')}" if name else message
+        return f"{name}: {plain_message(message)}" if name else plain_message(message)
 
 
 def all_fields(model: type[BaseModel]) -> set[str]:
@@ -134,7 +135,8 @@ def read_text(path: Path, file: str, mistakes: Mistakes) -> str | None:
     try:
         content = path.read_bytes()
         if len(content) <= MAX_FILE_BYTES:
-            return content.decode("utf-8")
+            # As an editor of another system leaves it: with a byte order mark, lines ended in its own way.
+            return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         mistakes.add(file, f"larger than {MAX_FILE_BYTES} bytes")
     except OSError as error:
         mistakes.add(file, f"cannot be read: {error.strerror}")
@@ -151,12 +153,15 @@ def read_documents(path: Path, file: str, mistakes: Mistakes) -> list[Document]:
 
 def yaml_documents(text: str, file: str, mistakes: Mistakes) -> list[Document]:
     """The YAML documents of a text, none when it is not YAML."""
+    if (line := line_of_control_character(text)) is not None:
+        mistakes.add(f"{file}:{line}", "a character here cannot be printed; take it out")
+        return []
     try:
         return list(documents(text, file, mistakes))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        mistakes.add(f"{file}:{line}", f"not YAML: {error.problem}")
-    except yaml.YAMLError as error:
+        mistakes.add(f"{file}:{line}", f"not YAML: {yaml_problem(error)}")
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         mistakes.add(file, f"not YAML: {error}")
     except RecursionError:
         mistakes.add(file, "nested too deeply")

@@ -89,7 +89,12 @@ class TurnTaker:
                 answer = await self._client.post(
                     "intent",
                     "/v1/understand",
-                    json={"text": message.text, "assistant": conversation.assistant},
+                    json={
+                        "text": message.text,
+                        "assistant": conversation.assistant,
+                        "key": conversation.id,
+                        "timezone": self._assistant.timezone,
+                    },
                     deadline=self._settings.understand_seconds,
                     retry=True,
                 )

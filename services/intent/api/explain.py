@@ -60,7 +60,7 @@ async def explain(body: ExplainRequest, request: Request, models: Models) -> Exp
     """Which tokens of a text speak for an intent and which against it. One text at a time: it is a lot of work."""
     deadline = deadline_of(request, DEFAULT_SECONDS)
     explainer: Explainer = request.app.state.explainer
-    async with models.use(body.model, key=body.text) as served:
+    async with models.use(body.model, key=models.caller) as served:
         model = understanding_of(served.model)
         intent = body.intent
         if intent is None:

@@ -171,7 +171,7 @@ async def _answer(request: Request, models: TenantModels, deadline: float, model
     names = _requested(asked)
     deadline = _sooner(deadline, asked)
     task: Task = "understand" if any(OUTPUTS[name].task == "understand" for name in names) else "embed"
-    async with models.use(model, key=texts[0], version=version) as served:
+    async with models.use(model, key=models.caller, version=version) as served:
         understanding = understanding_of(served.model)
         answers = await unless_gone(request, served.submit(understanding.ask(texts, task), deadline=deadline))
         return _response(asked, names, understanding, answers)

@@ -1,6 +1,5 @@
 """One endpoint for every model, kind of model and task."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from services.intent.api.access import AUTHORISED, Deadline, ModelName, Models, 
 from services.intent.api.schemas import without_references
 from services.intent.kinds.kind import Kind
 from shared.contracts.base import RequestBody
+from shared.contracts.understanding import Key
 from shared.errors import InvalidInput, responses
 
 __all__ = ["router"]
@@ -30,7 +30,8 @@ TaskName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 class PredictRequest(RequestBody):
     """What one model is asked, as its kind takes it: for a model that understands texts, one or up to 64 of them.
 
-    `task` says which part of the answer is wanted, and may be left out.
+    `task` says which part of the answer is wanted, and may be left out. Requests with the same `key`, by default those
+    of one caller, are answered by the same version.
     """
 
     model_config = ConfigDict(
@@ -40,6 +41,7 @@ class PredictRequest(RequestBody):
     model: ModelName
     data: Any
     task: TaskName = ""
+    key: Key = ""
 
 
 class PredictResponse(BaseModel):
@@ -68,7 +70,7 @@ def router(kinds: Mapping[str, Kind]) -> APIRouter:
 
 
 async def _predict(body: PredictRequest, request: Request, models: Models, deadline: float) -> PredictResponse:
-    async with models.use(body.model, key=_key(body.data)) as served:
+    async with models.use(body.model, key=body.key or models.caller) as served:
         model = served.model
         task = body.task or model.kind.tasks[0]
         if task not in model.kind.tasks:
@@ -95,15 +97,3 @@ def _checked(adapter: TypeAdapter[Any], data: Any) -> Any:
 def _any_of(adapters: Iterable[TypeAdapter[Any]]) -> dict[str, Any]:
     schemas = [without_references(each.json_schema()) for each in adapters]
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
-def _key(data: Any) -> str:
-    """What decides whether a request is of the canary's share: a text itself, as in `/v1/understand`."""
-    first = data[0] if isinstance(data, list) and data else data
-    if isinstance(first, str):
-        # It is not checked yet, and half characters have no bytes.
-        return first.encode(errors="replace").decode()
-    try:
-        return json.dumps(first, sort_keys=True)
-    except RecursionError as error:
-        raise InvalidInput("this is nested too deeply", field="data") from error

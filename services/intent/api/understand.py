@@ -42,7 +42,7 @@ async def understand(body: Body, request: Request, models: Models) -> Understand
     Language, intents, entities, sentiment and whether it is out of scope.
     """
     texts = [body.text] if isinstance(body, UnderstandRequest) else body.texts
-    answers = await _understandings(texts, body.assistant, models, request.receive)
+    answers = await _understandings(texts, body, models, request.receive)
     return answers[0] if isinstance(body, UnderstandRequest) else Understandings(understandings=tuple(answers))
 
 
@@ -58,7 +58,7 @@ async def _understand_one(request: DirectRequest) -> Understanding | None:
         request.principal.subject,
         deadline_from(request.headers.get(DEADLINE, b""), DEFAULT_SECONDS),
     )
-    [answer] = await _understandings([body.text], body.assistant, models, request.receive)
+    [answer] = await _understandings([body.text], body, models, request.receive)
     return answer
 
 
@@ -67,9 +67,9 @@ DIRECT = DirectRoute("/v1/understand", _understand_one, roles=ROLES, scopes={SCO
 
 
 async def _understandings(
-    texts: Sequence[str], assistant: str, models: TenantModels, receive: Receive
+    texts: Sequence[str], asked: UnderstandRequest | UnderstandBatchRequest, models: TenantModels, receive: Receive
 ) -> list[Understanding]:
-    async with models.use(assistant, key=texts[0]) as served:
+    async with models.use(asked.assistant, key=asked.key or models.caller) as served:
         await faults.point("intent.understand")
         with CancelledWhenGone(receive):
-            return await understand_texts(served, texts, deadline=models.deadline)
+            return await understand_texts(served, texts, deadline=models.deadline, timezone=asked.timezone)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from shared.contracts.understanding import Entity
 from shared.nlu.bio_tags import TaggedSpan
 from shared.nlu.entities.patterns import Found
+from shared.nlu.normalisation import normalise, tidy
 
 __all__ = ["merge_entities"]
 
@@ -14,10 +15,10 @@ CERTAIN = frozenset({"email", "tax_id", "order_number", "phone"})
 
 EDGES = " \t\r\n\u3000,，.。;；:：、!！?？'\"“”‘’()（）[]【】<>《》"
 
-ABBREVIATED = re.compile(r"\b(co|corp|inc|ltd|pte)\.\Z", re.IGNORECASE)
+ABBREVIATED = re.compile(r"(?:\b(?:co|corp|inc|ltd|pte|pty|bros|intl|mfg|plc|llc)|\.[A-Za-z])\.(?!\w)", re.IGNORECASE)
 """A company's form whose full stop belongs to its name, as it is printed on an invoice."""
 
-WITHIN_NAMES = frozenset(" .,&-'\u3000·")
+WITHIN_NAMES = frozenset(" .,&-'·")
 """What stands within one name or address: "Bluepeak Co., Ltd."; a list has other signs (、) or words between."""
 
 
@@ -50,7 +51,7 @@ def merge_entities(text: str, found: Sequence[Found], tagged: Sequence[TaggedSpa
     entities += [
         Entity(
             name=span.name,
-            value=" ".join(text[span.start : span.end].split()),
+            value=tidy(text[span.start : span.end]),
             text=text[span.start : span.end],
             start=span.start,
             end=span.end,
@@ -71,7 +72,8 @@ def _joined(text: str, tagged: Sequence[TaggedSpan]) -> list[TaggedSpan]:
     joined: list[TaggedSpan] = []
     for span in sorted(tagged, key=lambda each: each.start):
         last = joined[-1] if joined else None
-        if last is not None and last.name == span.name and WITHIN_NAMES.issuperset(text[last.end : span.start]):
+        between = "" if last is None else normalise(text[last.end : span.start]).text
+        if last is not None and last.name == span.name and WITHIN_NAMES.issuperset(between):
             confidence = min(last.confidence, span.confidence)
             joined[-1] = TaggedSpan(span.name, last.start, max(last.end, span.end), confidence)
         else:
@@ -95,6 +97,13 @@ def _cut(text: str, span: TaggedSpan, certain: Sequence[Found]) -> TaggedSpan | 
     end = min(end, len(text))
     while start < end and text[start] in EDGES:
         start += 1
-    while start < end and text[end - 1] in EDGES and not ABBREVIATED.search(text, start, end):
+    while start < end and text[end - 1] in EDGES and not _abbreviated(text, start, end):
         end -= 1
+    if start < end and _abbreviated(text, start, end + 1):
+        end += 1
     return TaggedSpan(span.name, start, end, span.confidence) if start < end else None
+
+
+def _abbreviated(text: str, start: int, end: int) -> bool:
+    """Whether a full stop that belongs to a name ends there."""
+    return text[end - 1 : end] == "." and any(found.end() == end for found in ABBREVIATED.finditer(text, start))

@@ -1,33 +1,59 @@
-"""Numbers as people write them: Arabic with separators, and Chinese numerals."""
+"""Numbers as people write and say them: Arabic with separators, Chinese numerals, and mixtures of both."""
 
 import re
 from decimal import Decimal
 
-__all__ = ["CHINESE_NUMERAL", "parse_chinese", "parse_number"]
+__all__ = ["CHINESE_NUMERAL", "parse_chinese", "parse_number", "simplified", "spelled_digits"]
 
 DIGITS = {character: value for value, row in enumerate(
     ("零〇○", "一壹", "二两贰", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖")
 ) for character in row}  # fmt: skip
+TENS = {"廿": "二十", "卅": "三十", "卌": "四十"}
 UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
-MYRIADS = {"万": 10_000, "萬": 10_000, "亿": 100_000_000}
+MYRIADS = {"万": 10_000, "亿": 100_000_000}
+SCALES = {"k": 1000, "w": 10_000} | UNITS | MYRIADS
 
-CHINESE_NUMERAL = "[" + "".join(DIGITS) + "".join(UNITS) + "".join(MYRIADS) + "]"
+CHINESE_NUMERAL = "[" + "".join(DIGITS) + "".join(TENS) + "".join(UNITS) + "".join(MYRIADS) + "]"
 """A character class that matches one character of a Chinese numeral."""
 
 ARABIC = re.compile(r"[0-9]{1,3}(?:,[0-9]{3}){1,3}(?:\.[0-9]{1,4})?|[0-9]{1,12}(?:\.[0-9]{1,4})?")
-MAX_CHINESE = 16
+STEP = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,4})?) ?([kw十百千万亿])?")
+GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3}){1,3}(?![0-9,])")
+MAX_CHINESE, MAX_SPELLED = 24, 16
+
+TRADITIONAL = str.maketrans(
+    "號後週禮個這兩萬億塊圓幣貳參陸點錢單樓線時從來買發還過頭間邊說聲證門車館廳廠庫機櫃倉碼級氣幾數訂電話歐鎊韓臺張趙劉陳兒簽購給貨",
+    "号后周礼个这两万亿块圆币贰叁陆点钱单楼线时从来买发还过头间边说声证门车馆厅厂库机柜仓码级气几数订电话欧镑韩台张赵刘陈儿签购给货",
+)
+SPELLED = re.compile(r"(?:[零〇○一二三四五六七八九幺][ -]?){6,}[零〇○一二三四五六七八九幺]")
+SPELLED_DIGITS = str.maketrans("零〇○一二三四五六七八九幺", "0001234567891")
+
+
+def simplified(text: str) -> str:
+    """The text with those traditional characters simplified that values are written with; every place stays."""
+    return text if text.isascii() else text.translate(TRADITIONAL)
+
+
+def spelled_digits(text: str) -> str:
+    """The text with numbers that are spelled out, as 二零二六一一零三零零一, in figures; every place stays."""
+    return text if text.isascii() else SPELLED.sub(lambda found: found[0].translate(SPELLED_DIGITS), text)
 
 
 def parse_number(text: str) -> Decimal | None:
-    """The value of `1,299.00`, `3万`, `5k` or `三百五`; None when it is no well-formed number."""
-    body, scale = text.strip(), Decimal(1)
+    """The value of `1,299.00`, `3万`, `13万2`, `1k5`, `三百五` or `一百点三`; None when it is no well-formed number."""
+    body = text.strip().lower()
     if body[:1].isdigit():
-        scales = {"k": 1000, "K": 1000} | UNITS | MYRIADS
-        if body[-1] in scales:
-            body, scale = body[:-1].rstrip(), Decimal(scales[body[-1]])
-        return Decimal(body.replace(",", "")) * scale if ARABIC.fullmatch(body) else None
-    value = parse_chinese(body)
-    return None if value is None else Decimal(value)
+        return Decimal(body.replace(",", "")) if ARABIC.fullmatch(body) else _scaled(body)
+    whole, point, fraction = body.partition("点")
+    if len(whole) > 1 and all(character in DIGITS for character in whole):
+        # 三五 is "three to five", and what is spelled digit by digit is no quantity.
+        return None
+    value = parse_chinese(whole)
+    if value is None or not point:
+        return None if value is None else Decimal(value)
+    if not fraction or not all(character in DIGITS for character in fraction):
+        return None
+    return Decimal(f"{value}.{''.join(str(DIGITS[character]) for character in fraction)}")
 
 
 def parse_chinese(text: str) -> int | None:
@@ -35,8 +61,29 @@ def parse_chinese(text: str) -> int | None:
     if not text or len(text) > MAX_CHINESE:
         return None
     if all(character in DIGITS for character in text):
-        return int("".join(str(DIGITS[character]) for character in text))
-    return _with_units(text)
+        return None if len(text) > MAX_SPELLED else int("".join(str(DIGITS[character]) for character in text))
+    return _with_units("".join(TENS.get(character, character) for character in text))
+
+
+def _scaled(body: str) -> Decimal | None:
+    """`1.5k`, `3 万`, `13万2千` and `13万2`: figures with units between them."""
+    total, last, place = Decimal(0), 0, 0
+    if grouped := GROUPED.match(body):
+        body = body.replace(",", "", grouped[0].count(","))
+    while place < len(body):
+        step = STEP.match(body, place)
+        if step is None:
+            return None
+        number, unit = Decimal(step[1]), step[2]
+        if unit is None:
+            # The spoken short form, as in 一万三: a last bare digit counts the next smaller unit.
+            short = last >= 100 and step.end() == len(body) and len(step[1]) == 1 and number
+            return total + number * last / 10 if short else None
+        scale = SCALES[unit]
+        if last and number * scale >= last:
+            return None
+        total, last, place = total + number * scale, scale, step.end()
+    return total
 
 
 def _with_units(text: str) -> int | None:

@@ -1,7 +1,7 @@
-"""Entities that have a form: found by expressions, with a value in normal form.
+"""Entities that have a form: found by expressions in the normalised text, with a value in normal form.
 
-Characters are made plain one for one first (full-width digits, letters and punctuation), so every span holds in the
-original text. Each expression is bounded, so the time is linear in the text whatever somebody types.
+Their places are those in the customer's own text. Each expression is bounded, so the time is linear in the text
+whatever somebody types.
 """
 
 import re
@@ -11,26 +11,39 @@ from datetime import date
 
 from shared.nlu.entities.amounts import find_amounts
 from shared.nlu.entities.dates import find_dates
-from shared.nlu.entities.numerals import CHINESE_NUMERAL
+from shared.nlu.entities.numerals import CHINESE_NUMERAL, simplified, spelled_digits
+from shared.nlu.normalisation import Normalised
 
-__all__ = ["PATTERN_ENTITIES", "Found", "find_patterns", "plain"]
+__all__ = ["PATTERN_ENTITIES", "Found", "find_patterns"]
 
 PATTERN_ENTITIES = ("email", "tax_id", "order_number", "phone", "date", "amount")
 """The kinds; of two that match the same characters, the one that comes first here."""
 
-FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xFFE5: 0xA5}
-
+ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
 EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,24}"
-    r"(?![A-Za-z0-9-])"
+    rf"(?<![@{ATEXT}])[{ATEXT}]{{1,80}}@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\.){{1,8}}[A-Za-z]{{2,24}})"
+    r"(?![A-Za-z0-9_@-])(?!\.[A-Za-z0-9])"
 )
+LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+^_~-]+(?:\.[A-Za-z0-9!#$%&'*+^_~-]+)*")
+MAX_LOCAL = 64
+HAN = "\u2e80"
+"""From here on a letter is Chinese or Japanese, which people write in front of an address without a blank."""
+LEAD = re.compile(r"(?:\.{2,}|[*-]+|.*[=/?|`{}])(?=[A-Za-z0-9_])")
+"""What stands before an address without a blank: an ellipsis, a bullet."""
 TAX_ID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]{18}(?![0-9A-Za-z])")
 MIN_TAX_DIGITS = 6
 """A tax id names its region in six digits; this keeps long words out."""
-ORDER_NUMBER = re.compile(r"(?<![0-9])(?:20[0-9]{9}|20[0-9]{2}[ -][0-9]{4}[ -][0-9]{3})(?![0-9])")
-PHONE = re.compile(r"(?<![0-9])(?:\+?86[ -]?)?(1[3-9][0-9]([ -]?)[0-9]{4}\2[0-9]{4})(?![0-9])")
-NUMERIC = re.compile(f"[0-9]|{CHINESE_NUMERAL}")
-SEPARATORS = str.maketrans("", "", " -")
+ORDER_NUMBER = re.compile(
+    r"(?<![0-9])(?<![0-9][.-])20[0-9]{2}"
+    r"(?:[0-9]{7}|[ -][0-9]{4}[ -][0-9]{3}|(?:-?[0-9]){7}|(?: ?[0-9]){7})(?![0-9])"
+)
+PHONE = re.compile(
+    r"(?<![0-9.])(?<![0-9]-)(?:[+(]{0,2}(?:00)?86\)?[ .-]{0,3})?(1[3-9][0-9](?:[ .-]?[0-9]){8})(?![0-9])(?!\.[0-9])"
+)
+FOREIGN = re.compile(r"(?:\+|(?<![0-9])00)(?!86)[0-9]{1,3}[ .-]?\Z")
+USUAL_GROUPS, LEAST_GROUP = [3, 4, 4], 3
+NUMERIC = re.compile(f"[0-9]|{CHINESE_NUMERAL}|半")
+SEPARATORS = str.maketrans("", "", " .-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +56,17 @@ class Found:
     end: int
 
 
-def plain(text: str) -> str:
-    """The text with full-width characters made plain; every character keeps its place."""
-    return text if text.isascii() else text.translate(FULL_WIDTH)
+def find_patterns(text: Normalised, today: date) -> list[Found]:
+    """The entities of a form, in order and without overlap: of two that overlap, the longer one.
 
-
-def find_patterns(text: str, today: date) -> list[Found]:
-    """The entities of a form in a text, in order and without overlap: of two that overlap, the longer one.
-
-    Dates are ISO days, seen from `today`; amounts are `299.00 CNY`.
+    Their places are in the text as it was written. Dates are ISO days, seen from `today`; amounts are `299.00 CNY`.
     """
-    return _longest(list(_candidates(plain(text), today)))
+    return _longest([_placed(found, text) for found in _candidates(text.text, today)])
+
+
+def _placed(found: Found, text: Normalised) -> Found:
+    start, end = text.place(found.start, found.end)
+    return Found(found.name, found.value, start, end)
 
 
 def _longest(candidates: Sequence[Found]) -> list[Found]:
@@ -67,20 +80,44 @@ def _longest(candidates: Sequence[Found]) -> list[Found]:
 
 
 def _candidates(text: str, today: date) -> Iterator[Found]:
+    if "@" in text:
+        yield from _emails(text)
+    text = simplified(text)
     for start, end, value in find_dates(text, today):
         yield Found("date", value, start, end)
-    if "@" in text:
-        for match in EMAIL.finditer(text):
-            local, domain = match[0].rsplit("@", 1)
-            yield Found("email", f"{local}@{domain.lower()}", *match.span())
+    for start, end, value in find_amounts(text):
+        yield Found("amount", value, start, end)
     if not NUMERIC.search(text):
         return
+    text = spelled_digits(text)
     for match in TAX_ID.finditer(text):
         if sum(map(str.isdigit, match[0])) >= MIN_TAX_DIGITS:
             yield Found("tax_id", match[0].upper(), *match.span())
     for match in ORDER_NUMBER.finditer(text):
         yield Found("order_number", match[0].translate(SEPARATORS), *match.span())
     for match in PHONE.finditer(text):
-        yield Found("phone", match[1].translate(SEPARATORS), *match.span())
-    for start, end, value in find_amounts(text):
-        yield Found("amount", value, start, end)
+        if _is_phone(match[1]) and not FOREIGN.search(text[max(0, match.start() - 6) : match.start()]):
+            yield Found("phone", match[1].translate(SEPARATORS), *match.span())
+
+
+def _is_phone(written: str) -> bool:
+    """Whether it is one number: in the usual groups, or in others with one sign between them."""
+    groups = [len(group) for group in re.split("[ .-]", written)]
+    return groups == USUAL_GROUPS or (len(set(re.findall("[ .-]", written))) <= 1 and min(groups) >= LEAST_GROUP)
+
+
+def _emails(text: str) -> Iterator[Found]:
+    """Whole addresses: of one that has a sign which cannot be part of it, no rest is taken for another's address."""
+    for match in EMAIL.finditer(text):
+        start, local = match.start(), match[0].rsplit("@", 1)[0]
+        before = text[start - 1 : start]
+        if before.isalpha() and before < HAN:
+            continue
+        lead = LEAD.match(local)
+        if lead is not None and not lead[0].endswith(("/", "?", "|", "`", "{", "}")):
+            start, local = start + lead.end(), local[lead.end() :]
+        quoted = local.startswith("'") and text.startswith("'", match.end())
+        if quoted:
+            start, local = start + 1, local[1:]
+        if len(local) <= MAX_LOCAL and LOCAL.fullmatch(local):
+            yield Found("email", f"{local}@{match[1].lower()}", start, match.end())

@@ -3,8 +3,10 @@
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from cli.assistant_tests import DemoShops, hold_conversations
 from cli.errors import CommandError
 from cli.home import Home
 from cli.settings import PROJECT
+from services.dialogue.assistant.assistant import load_assistant
 from shared.contracts.actions import ActionRequest
 from shared.contracts.understanding import Entity, IntentScore, ModelRef, OutOfScope, Sentiment, Understanding
 
@@ -120,11 +123,13 @@ def test_conversations_that_go_as_they_should_and_one_that_does_not(assistant: P
 class ScriptedModel:
     """Stands in for a trained model."""
 
+    manifest = SimpleNamespace(version="v1", intents=tuple(load_assistant(SHOP).intents))
+
     @classmethod
     def load(cls, _folder: Path) -> "ScriptedModel":
         return cls()
 
-    def understand(self, texts: list[str]) -> list[Understanding]:
+    def understand(self, texts: list[str], *, today: date) -> list[Understanding]:
         return [understand(text) for text in texts]
 
 
@@ -150,6 +155,45 @@ def test_command_that_fails(assistant: Path, home: Home, capsys: pytest.CaptureF
     written = capsys.readouterr().out
     assert "a wrong parcel" in written
     assert "a parcel" not in written.replace("a wrong parcel", "")
+
+
+@pytest.mark.parametrize(
+    ("what", "held"),
+    [
+        ("{shop}", {"a parcel", "a wrong parcel", "elsewhere"}),
+        ("{shop}/tests/some.yml", {"a parcel", "a wrong parcel"}),
+        ("{shop}/tests/some.yml::a parcel", {"a parcel"}),
+        ("{shop}::elsewhere", {"elsewhere"}),
+    ],
+)
+def test_one_file_or_one_conversation_may_be_held(
+    assistant: Path, home: Home, capsys: pytest.CaptureFixture[str], what: str, held: set[str]
+) -> None:
+    write(assistant, GOOD + BAD)
+    (assistant / "tests" / "other.yml").write_text(GOOD.replace("a parcel", "elsewhere"), encoding="utf-8")
+    folder, choice = assistant_tests.chosen(what.format(shop=assistant))
+    assert folder == assistant
+    with suppress(CommandError):
+        assistant_tests.hold_tests(folder, home, choice, as_json=True)
+    assert {each["conversation"] for each in json.loads(capsys.readouterr().out)} == held
+
+
+def test_a_conversation_that_is_not_there(assistant: Path, home: Home) -> None:
+    write(assistant, GOOD)
+    _, choice = assistant_tests.chosen("tests/some.yml::nothing")
+    with pytest.raises(CommandError, match=r"^There are no conversations named 'nothing' in .*/tests/some\.yml\.$"):
+        assistant_tests.hold_tests(assistant, home, choice, as_json=False)
+
+
+def test_an_intent_that_the_model_was_not_taught_is_named(
+    assistant: Path, home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(assistant, GOOD)
+    known = tuple(name for name in ScriptedModel.manifest.intents if name not in ("refund", "greet"))
+    monkeypatch.setattr(ScriptedModel, "manifest", SimpleNamespace(version="v1", intents=known))
+    assistant_tests.hold_tests(assistant, home, as_json=False)
+    said = capsys.readouterr().err
+    assert "The model v1 does not know greet, refund yet; `zhiyin train shop --quick` teaches it." in said
 
 
 def test_json(assistant: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """The command line as a script sees it: exit codes, one sentence for an error, JSON where it is asked for."""
 
 import errno
+import importlib.metadata
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import structlog
 from cli import tools
 from cli.main import main
 from cli.ports import free_ports
+from cli.settings import PROJECT
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,7 +52,20 @@ def zhiyin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_help_names_every_command(zhiyin: Run) -> None:
     code, out, _ = zhiyin("--help")
     assert code == 0
-    for command in ("up", "chat", "train", "evaluate", "test", "status", "migrate", "tools"):
+    for command in (
+        "up",
+        "chat",
+        "train",
+        "evaluate",
+        "check",
+        "test",
+        "status",
+        "approve",
+        "dead-letters",
+        "reset-demo",
+        "migrate",
+        "tools",
+    ):
         assert f" {command} " in out
 
 
@@ -59,6 +75,40 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def command(*arguments: str, shell: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own; `shell` redirects its streams."""
+    line = f"{shlex.join([sys.executable, '-m', 'cli.main', *arguments])} {shell}"
+    variables = {**os.environ, "ZHIYIN_CONSUL_PORT": "9", "ZHIYIN_DIALOGUE_PORT": "9", **environment}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=variables, cwd=PROJECT, check=False)
+
+
+def test_version(zhiyin: Run) -> None:
+    code, out, _ = zhiyin("--version")
+    assert (code, out) == (0, f"zhiyin {importlib.metadata.version('zhiyin')}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_help_can_be_written_to_any_terminal(encoding: str) -> None:
+    done = command("--help", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "customer service" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_empty_ones(shell: str, tmp_path: Path) -> None:
+    done = command("chat", shell=shell, ZHIYIN_HOME=str(tmp_path))
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
+def test_a_table_that_is_piped_has_a_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "from cli.console import out; from rich.table import Table; t = Table(box=None); t.add_column('a');"
+    code += "t.add_column('b'); t.add_row('x' * 100, 'y' * 100); out.print(t)"
+    variables = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True)
+    assert [line.split() for line in done.stdout.splitlines()] == [["a", "b"], ["x" * 100, "y" * 100]]
 
 
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["chat", "--language", "fr"], ["up", "--no-such-option"]])
@@ -87,7 +137,7 @@ def test_status_when_nothing_runs(zhiyin: Run) -> None:
 def test_chat_when_nothing_runs(zhiyin: Run) -> None:
     code, _, err = zhiyin("chat")
     assert code == 4
-    assert "start it with `zhiyin up`" in err
+    assert "(nothing listens there); start it with `zhiyin up`" in err
 
 
 def test_a_setting_that_cannot_be_used(zhiyin: Run, monkeypatch: pytest.MonkeyPatch) -> None:

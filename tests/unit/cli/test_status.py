@@ -1,6 +1,7 @@
 """What runs on this machine, as the processes themselves say where there is no Consul."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -68,6 +69,32 @@ async def test_a_consul_that_is_away_is_named_while_services_run(home: Home) -> 
         home.write_run({"registry": "consul", "consul_url": url, "processes": {}})
         with pytest.raises(NotReachable, match=f"^Consul does not answer at {url} "):
             await instances(CommandSettings(consul_port=1), home)
+
+
+async def test_a_service_that_consul_has_dropped_is_named(home: Home) -> None:
+    consul = FastAPI()
+
+    @consul.get("/v1/catalog/services")
+    async def services() -> dict[str, list[str]]:
+        return {"consul": [], "login": []}
+
+    @consul.get("/v1/health/service/{name}")
+    async def health(name: str) -> list[dict[str, Any]]:
+        service = {"ID": f"{name}-1", "Address": "127.0.0.1", "Port": 1, "Meta": {}}
+        return [{"Node": {"Address": "127.0.0.1"}, "Service": service, "Checks": [{"Status": "passing", "Output": ""}]}]
+
+    async with serve(consul) as registry:
+        with home.lock():
+            entry = {"address": "127.0.0.1:1", "pid": 7}
+            processes = {"redis": entry, "login": entry, "business": entry, "worker": entry}
+            url = f"http://{registry.address}"
+            home.write_run({"registry": "consul", "consul_url": url, "processes": processes})
+            found = await instances(CommandSettings(), home)
+    assert [(each.service, each.health) for each in found] == [
+        ("login", "passing"),
+        ("business", "missing"),
+        ("worker", "missing"),
+    ]
 
 
 def test_instances_of_a_person_are_lines_of_a_table() -> None:

@@ -43,9 +43,9 @@ class Question(NamedTuple):
 class UnderstandingModel(ServedModel[Question, Encoded, Answer]):
     """Texts in; language, intents, entities, sentiment and embedding out."""
 
-    def __init__(self, kind: Kind, model: Model, today: Callable[[], date]) -> None:
+    def __init__(self, kind: Kind, model: Model, today: Callable[[str], date]) -> None:
         """Args:
-        today: the day that relative dates are seen from.
+        today: the day that relative dates are seen from, in a time zone; "" is that of the service.
 
         Raises:
             ModelRejected: its golden set cannot be read.
@@ -70,9 +70,16 @@ class UnderstandingModel(ServedModel[Question, Encoded, Answer]):
             "dimension": self.network.dimension,
         }
 
-    def ask(self, texts: Sequence[str], task: Task = "understand") -> list[Question]:
-        """Texts as questions of today."""
-        today = self._today()
+    def ask(self, texts: Sequence[str], task: Task = "understand", *, timezone: str = "") -> list[Question]:
+        """Texts as questions of today.
+
+        Raises:
+            InvalidInput: there is no such time zone.
+        """
+        try:
+            today = self._today(timezone)
+        except ValueError as error:
+            raise InvalidInput(str(error), field="timezone") from error
         return [Question(text, task, today) for text in texts]
 
     def questions(self, data: str | TextObject | list[str], task: str) -> list[Question]:
@@ -153,11 +160,13 @@ def understanding_of(model: object) -> UnderstandingModel:
     return model
 
 
-async def understand(served: Asked, texts: Sequence[str], *, deadline: float) -> list[Understanding]:
+async def understand(
+    served: Asked, texts: Sequence[str], *, deadline: float, timezone: str = ""
+) -> list[Understanding]:
     """What each text means, in the order given; `deadline` and errors as of the queue.
 
     Raises:
-        InvalidInput: the model is of another kind.
+        InvalidInput: the model is of another kind, or there is no such time zone.
     """
-    answers = await served.submit(understanding_of(served.model).ask(texts), deadline=deadline)
+    answers = await served.submit(understanding_of(served.model).ask(texts, timezone=timezone), deadline=deadline)
     return [each.understanding for each in answers if each.understanding is not None]

@@ -15,6 +15,7 @@ from services.learning.progress import Progress, Report
 from services.learning.training.encoders import EncoderFiles, encoder_identity, find_encoder
 from shared.nlu.bio_tags import bio_tags
 from shared.nlu.manifest import UNDERSTANDING, ModelError, ModelManifest, read_manifest
+from shared.nlu.normalisation import normalise
 from shared.nlu.training_data import TrainingData, load_training_data
 from shared.nlu.training_settings import TrainingSettings
 
@@ -149,6 +150,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
             "temperature": exported.calibration.temperature,
             "out_of_scope": exported.calibration.rule,
             "multi_intent_threshold": exported.multi_intent_threshold,
+            "symbols": _symbols(prepared.assistant),
         }
 
     def evaluate(self, prepared: PreparedAssistant, folder: Path) -> Evaluation:
@@ -197,6 +199,12 @@ def _fit(assistant: TrainingData, place: Workplace, progress: Report, *, heads_o
         history=[epoch.model_dump() for epoch in fitted.network.history],
         write=fitted.export,
     )
+
+
+def _symbols(assistant: TrainingData) -> tuple[str, ...]:
+    texts = (normalise(each.text).text for each in assistant.utterances)
+    alone = (text for text in texts if not any(map(str.isalnum, text)))
+    return tuple(sorted({character for text in alone for character in text if not character.isspace()}))
 
 
 def _wait_without_spinning() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.contracts.understanding import Understanding
+from shared.contracts.understanding import OutOfScope, Understanding
 from shared.nlu.manifest import ModelRejected
 from shared.nlu.model import Model
 from shared.nlu.out_of_scope import CENTROIDS, Centroids
@@ -45,6 +45,43 @@ def test_out_of_scope_is_what_no_intent_in_scope_claims(model: Model) -> None:
     assert outside.intent.name == "out_of_scope"
     best_in_scope = max(each.confidence for each in outside.ranking if each.name != "out_of_scope")
     assert outside.out_of_scope.score == pytest.approx(1 - best_in_scope)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👎",
+        "？？？",
+        "…",
+        "🦄🦄",
+        "\u200b",
+        "\ufeff \u00ad",
+        "。",
+        "-——",
+        "Привет",
+        "x",
+        "hm",
+        "👎👎!?",
+        "¯\\_(ツ)_/¯",
+        "3\ufe0f\u20e3",
+        "",
+    ],
+)
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_a_text_without_a_word_that_the_model_knows_means_nothing(
+    tmp_path: Path, text: str, threshold: float | None
+) -> None:
+    model = Model.load(write_model(tmp_path, multi_intent_threshold=threshold), streams=1)
+    understanding = one(model, text)
+    assert understanding.out_of_scope == OutOfScope(detected=True, score=1)
+    assert [each.name for each in understanding.intents] == ["out_of_scope"]
+    assert all(each.confidence == 0 for each in understanding.ranking if each.name != "out_of_scope")
+
+
+def test_a_sign_that_was_taught_by_itself_is_a_word(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, symbols=[":"])
+    assert one(Model.load(folder, streams=1), "：").out_of_scope.score < 1
+    assert not one(Model.load(folder, streams=1), "👎退款退款退款").out_of_scope.detected
 
 
 def test_a_text_expresses_one_intent_or_all_that_reach_the_threshold(tmp_path: Path, model: Model) -> None:

@@ -3,8 +3,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from services.business.shop import repository
-from services.business.shop.models import Customer, Order
-from services.business.shop.seed import seed
+from services.business.shop.models import Customer, Invoice, Order, Refund, Ticket
+from services.business.shop.seed import reset, seed
 from shared.storage.database import Database, now
 
 
@@ -47,6 +47,31 @@ async def test_every_tenant_has_its_own_shop(database: Database) -> None:
     assert await seed(database, "other") == 9
 
     assert await count(database, "other") == (3, 9)
+    assert await count(database, "default") == (3, 9)
+
+
+async def test_a_reset_makes_one_tenants_shop_what_it_was_on_its_first_day(database: Database) -> None:
+    await seed(database, "other")
+    for tenant in ("default", "other"):
+        async with database.transaction(tenant) as session:
+            order = await repository.order_of_customer(session, "C1001", "20261103003")
+            assert order is not None
+            order.status, order.address = "refunded", "somewhere else"
+            order.refunds.append(Refund(action_id="a1", amount_fen=1, reason="x", reason_code="x", status="done"))
+            await repository.add_invoice(session, order, Invoice(action_id="a2", title="x", amount_fen=1))
+            ticket = Ticket(order_id=order.id, conversation_id="c1", action_id="a3", subject="x")
+            await repository.add_ticket(session, ticket)
+
+    assert await reset(database, "default") == 9
+
+    found = {}
+    for tenant in ("default", "other"):
+        async with database.reading(tenant) as session:
+            order = await repository.order_of_customer(session, "C1001", "20261103003")
+            assert order is not None
+            found[tenant] = order.status, order.address, len(order.refunds), order.invoice is not None
+    assert found["default"] == ("delivered", "上海市浦东新区世纪大道100号", 0, False)
+    assert found["other"] == ("refunded", "somewhere else", 1, True)
     assert await count(database, "default") == (3, 9)
 
 

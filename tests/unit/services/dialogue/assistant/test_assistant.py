@@ -43,7 +43,7 @@ def test_the_line_is_the_one_in_which_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ("hello: [Hello!, Hi!]", "", "there is no reply 'hello'"),
+        ("hello: [Hello!, Hi!]", "", "the reply 'hello' is there in zh, but not in en"),
         ("pay_cash: Cash it is.", "pay_cash: Cash {it} is.", "there is no value 'it' here"),
         ("pay_cash: Cash it is.", "pay_cash: Cash {it is.", "a brace that stands for itself is written twice"),
         ("pay_cash: Cash it is.", "pay_cash: {text: []}", "at least 1 item"),

@@ -91,6 +91,15 @@ def test_anything_else_is_refused(source: object) -> None:
         read_condition(source)
 
 
+@pytest.mark.parametrize("source", ["order.status = delivered", "a = 1 and b", "order.status = 'x'"])
+def test_one_sign_of_equality_gets_a_hint(source: str) -> None:
+    with pytest.raises(ValueError, match="to compare, write =="):
+        read_condition(source)
+    with pytest.raises(ValueError) as caught:
+        read_condition("a >= ")
+    assert "to compare" not in str(caught.value)
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(source: str) -> None:
     try:

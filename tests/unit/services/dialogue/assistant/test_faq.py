@@ -30,6 +30,18 @@ def read(tmp_path: Path, text: str, languages: tuple[str, ...] = ("zh", "en")) -
     return read_faq(path, "faq/hours.md", languages, mistakes), mistakes.found
 
 
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_document_of_another_system_says_the_same(tmp_path: Path, before: str, end: str) -> None:
+    path = tmp_path / "hours.md"
+    path.write_bytes((before + FAQ.replace("\n", end)).encode())
+    mistakes = Mistakes()
+    document = read_faq(path, "faq/hours.md", ("zh", "en"), mistakes)
+    assert mistakes.found == []
+    assert document is not None
+    assert document.answers == {"zh": "九点到六点。", "en": "From nine to six."}
+
+
 def test_an_answer_is_the_first_paragraph_in_one_line(tmp_path: Path) -> None:
     text = FAQ.replace("九点到六点。", "九点\n到六点。").replace(
         "to six.", "to six.\n\nBut not on Sundays.\n\n### Why\n\nRest."

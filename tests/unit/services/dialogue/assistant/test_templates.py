@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from services.dialogue.assistant.templates import read_template, written
+from services.dialogue.assistant.templates import Conventions, read_template, written
+from shared.zones import zone_of
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,30 @@ def test_fill(source: str, language: str, expected: str) -> None:
         "infinite": "inf",
     }
     assert read_template(source).fill(values, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "zone", "currency", "expected"),
+    [
+        ("2026-11-26T17:30:00Z", "date", "Asia/Shanghai", "CNY", "Nov 27"),
+        ("2026-11-26T17:30:00+00:00", "date", "UTC", "CNY", "Nov 26"),
+        ("2026-11-27T03:00:00Z", "date", "America/New_York", "USD", "Nov 26"),
+        ("2026-11-26", "date", "Asia/Shanghai", "CNY", "Nov 26"),
+        ("2026-11-26T23:30:00", "date", "Asia/Shanghai", "CNY", "Nov 26"),
+        ("0001-01-01T00:00:00+14:00", "date", "America/New_York", "USD", "0001-01-01T00:00:00+14:00"),
+        (1299, "money", "UTC", "USD", "$1,299.00"),
+        (1299.5, "money", "UTC", "JPY", "JP¥1,300"),
+        (-5, "money", "UTC", "EUR", "-€5.00"),
+        (5, "money", "UTC", "CHF", "CHF 5.00"),
+        ("299.00 USD", "money", "UTC", "CNY", "$299.00"),
+        ("299.00 dollars", "money", "UTC", "CNY", "299.00 dollars"),
+    ],
+)
+def test_days_and_amounts_are_those_of_the_company(
+    value: JsonValue, form: str, zone: str, currency: str, expected: str
+) -> None:
+    conventions = Conventions(zone_of(zone), currency)
+    assert read_template(f"{{value:{form}}}").fill({"value": value}, "en", conventions) == expected
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_reply_of_the_conversation_itself_is_needed_and_knows_only_its_own_val
     for name in BUILT_IN:
         write_assistant(tmp_path)
         path.write_text(path.read_text().replace(f"\n{name}: ", f"\nx{name}: "))
-        with pytest.raises(ConfigurationError, match=f"there is no reply '{name}'"):
+        with pytest.raises(ConfigurationError, match=rf"en\.yml:\d+: the reply '{name}' is there in zh, but not in en"):
             load_assistant(tmp_path)
 
 

@@ -38,6 +38,11 @@ def test_words_stay_words_and_numbers_numbers(tmp_path: Path) -> None:
     assert mistakes == []
 
 
+@pytest.mark.parametrize("text", ["\ufeffa: 1\nb: [x, y]\n", "a: 1\r\nb: [x, y]\r\n", "\ufeffa: 1\rb: [x, y]\r"])
+def test_a_file_of_another_system_says_the_same(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text.encode()) == ([{"a": 1, "b": ["x", "y"]}], [])
+
+
 def test_several_documents(tmp_path: Path) -> None:
     assert read(tmp_path, "a: 1\n---\n- b\n") == ([{"a": 1}, ["b"]], [])
     assert read(tmp_path, "") == ([], [])
@@ -48,9 +53,14 @@ def test_several_documents(tmp_path: Path) -> None:
     [
         ("a: [1, 2", "file.yml:1: not YAML: expected ',' or ']', but got '<stream end>'"),
         ("a: 1\n\n\na: 2", "file.yml:4: 'a' stands here twice"),
-        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("b: 1\na: !!python/object:os.system x", "file.yml:2: not YAML: a word with ! before it is a tag"),
+        ("b: 1\na: !important x", "file.yml:2: not YAML: a word with ! before it is a tag"),
+        ("b: 1\ntext: Sorry: no", "file.yml:2: not YAML: mapping values are not allowed here; a text with a colon"),
+        ("b: 1\na:\n\t- x", "file.yml:3: not YAML: a line begins with a tab"),
+        ("b: 1\n\na: x\x07y", "file.yml:3: a character here cannot be printed; take it out"),
+        ("b: 1\na: \x1b[31mred", "file.yml:2: a character here cannot be printed"),
         (b"a: \xff\xfe", "file.yml: is not UTF-8 text"),
-        ("a: \x00", "file.yml: not YAML"),
+        ("a: \x00", "file.yml:1: a character here cannot be printed"),
         ("[" * 60, "file.yml"),
         ("a: " + "[" * 60 + "]" * 60, "nested too deeply"),
         ("[" * 5000, "nested too deeply"),

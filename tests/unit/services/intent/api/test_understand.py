@@ -1,8 +1,14 @@
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+from services.intent.app import create_app
+from services.intent.settings import Settings
+from tests.unit.services.intent.api.conftest import TOKENS
+from tests.versions import Versions
 
 
 def test_understands_one_text(client: TestClient, service: Mapping[str, str]) -> None:
@@ -70,3 +76,46 @@ def test_half_characters_are_refused(client: TestClient, service: Mapping[str, s
 def test_any_whole_characters_are_understood(client: TestClient, service: Mapping[str, str], text: str) -> None:
     answer = client.post("/v1/understand", json={"text": text}, headers=service)
     assert (answer.status_code, answer.json()["text"]) == (200, text)
+
+
+def test_today_is_where_the_conversation_says(client: TestClient, service: Mapping[str, str]) -> None:
+    def day(timezone: str, **body: Any) -> str:
+        answer = client.post("/v1/understand", json={"timezone": timezone, **body}, headers=service).json()
+        found = answer["understandings"][0] if "texts" in body else answer
+        return str(found["entities"][0]["value"])
+
+    # Between these two zones there are 26 hours.
+    assert day("Pacific/Kiritimati", text="今天") > day("Etc/GMT+12", text="今天")
+    assert day("Pacific/Kiritimati", texts=["今天"]) > day("Etc/GMT+12", texts=["今天"])
+    unknown = client.post("/v1/understand", json={"text": "今天", "timezone": "Mars/Olympus"}, headers=service)
+    assert unknown.status_code == 422
+    assert [each["field"] for each in unknown.json()["errors"]] == ["timezone"]
+
+
+@pytest.mark.parametrize("endpoint", ["understand", "batch", "predict"])
+def test_a_conversation_is_answered_by_one_version_whatever_its_words(versions: Versions, endpoint: str) -> None:
+    versions.add("v2")
+    versions.point("canary", "v2")
+    settings = Settings(home=versions.home, inference_streams=1, canary_share=0.5, model_poll_seconds=0.05)
+
+    def asked_by(client: TestClient, subject: str, text: str, key: str) -> str:
+        headers = TOKENS.headers(subject, roles=(), scopes={"intent:predict"})
+        if endpoint == "predict":
+            answer = client.post("/predict", json={"model": "shop", "data": text, "key": key}, headers=headers)
+            return str(answer.json()["version"])
+        body = {"texts": [text]} if endpoint == "batch" else {"text": text}
+        answer = client.post("/v1/understand", json={**body, "key": key}, headers=headers).json()
+        found = answer["understandings"][0] if endpoint == "batch" else answer
+        return str(found["model"]["version"])
+
+    with TestClient(create_app(settings, jwks=TOKENS.fetch), raise_server_exceptions=False) as client:
+        deadline = time.monotonic() + 30
+        while "v2" not in {asked_by(client, f"caller-{number}", "hello", "") for number in range(20)}:
+            assert time.monotonic() < deadline, "no canary was loaded"
+        texts = ["hello", "退款", "好的", "谢谢"]
+        keys = [f"c{number}" for number in range(20)]
+        of_key = {key: {asked_by(client, "dialogue", text, key) for text in texts} for key in keys}
+        assert all(len(found) == 1 for found in of_key.values())
+        assert set.union(*of_key.values()) == {"v1", "v2"}
+        callers = {key: {asked_by(client, key, text, "") for text in texts} for key in keys}
+        assert callers == of_key, "without a key it is the caller's"

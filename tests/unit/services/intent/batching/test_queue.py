@@ -30,7 +30,9 @@ def gated(home: Path) -> GatedModel:
 class TextQueue(BatchQueue[Question, Answer]):
     """The queue of a model that understands texts."""
 
-    def __init__(self, model: Model, policy: BatchPolicy, today: Callable[[], date] = lambda: TODAY) -> None:
+    def __init__(
+        self, model: Model, policy: BatchPolicy, today: Callable[[str], date] = lambda _timezone: TODAY
+    ) -> None:
         self.texts = served(model, today)
         super().__init__(self.texts, policy)
 
@@ -185,7 +187,7 @@ async def test_texts_that_come_again_are_not_computed_again(gated: GatedModel) -
 async def test_a_text_is_computed_again_on_another_day(gated: GatedModel) -> None:
     gated.gate.set()
     days = [TODAY, date(2026, 11, 23)]
-    queue = TextQueue(gated, BatchPolicy(cache_texts=8), lambda: days[0])
+    queue = TextQueue(gated, BatchPolicy(cache_texts=8), lambda _timezone: days[0])
     [before] = await queue.understand(["yesterday"], deadline=soon())
     del days[0]
     [after] = await queue.understand(["yesterday"], deadline=soon())
@@ -195,7 +197,7 @@ async def test_a_text_is_computed_again_on_another_day(gated: GatedModel) -> Non
 
 async def test_texts_of_two_days_never_share_a_batch(gated: GatedModel) -> None:
     days = [TODAY]
-    queue = TextQueue(gated, BatchPolicy(), lambda: days[-1])
+    queue = TextQueue(gated, BatchPolicy(), lambda _timezone: days[-1])
     first = await occupied(queue, gated)
     before = asyncio.create_task(queue.understand(["yesterday"], deadline=soon(20)))
     await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from services.intent.explanation.attributions import Check, Explanation, Path, e
 from services.intent.explanation.openvino_gradients import OpenVinoGradients
 from services.intent.explanation.torch_gradients import TorchGradients
 from shared.nlu.manifest import NetworkSource, read_source
+from shared.nlu.normalisation import normalise
 from shared.nlu.tokenizer import Encoded, TextTokenizer, load_tokenizer
 from tests.models import INTENTS, write_exported_model
 
@@ -146,7 +147,12 @@ class Formula:
 def test_a_score_that_jumps_is_integrated_where_it_jumps(weights: list[float], steepness: float) -> None:
     """Of a function of a weighted sum each token's integral is its weight's share of the whole rise."""
     formula = Formula(weights, steepness)
-    encoded = Encoded("x" * len(weights), list(range(len(weights))), [(n, n + 1) for n in range(len(weights))])
+    encoded = Encoded(
+        normalise("x" * len(weights)),
+        list(range(len(weights))),
+        [(n, n + 1) for n in range(len(weights))],
+        frozenset("x"),
+    )
     found = explain_text(formula, encoded, 0, "sum", check=nothing)
     rise = found.score - found.baseline_score
     expected = np.array(weights) / sum(weights) * rise

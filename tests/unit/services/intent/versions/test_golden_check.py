@@ -33,7 +33,7 @@ class Timed(UnderstandingModel):
     """A model that takes so many seconds each time."""
 
     def __init__(self, model: Model, clock: Clock, seconds: Iterator[float]) -> None:
-        super().__init__(UnderstandingKind(), model, lambda: TODAY)
+        super().__init__(UnderstandingKind(), model, lambda _timezone: TODAY)
         self.golden = GoldenQuestions(self.ask(["hello"]), ["greet"], accuracy=1.0)
         self.clock = clock
         self.seconds = seconds

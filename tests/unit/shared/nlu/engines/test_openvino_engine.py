@@ -34,7 +34,7 @@ def test_a_precision_that_changes_decisions_is_not_taken(tmp_path: Path) -> None
     replace_file(folder, "model.onnx", network.SerializeToString())
     model = Model.load(folder, streams=1, backend="openvino")
     assert model.precision == "f32"
-    [understanding] = model.understand(["x"])
+    [understanding] = model.understand(["hello"])
     assert understanding.intent.name == INTENTS[1]
 
 

@@ -1,12 +1,12 @@
 import pytest
 
 from shared.nlu.entities.amounts import find_amounts
-from shared.nlu.entities.patterns import plain
+from shared.nlu.normalisation import normalise
 
 
 def read(text: str) -> list[str]:
     """The values of the longest amount in the text."""
-    found = sorted(find_amounts(plain(text)), key=lambda each: each[0] - each[1])
+    found = sorted(find_amounts(normalise(text).text), key=lambda each: each[0] - each[1])
     return [found[0][2]] if found else []
 
 

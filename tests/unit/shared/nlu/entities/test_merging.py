@@ -1,15 +1,18 @@
 from datetime import date
 
+import pytest
+
 from shared.nlu.bio_tags import TaggedSpan
 from shared.nlu.entities.merging import merge_entities
 from shared.nlu.entities.patterns import find_patterns
+from shared.nlu.normalisation import normalise
 
 TODAY = date(2026, 11, 22)
 
 
 def merged(text: str, *tagged: tuple[str, str]) -> list[tuple[str, str, str]]:
     spans = [TaggedSpan(name, text.index(part), text.index(part) + len(part), 0.9) for name, part in tagged]
-    entities = merge_entities(text, find_patterns(text, TODAY), spans)
+    entities = merge_entities(text, find_patterns(normalise(text), TODAY), spans)
     assert all(text[each.start : each.end] == each.text for each in entities)
     return [(each.name, each.text, each.source) for each in entities]
 
@@ -65,9 +68,38 @@ def test_blanks_in_a_value_are_made_one() -> None:
 def test_a_name_in_which_the_model_begins_anew_is_one() -> None:
     text = "Bluepeak Trading Co., Ltd."
     assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd.")) == [("company", text, "model")]
-    assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd")) == [
-        ("company", "Bluepeak Trading Co., Ltd", "model")
-    ]
+    assert merged(text, ("company", "Bluepeak Trading Co"), ("company", "Ltd")) == [("company", text, "model")]
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "whole"),
+    [
+        ("the title is Bluepeak Ltd.", "Bluepeak Ltd", "Bluepeak Ltd."),
+        ("for Acme Inc. please", "Acme Inc", "Acme Inc."),
+        ("Acme Pty. Ltd.，谢谢", "Acme Pty. Ltd", "Acme Pty. Ltd."),
+        ("Smith Bros. in London", "Smith Bros", "Smith Bros."),
+        ("Telefonica S.A.", "Telefonica S.A", "Telefonica S.A."),
+        ("for Acme Trading.", "Acme Trading", "Acme Trading"),
+        ("for Acme Trading.", "Acme Trading.", "Acme Trading"),
+        ("Acme Ltd.com", "Acme Ltd", "Acme Ltd"),
+        ("抬头是知音公司。", "知音公司。", "知音公司"),
+    ],
+)
+def test_the_full_stop_of_a_company_form_is_part_of_the_name(text: str, seen: str, whole: str) -> None:
+    assert merged(text, ("company", seen)) == [("company", whole, "model")]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("北京（知音）\u200b科技有限公司", "北京（知音）科技有限公司"),
+        ("Ａｃｍｅ\u00a0Inc", "Acme Inc"),
+        ("文三路４７８号", "文三路478号"),
+    ],
+)
+def test_a_value_has_nothing_invisible_and_keeps_its_punctuation(written: str, value: str) -> None:
+    [entity] = merge_entities(written, [], [TaggedSpan("company", 0, len(written), 0.9)])
+    assert (entity.text, entity.value) == (written, value)
 
 
 def test_a_list_is_of_several() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.nlu.entities.numerals import parse_chinese, parse_number
+from shared.nlu.entities.numerals import parse_chinese, parse_number, simplified, spelled_digits
 
 DIGITS = "零一二三四五六七八九"
 
@@ -61,15 +61,38 @@ def test_refuses_what_is_no_chinese_numeral(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1,299.00", "1299"), ("3万", "30000"), ("1.5k", "1500"), ("299", "299"), ("三百五", "350"), (" 12 ", "12")],
+    [
+        ("1,299.00", "1299"),
+        ("3万", "30000"),
+        ("1.5k", "1500"),
+        ("299", "299"),
+        ("三百五", "350"),
+        (" 12 ", "12"),
+        ("1k5", "1500"),
+        ("13万2", "132000"),
+        ("1,200万", "12000000"),
+        ("三点一四", "3.14"),
+    ],
 )
 def test_reads_numbers_in_either_script(text: str, value: str) -> None:
     assert parse_number(text) == Decimal(value)
 
 
-@pytest.mark.parametrize("text", ["", "abc", "1,29", "²", "1.", "k", "三x"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "1,29", "²", "1.", "k", "三x", "三五", "3万2万", "1k50", "3点5", "三点", "十2"]
+)
 def test_refuses_what_is_no_number(text: str) -> None:
     assert parse_number(text) is None
+
+
+def test_a_number_spelled_digit_by_digit_is_in_figures() -> None:
+    assert spelled_digits("单号二零二六一一零三零零一，三个") == "单号20261103001，三个"
+    assert spelled_digits("幺三八 零零一三 八零零零") == "138 0013 8000"
+    assert spelled_digits("二〇二六年") == "二〇二六年"
+
+
+def test_what_values_are_written_with_is_simplified_in_place() -> None:
+    assert simplified("後天二十號退兩萬塊") == "后天二十号退两万块"
 
 
 @given(st.integers(1, 9999))

@@ -1,18 +1,28 @@
 import itertools
 from datetime import date
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.nlu.entities.patterns import PATTERN_ENTITIES, find_patterns, plain
+from shared.nlu.entities.patterns import PATTERN_ENTITIES, Found, find_patterns
+from shared.nlu.normalisation import normalise
 
 TODAY = date(2026, 11, 22)
 TRICKY = "0123456789０１２ ，。-+@.¥$元块毛角一二三十百千万月日号天周年前后上下今明昨abcmaynovdaysago SFRMB年"
 
 
+VALUES = yaml.safe_load(Path(__file__).with_name("values.yml").read_text(encoding="utf-8"))
+
+
+def found_in(text: str, today: date = TODAY) -> list[Found]:
+    return find_patterns(normalise(text), today)
+
+
 def read(text: str) -> list[tuple[str, str, str]]:
-    return [(found.name, text[found.start : found.end], found.value) for found in find_patterns(text, TODAY)]
+    return [(found.name, text[found.start : found.end], found.value) for found in found_in(text)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +72,7 @@ def test_of_two_alike_the_surer_kind_stays() -> None:
 
 @given(st.text(alphabet=st.one_of(st.sampled_from(TRICKY), st.characters()), max_size=200), st.dates())
 def test_any_text_gives_spans_in_order_without_overlap(text: str, today: date) -> None:
-    found = find_patterns(text, today)
+    found = found_in(text, today)
     assert all(each.name in PATTERN_ENTITIES and each.value for each in found)
     assert all(0 <= each.start < each.end <= len(text) for each in found)
     assert all(before.end <= after.start for before, after in itertools.pairwise(found))
@@ -73,16 +83,51 @@ def test_an_order_number_is_found_wherever_it_stands(number: str, around: str) -
     assert ("order_number", number, number) in read(f"{around}{number}{around}")
 
 
-@given(st.text(max_size=100))
-def test_making_plain_keeps_every_place(text: str) -> None:
-    assert len(plain(text)) == len(text)
+@pytest.mark.parametrize(
+    ("kind", "text", "values"),
+    [(kind, text, values) for kind, rows in VALUES.items() for text, *values in rows],
+)
+def test_values_are_right_or_nothing(kind: str, text: str, values: list[str]) -> None:
+    assert [each.value for each in found_in(text, date(2026, 11, 30)) if each.name == kind] == values
+
+
+def test_a_place_is_that_of_what_was_written() -> None:
+    text = "\ufeff🎉 e\u0301 订单：２０２６\u200b１１０３\u00a0００１，㎏ 付了￥１，２９９"
+    assert [(each.name, text[each.start : each.end]) for each in found_in(text)] == [
+        ("order_number", "２０２６\u200b１１０３\u00a0００１"),
+        ("amount", "￥１，２９９"),
+    ]
 
 
 @pytest.mark.parametrize(
     "seed",
-    ["1", "一", "1,", "1,111", "a.", "a@", "a@a.", "3号", "1块1", "1¥", "3 may ", "in 1 ", "上周一", "2026-", "十"],
+    [
+        "1",
+        "一",
+        "1,",
+        "1,111",
+        "a.",
+        "a@",
+        "a@a.",
+        "3号",
+        "1块1",
+        "1¥",
+        "3 may ",
+        "in 1 ",
+        "上周一",
+        "2026-",
+        "十",
+        "1 ",
+        "13万",
+        "{@",
+        "@a.b",
+        "一点",
+        "¥1-",
+        "two ",
+        "1-",
+    ],
 )
 def test_the_longest_text_of_what_almost_matches_is_read_through(seed: str) -> None:
     """An expression that backtracks without bound would not come to an end here."""
     text = (seed * 2000)[:2000]
-    assert all(0 <= found.start < found.end <= len(text) for found in find_patterns(text, TODAY))
+    assert all(0 <= found.start < found.end <= len(text) for found in found_in(text))

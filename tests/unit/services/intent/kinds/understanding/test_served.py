@@ -32,7 +32,7 @@ async def test_what_texts_mean_comes_in_their_order(model: Model) -> None:
 
 
 def test_relative_dates_are_seen_from_the_day_of_the_question(model: Model) -> None:
-    texts = served(model, today=lambda: date(2026, 12, 1))
+    texts = served(model, today=lambda _timezone: date(2026, 12, 1))
     [answer] = texts.answers(texts.ask(["yesterday"]))
     assert answer.understanding is not None
     assert answer.understanding.entities[0].value == "2026-11-30"

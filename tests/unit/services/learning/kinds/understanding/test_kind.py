@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from services.learning.kinds.understanding.kind import Understanding
+from services.learning.datasets.examples import Labels
+from services.learning.evaluation.calibration import Calibration
+from services.learning.kinds.understanding.kind import FittedUnderstanding, Understanding
+from services.learning.training.pipeline import ExportedModel
 from shared.errors import ConfigurationError
-from shared.nlu.manifest import ModelError
+from shared.nlu.manifest import EncoderFacts, ModelError
+from shared.nlu.out_of_scope import ScopeRule
 from tests.models import INTENTS, write_model
 from tests.unit.services.learning.conftest import WriteAssistant
 
@@ -82,3 +86,15 @@ def test_a_model_suffices_while_it_knows_all_intents_and_entities(
 def test_a_folder_that_is_no_assistant_is_refused(kind: Understanding, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such assistant folder"):
         kind.prepare(tmp_path / "nowhere")
+
+
+def test_signs_that_were_taught_by_themselves_are_told_to_those_who_serve(
+    kind: Understanding, mini: Path, tmp_path: Path
+) -> None:
+    with (mini / "nlu" / "refund.yml").open("a", encoding="utf-8") as file:
+        file.write("    - '👎'\n    - '？！'\n    - 'refund 🙏!'\n")
+    prepared = kind.prepare(mini)
+    facts = EncoderFacts(name="tiny", layers=1, vocabulary=9)
+    exported = ExportedModel(Labels.of(prepared.assistant), facts, Calibration(1.0, ScopeRule(threshold=0.5), {}), None)
+    fitted = FittedUnderstanding(settings={}, sizes={}, write=lambda _folder: exported)
+    assert kind.export(prepared, fitted, tmp_path)["symbols"] == ("!", "?", "👎")

@@ -1,0 +1,48 @@
+"""`zhiyin check`: whether an assistant's files can be used, told within a second and without a model."""
+
+from pathlib import Path
+
+from cli.console import err, harmless, out, write_json
+from cli.errors import CommandError
+from services.dialogue.assistant.assistant import Assistant, load_assistant
+from services.dialogue.testing import load_conversations
+from shared.errors import ConfigurationError
+from shared.nlu.training_data import load_training_data
+
+__all__ = ["check", "mistakes_in"]
+
+
+def check(folder: Path, *, as_json: bool) -> None:
+    """Shows every mistake in an assistant's files, a line each with file and line.
+
+    Raises:
+        CommandError: there is one.
+    """
+    found = mistakes_in(folder)
+    if as_json:
+        write_json(found)
+    for line in () if as_json else found:
+        out.print(harmless(line), soft_wrap=True, markup=False)
+    if found:
+        raise CommandError(f"{len(found)} {'mistake' if len(found) == 1 else 'mistakes'} in {folder.name}.")
+    err.print(f"[green]✓[/] {folder.name} can be used.")
+
+
+def mistakes_in(folder: Path) -> list[str]:
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, and the tests."""
+    found: list[str] = []
+    assistant: Assistant | None = None
+    try:
+        assistant = load_assistant(folder)
+    except ConfigurationError as error:
+        found += str(error).splitlines()
+    try:
+        load_training_data(folder)
+    except ConfigurationError as error:
+        found += str(error).splitlines()
+    if assistant is not None:
+        try:
+            load_conversations(folder, assistant)
+        except ConfigurationError as error:
+            found += str(error).splitlines()
+    return list(dict.fromkeys(found))

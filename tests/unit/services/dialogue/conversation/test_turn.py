@@ -1,0 +1,39 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from services.dialogue.conversation.repository import ConversationRow, EntryRow
+from services.dialogue.conversation.turn import TurnTaker
+from services.dialogue.policy.decision import Understood
+from services.dialogue.settings import Settings
+from shared.calls.client import ServiceClient
+from shared.storage.database import Database
+from tests.unit.services.dialogue.assistants import load
+from tests.unit.services.dialogue.understandings import understanding
+
+
+class Intent:
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def post(self, service: str, path: str, *, json: Any, **_: Any) -> Any:
+        self.asked.append((service, path, json))
+        return understanding(json["text"], "book").model_dump(mode="json")
+
+
+async def test_a_text_is_understood_as_one_of_its_conversation_where_the_company_is(tmp_path: Path) -> None:
+    intent, assistant = Intent(), load(tmp_path)
+    taker = TurnTaker(
+        settings=Settings(),
+        database=cast(Database, None),
+        assistant=assistant,
+        client=cast(ServiceClient, intent),
+        on_action=lambda: None,
+    )
+    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini"))
+    message = cast(EntryRow, SimpleNamespace(text="a table", choice=None))
+    assert isinstance(await taker.understand(conversation, message, {}), Understood)
+    asked = {"text": "a table", "assistant": "mini", "key": "c1", "timezone": assistant.timezone}
+    assert intent.asked == [("intent", "/v1/understand", asked)]
