@@ -61,7 +61,6 @@ class ServiceSettings(BaseSettings):
     """How long a start waits for the database, and for its schema."""
 
     issuer: str = "zhiyin"
-    audience: str = "zhiyin"
     client_id: str = ""
     client_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
 

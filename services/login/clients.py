@@ -11,7 +11,7 @@ from services.login.repository import client_named
 from services.login.schemas import ClientCredentials, ServiceToken
 from services.login.settings import Settings
 from services.login.tokens import TokenIssuer
-from shared.errors import Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 from shared.http.auth import Principal
 from shared.storage.database import Database
 
@@ -47,9 +47,12 @@ class Clients:
         self._clock = clock
 
     async def token(self, credentials: ClientCredentials, origin: Origin) -> ServiceToken:
-        """A token with the scopes of the client.
+        """A token for one service, with those scopes of the client that are about that service.
+
+        Scopes are written `<service>:<right>`, so what one service is shown opens nothing at another.
 
         Raises:
+            Forbidden: the client has no scope at that service.
             Unauthenticated: there is no such client or its secret is another one; the answer does not say which.
             TooManyRequests: too many asks from that address.
         """
@@ -62,11 +65,14 @@ class Clients:
                 target = None if client is None else f"{SERVICE_PREFIX}{client.client_id}"
                 record(session, "client_refused", origin, at=self._clock(), target=target)
             raise Unauthenticated("the client or its secret is wrong")
+        scopes = frozenset(each for each in client.scopes if each.partition(":")[0] == credentials.audience)
+        if not scopes:
+            raise Forbidden("this client has no scope at the service that `audience` names")
         lifetime = self._settings.service_seconds
         principal = Principal(
             subject=f"{SERVICE_PREFIX}{client.client_id}",
             tenant=self._settings.tenant,
-            scopes=frozenset(client.scopes),
+            scopes=scopes,
         )
-        token = self._issuer.issue(principal, kind="service", lifetime=lifetime)
+        token = self._issuer.issue(principal, audience=[credentials.audience], kind="service", lifetime=lifetime)
         return ServiceToken(access_token=token, expires_in=int(lifetime))

@@ -88,11 +88,12 @@ class RefreshToken(Body):
 
 
 class ClientCredentials(Body):
-    """A service asking for a token of its own."""
+    """A service asking for a token of its own; `audience` is the service that the token is for."""
 
     grant_type: Literal["client_credentials"]
     client_id: Annotated[str, Field(min_length=1, max_length=64)]
     client_secret: Annotated[str, Field(min_length=1, max_length=512)]
+    audience: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["intent"])]
 
 
 class TokenPair(BaseModel):

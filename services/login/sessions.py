@@ -1,7 +1,7 @@
 """Sessions: a pair of tokens for a person or a guest, its renewal and its end."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,9 +17,23 @@ from shared.errors import Unauthenticated
 from shared.http.auth import Principal
 from shared.storage.database import Database
 
-__all__ = ["GUEST_PREFIX", "Sessions"]
+__all__ = ["GUEST_PREFIX", "Sessions", "audience_of"]
 
 GUEST_PREFIX = "guest-"
+
+OF_EVERYBODY = frozenset({"dialogue", "login"})
+OF_ROLE = {
+    "agent": {"business"},
+    "supervisor": {"business"},
+    "operator": {"business", "intent"},
+    "admin": {"business", "intent"},
+}
+"""The services that staff work with directly; customers have nothing to do there, so their tokens are no good there."""
+
+
+def audience_of(roles: Collection[str]) -> list[str]:
+    """The services that accept a person with these roles."""
+    return sorted(OF_EVERYBODY.union(*(OF_ROLE.get(role, ()) for role in roles)))
 
 
 class Sessions:
@@ -88,5 +102,7 @@ class Sessions:
             customer=self._settings.customer_of_guests if account is None else account.customer,
         )
         kind = "guest" if account is None else "account"
-        access_token = self._issuer.issue(principal, kind=kind, lifetime=lifetime)
+        access_token = self._issuer.issue(
+            principal, audience=audience_of(principal.roles), kind=kind, lifetime=lifetime
+        )
         return TokenPair(access_token=access_token, refresh_token=refresh_token, expires_in=int(lifetime))

@@ -88,9 +88,7 @@ def create_service(
             keys: Mapping[str, Any] = await plain.get("login", "/.well-known/jwks.json", deadline=3.0)
             return keys
 
-        app.state.verifier = TokenVerifier(
-            JwksCache(jwks or from_login), issuer=settings.issuer, audience=settings.audience
-        )
+        app.state.verifier = TokenVerifier(JwksCache(jwks or from_login), issuer=settings.issuer, audience=name)
         context = ServiceContext(settings=settings, client=client, health=health)
         app.state.context = context
         async with AsyncExitStack() as stack:

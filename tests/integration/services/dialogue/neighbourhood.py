@@ -6,7 +6,7 @@ The model is a tiny one whose answers can be foretold; the test itself takes the
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ __all__ = ["AGENT", "Neighbourhood", "neighbourhood", "new_guest"]
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
-    "scopes": ["intent:predict", "business:lookup"],
+    "scopes": ["intent:predict", "business:lookup", "login:gateway"],
 }
 AGENT = {"username": "agent", "password": "a password of the test", "roles": ["agent"], "display_name": "Agent"}
 
@@ -51,6 +51,8 @@ class Neighbourhood:
     dialogue: RunningServer
     servers: dict[str, AsyncExitStack]
     redis: Redis
+    addresses: Mapping[str, str]
+    """Where the neighbours answer, by their names."""
 
     async def stop(self, service: str) -> None:
         """Ends a neighbour."""
@@ -110,7 +112,7 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
             answer_seconds=5,
         )
         dialogue = await stack.enter_async_context(serve(create_app(settings)))
-        yield Neighbourhood(dialogue, stacks, running)
+        yield Neighbourhood(dialogue, stacks, running, known)
 
 
 async def new_guest(calls: Calls) -> Customer:

@@ -17,13 +17,20 @@ __all__ = ["ADMIN", "BOOTSTRAP", "CLIENT", "LILEI", "Stage", "verifier"]
 
 ADMIN = {"username": "admin", "password": "a good password"}
 LILEI = {"username": "lilei", "password": "another good one"}
-CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
+CLIENT = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40, "audience": "intent"}
 BOOTSTRAP = {
     "accounts": [
         {**ADMIN, "roles": ["admin"], "customer": None, "display_name": "Admin"},
         {**LILEI, "roles": ["customer"], "customer": "C1001", "display_name": "李雷"},
     ],
-    "clients": [{"client_id": "dialogue", "client_secret": "s" * 40, "scopes": ["business:lookup", "intent:predict"]}],
+    "clients": [
+        {
+            "client_id": "dialogue",
+            "client_secret": "s" * 40,
+            "scopes": ["business:lookup", "intent:predict", "login:gateway"],
+        },
+        {"client_id": "idle", "client_secret": "i" * 40, "scopes": []},
+    ],
 }
 
 
@@ -57,11 +64,11 @@ class Stage:
         return await self.stack.enter_async_context(calling(server.base_url)), server.base_url
 
 
-def verifier(login: Calls) -> TokenVerifier:
+def verifier(login: Calls, audience: str = "dialogue") -> TokenVerifier:
     """Verifies as another service would, with nothing but the published keys."""
 
     async def fetch() -> dict[str, Any]:
         keys: dict[str, Any] = (await login.get("/.well-known/jwks.json")).body
         return keys
 
-    return TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience="zhiyin")
+    return TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience=audience)

@@ -123,7 +123,12 @@ async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None
         await login.post("/v1/login", json=AGENT)
     await login.post("/v1/login", json={**AGENT, "username": "my-secret-typed-here"})
     await login.post("/v1/register", json={**AGENT, "username": "newcomer"})
-    client = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "a wrong one"}
+    client = {
+        "grant_type": "client_credentials",
+        "client_id": "dialogue",
+        "client_secret": "a wrong one",
+        "audience": "x",
+    }
     await login.post("/v1/token", json=client)
     path = f"/v1/accounts/{account['id']}"
     await login.send("PATCH", path, json={"roles": ["agent"], "display_name": "Seven"}, token=admin)

@@ -81,7 +81,7 @@ BAD_INPUT: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/login", {"username": None, "password": {}}, "username"),
     ("/v1/refresh", {"refresh_token": "x" * 513}, "refresh_token"),
     ("/v1/refresh", {"refresh_token": 7}, "refresh_token"),
-    ("/v1/token", {"grant_type": "password", "client_id": "a", "client_secret": "b"}, "grant_type"),
+    ("/v1/token", {"grant_type": "password", "client_id": "a", "client_secret": "b", "audience": "c"}, "grant_type"),
     ("/v1/guest", {"customer": "C1002"}, "customer"),
 ]
 
