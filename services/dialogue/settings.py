@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.http.client_address import Network
 from shared.settings import ServiceSettings
 
 __all__ = ["Settings"]
@@ -16,6 +17,8 @@ class Settings(ServiceSettings):
     """What dialogue needs beyond what every service has."""
 
     assistant: Path = Path("assistants/shop")
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For is believed: the networks of the proxies before dialogue, and nobody else's."""
 
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""

@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.login.audit import Origin, record
+from services.login.devices import Devices
 from services.login.limits import Attempt, Limits, Locked
 from services.login.models import Account
 from services.login.passwords import Passwords, check_password, normalise_password
@@ -36,6 +38,12 @@ USERNAME = re.compile(f"[a-z0-9{HAN}][a-z0-9{HAN}._@-]{{2,63}}")
 T = TypeVar("T")
 
 LOGINS = Counter("zhiyin_login_attempts_total", "Attempts to log in", ["outcome"])
+LOCKS = Counter("zhiyin_login_locks_total", "Locks after too many failures, by whose account it was", ["who", "limit"])
+for _outcome in ("success", "refused", "locked", "unavailable"):
+    LOGINS.labels(_outcome)
+for _who in ("staff", "customer", "nobody"):
+    for _limit in ("pair", "account", "device", "address", "change"):
+        LOCKS.labels(_who, _limit)
 
 
 def normalise_username(username: str) -> str:
@@ -75,8 +83,10 @@ class Accounts:
         passwords: Passwords,
         limits: Limits,
         sessions: Sessions,
+        devices: Devices,
         clock: Callable[[], datetime],
     ) -> None:
+        self._devices = devices
         self._tenant = settings.tenant
         self._database = database
         self._passwords = passwords
@@ -101,7 +111,7 @@ class Accounts:
             async with self._database.transaction(self._tenant) as session:
                 await add_account(session, account)
                 record(session, "registered", Origin(address=origin.address, actor=account.id), at=self._clock())
-                return await self._sessions.open(session, account)
+                return await self._opened(session, account)
         except IntegrityError as error:
             raise Conflict("this user name is taken", field="username") from error
 
@@ -130,7 +140,8 @@ class Accounts:
         username = normalise_username(credentials.username)
         async with self._database.reading(self._tenant) as session:
             account = await account_named(session, username)
-        attempt = await self._begin(username, account, origin)
+        device = self._devices.recognised(account, credentials.device)
+        attempt = await self._counted(self._limits.begin(username, origin.address, device=device), account, origin)
         password = normalise_password(credentials.password)
         while True:
             stored = None if account is None else account.password_hash
@@ -147,7 +158,7 @@ class Accounts:
                     current.password_hash = fresh
                     origin = Origin(address=origin.address, actor=account.id)
                     record(session, "logged_in", origin, at=self._clock())
-                    pair = await self._sessions.open(session, current)
+                    pair = await self._opened(session, current)
                     break
             # Changed since it was read, so what was verified says nothing any more.
             account = current
@@ -169,7 +180,7 @@ class Accounts:
         check_password(password, account.username, field="new")
         if password == normalise_password(change.current):
             raise InvalidInput("the new password must differ from the current one", field="new")
-        attempt = await self._begin(account.username, account, origin)
+        attempt = await self._counted(self._limits.change(account.id), account, origin)
         shown = normalise_password(change.current)
         if not await self._trying(attempt, self._passwords.verify(account.password_hash, shown)):
             await self._refused(account, origin)
@@ -183,7 +194,7 @@ class Accounts:
             current.password_hash = hashed
             await revoke_families(session, account_id, self._clock())
             record(session, "password_changed", origin, at=self._clock())
-            return await self._sessions.open(session, current)
+            return await self._opened(session, current)
 
     async def find(self, account_id: str) -> Account | None:
         """The account with the id, if it is open."""
@@ -197,7 +208,7 @@ class Accounts:
             return await accounts_after(session, username, limit)
 
     async def change(self, account_id: str, change: AccountChange, origin: Origin) -> Account:
-        """Changes what the request names; a closed account's sessions end with it.
+        """Changes what the request names; a change of what access tokens say ends the sessions of the account.
 
         Raises:
             NotFound: there is no such account.
@@ -217,14 +228,23 @@ class Accounts:
             account = await account_for_update(session, account_id)
             if account is None:
                 raise NotFound("there is no such account")
+            # What tokens say about the account would go on being believed until they expire.
+            told = any(
+                getattr(account, name) != changes[name] for name in ("roles", "customer", "active") if name in changes
+            )
             for name, value in changes.items():
                 setattr(account, name, value)
-            if changes.get("active") is False:
+            if told:
                 await revoke_families(session, account_id, self._clock())
             noted = {name: value for name, value in changes.items() if name != "display_name"}
             if changes:
                 record(session, "account_changed", origin, at=self._clock(), target=account_id, detail=noted)
             return account
+
+    async def _opened(self, session: AsyncSession, account: Account) -> TokenPair:
+        """A new session, with the proof by which the device is known from now on."""
+        pair = await self._sessions.open(session, account)
+        return pair.model_copy(update={"device": self._devices.issue(account)})
 
     def _draft(self, registration: Registration) -> Account:
         username = normalise_username(registration.username)
@@ -241,12 +261,13 @@ class Accounts:
         check_password(password, account.username)
         return password
 
-    async def _begin(self, username: str, account: Account | None, origin: Origin) -> Attempt:
+    async def _counted(self, counting: Awaitable[Attempt], account: Account | None, origin: Origin) -> Attempt:
         try:
-            return await self._limits.begin(username, origin.address)
+            return await counting
         except Locked as locked:
             LOGINS.labels("locked").inc()
             if locked.first:
+                LOCKS.labels(_group(account), locked.limit).inc()
                 async with self._database.transaction(self._tenant) as session:
                     target = None if account is None else account.id
                     detail = {"limit": locked.limit}
@@ -270,3 +291,9 @@ class Accounts:
         async with self._database.transaction(self._tenant) as session:
             target = None if account is None else account.id
             record(session, "login_failed", origin, at=self._clock(), target=target)
+
+
+def _group(account: Account | None) -> str:
+    if account is None:
+        return "nobody"
+    return "customer" if set(account.roles) <= {"customer"} else "staff"

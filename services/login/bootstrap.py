@@ -162,6 +162,7 @@ async def _apply_account(database: Database, tenant: str, passwords: Passwords, 
             changes = {name: value for name, value in wanted.items() if name not in applied or applied[name] != value}
             if not same_password:
                 changes["password_hash"] = hashed
+            if changes.keys() - {"display_name"}:
                 await revoke_families(session, account.id, now())
             for name, value in changes.items():
                 setattr(account, name, value)

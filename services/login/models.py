@@ -52,14 +52,14 @@ class Family(TenantMixin, Base):
     __tablename__ = "refresh_families"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    subject: Mapped[str] = mapped_column(SUBJECT)
+    subject: Mapped[str] = mapped_column(SUBJECT, index=True)
     account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     current: Mapped[str] = mapped_column(DIGEST)
     previous: Mapped[str | None] = mapped_column(DIGEST, default=None)
     rotated_at: Mapped[datetime]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None, index=True)
 
 
 class Client(TenantMixin, Base):

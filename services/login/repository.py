@@ -23,8 +23,10 @@ __all__ = [
     "delete_families_before",
     "delete_keys",
     "events_before",
+    "families_revoked_since",
     "family_for_update",
     "flush",
+    "open_families",
     "revoke_families",
     "signing_keys",
 ]
@@ -66,6 +68,23 @@ async def revoke_families(session: AsyncSession, account_id: str, moment: dateti
     """Ends every session of an account."""
     open_ones = (Family.account_id == account_id) & Family.revoked_at.is_(None)
     await session.execute(update(Family).where(open_ones).values(revoked_at=moment))
+
+
+async def open_families(
+    session: AsyncSession, subject: str, moment: datetime, *, for_update: bool = False
+) -> Sequence[Family]:
+    """The sessions of somebody that go on at the moment, the one used last first."""
+    query = (
+        select(Family)
+        .where(Family.subject == subject, Family.revoked_at.is_(None), Family.expires_at > moment)
+        .order_by(Family.rotated_at.desc())
+    )
+    return (await session.scalars(query.with_for_update() if for_update else query)).all()
+
+
+async def families_revoked_since(session: AsyncSession, moment: datetime) -> Sequence[str]:
+    """The ids of the sessions that were ended then or later."""
+    return (await session.scalars(select(Family.id).where(Family.revoked_at >= moment))).all()
 
 
 async def delete_families_before(session: AsyncSession, moment: datetime) -> None:

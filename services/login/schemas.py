@@ -20,8 +20,11 @@ __all__ = [
     "Nothing",
     "RefreshToken",
     "Registration",
+    "Revoked",
     "Role",
     "ServiceToken",
+    "SessionDetails",
+    "SessionList",
     "TokenPair",
 ]
 
@@ -50,11 +53,15 @@ class Credentials(Body):
 
     username: Username
     password: Password
+    device: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """What an earlier log-in from this device answered."""
 
 
-class Registration(Credentials):
+class Registration(Body):
     """A new account as a person makes it."""
 
+    username: Username
+    password: Password
     display_name: DisplayName | None = None
 
 
@@ -97,12 +104,16 @@ class ClientCredentials(Body):
 
 
 class TokenPair(BaseModel):
-    """An access token (seconds it is good for: `expires_in`) and the refresh token that gets the next one."""
+    """An access token (seconds it is good for: `expires_in`) and the refresh token that gets the next one.
+
+    `device` comes with a log-in. Sent with the next one, it keeps failures of others from locking this device out.
+    """
 
     access_token: str
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
+    device: str | None = None
 
 
 class ServiceToken(BaseModel):
@@ -111,6 +122,30 @@ class ServiceToken(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
+
+
+class SessionDetails(BaseModel):
+    """A session of one's own; `current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(BaseModel):
+    """Sessions that go on, the one used last first."""
+
+    sessions: list[SessionDetails]
+
+
+class Revoked(BaseModel):
+    """Sessions that were ended; each has to be refused for `kept_seconds` from now on. Times in seconds since 1970."""
+
+    now: float
+    kept_seconds: float
+    sessions: list[str]
 
 
 class Me(BaseModel):

@@ -43,6 +43,8 @@ class TokenIssuer:
             "exp": moment + int(lifetime),
             "jti": uuid.uuid4().hex,
         }
+        if principal.session is not None:
+            claims["sid"] = principal.session
         if principal.customer is not None:
             claims["customer"] = principal.customer
         key = self._keys.signer()

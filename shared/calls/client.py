@@ -97,6 +97,13 @@ class ServiceClient:
         for session in self._sessions.values():
             await session.close()
 
+    async def token(self, service: str) -> str | None:
+        """This service's own token for calls to the other one, where it does not go into `Authorization`.
+
+        None for a client without credentials; raises as `ServiceTokens`.
+        """
+        return None if self._tokens is None else await self._tokens(service)
+
     async def get(self, service: str, path: str, *, deadline: float = DEFAULT_DEADLINE_SECONDS) -> Any:
         """The JSON that the service answers; tried on another instance when one fails."""
         return await self.call(service, "GET", path, deadline=deadline, retry=True)

@@ -17,8 +17,8 @@ from services.dialogue.conversation.stream import server_sent_events, wait_for_e
 from services.dialogue.desk.repository import traces_of
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
-from shared.errors import NotFound, responses
-from shared.http.auth import CurrentPrincipal, Principal, require
+from shared.errors import NotFound, Unauthenticated, responses
+from shared.http.auth import CurrentPrincipal, Principal, TokenVerifier, require
 from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.storage.database import Database
 from shared.storage.statements import Unit
@@ -212,6 +212,7 @@ async def events(
     principal: CurrentPrincipal,
     database: InDatabase,
     wakes: InWakes,
+    request: Request,
     after: Seq = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
@@ -222,6 +223,9 @@ async def events(
         database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
         seconds=wait,
     )  # fmt: skip
+    verifier: TokenVerifier = request.app.state.verifier
+    if verifier.ended(principal):
+        raise Unauthenticated("the session was ended; log in again")
     return Events(events=found, last_seq=found[-1].seq if found else after)
 
 
@@ -244,15 +248,17 @@ async def stream(
 ) -> StreamingResponse:
     """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends)."""
     await readable(database, principal, conversation_id)
+    verifier: TokenVerifier = request.app.state.verifier
+    told = server_sent_events(
+        database, wakes, request.app.state.context.health,
+        tenant=principal.tenant, conversation_id=conversation_id,
+        after=after if last_event_id is None else last_event_id,
+    )  # fmt: skip
     return StreamingResponse(
-        server_sent_events(
-            database, wakes, request.app.state.context.health,
-            tenant=principal.tenant, conversation_id=conversation_id,
-            after=after if last_event_id is None else last_event_id,
-        ),
+        verifier.while_good(told, principal),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
+    )
 
 
 @router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])

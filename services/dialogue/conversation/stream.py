@@ -1,7 +1,7 @@
 """A conversation's events as they happen, as server-sent events."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import partial
 
 from services.dialogue.conversation import repository
@@ -37,7 +37,7 @@ async def wait_for_events(
 
 async def server_sent_events(
     database: Database, wakes: Wakes, health: Health, *, tenant: str, conversation_id: str, after: int
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Every event behind `after`, each with its `seq` as id, then those to come; the client resumes with the last id.
 
     Ends after ten minutes, and when the process stops: clients come back by themselves, to another replica.

@@ -1,14 +1,19 @@
 """Tokens of services, and the keys that every service verifies tokens with."""
 
-from fastapi import APIRouter, Response
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from services.login.api.dependencies import NO_STORE, LoginDep, OriginDep
-from services.login.schemas import ClientCredentials, JwkSet, ServiceToken
+from services.login.schemas import ClientCredentials, JwkSet, Revoked, ServiceToken
 from shared.errors import responses
 
 __all__ = ["router"]
 
 JWKS_MAX_AGE_SECONDS = 300
+MAX_MOMENT = 2.0**36
+"""In the year 4147."""
 
 router = APIRouter(tags=["services"])
 
@@ -17,6 +22,15 @@ router = APIRouter(tags=["services"])
 async def token(body: ClientCredentials, login: LoginDep, origin: OriginDep) -> ServiceToken:
     """Gives a service a token of its own (client credentials)."""
     return await login.clients.token(body, origin)
+
+
+@router.get("/v1/revocations", dependencies=NO_STORE)
+async def revocations(login: LoginDep, since: Annotated[float, Query(ge=0, le=MAX_MOMENT)] = 0.0) -> Revoked:
+    """The sessions that were ended since then, as far as their access tokens may still be good.
+
+    Every service asks this every few seconds; it says nothing about anybody but that a session is over.
+    """
+    return await login.sessions.ended_since(datetime.fromtimestamp(since, UTC))
 
 
 @router.get("/.well-known/jwks.json")

@@ -125,10 +125,10 @@ ZHIYIN_INFERENCE_STREAMS: {valueFrom: {resourceFieldRef: {containerName: {{ .com
 {{- end }}
 {{- if .facts.public }}
 ZHIYIN_ASSISTANT: {value: /app/assistants/shop}
+ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}}
 {{- end }}
 {{- if .facts.bootstrap }}
 ZHIYIN_BOOTSTRAP_FILE: {value: /etc/zhiyin/bootstrap/bootstrap.json}
-ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}}
 ZHIYIN_LOGIN_SECRET:
   {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "login-secret") | nindent 2 }}
 {{- end }}

@@ -34,13 +34,14 @@ from tests.models import write_model
 from tests.servers import RunningServer, serve
 from tests.stack import eventually
 
-__all__ = ["AGENT", "Neighbourhood", "neighbourhood", "new_guest"]
+__all__ = ["ADMIN", "AGENT", "Neighbourhood", "neighbourhood", "new_guest"]
 
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
     "scopes": ["intent:predict", "business:lookup", "login:gateway"],
 }
+ADMIN = {"username": "admin", "password": "an administrator of the test"}
 AGENT = {"username": "agent", "password": "a password of the test", "roles": ["agent"], "display_name": "Agent"}
 
 
@@ -53,6 +54,13 @@ class Neighbourhood:
     redis: Redis
     addresses: Mapping[str, str]
     """Where the neighbours answer, by their names."""
+
+    settings: Settings
+    """Those of dialogue."""
+
+    def another(self, **changes: Any) -> FastAPI:
+        """A second dialogue among the same neighbours, with other settings."""
+        return create_app(self.settings.model_copy(update=changes))
 
     async def stop(self, service: str) -> None:
         """Ends a neighbour."""
@@ -87,7 +95,9 @@ class Neighbourhood:
 async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
-    bootstrap.write_text(json.dumps({"accounts": [AGENT], "clients": [CLIENT]}), encoding="utf-8")
+    bootstrap.write_text(
+        json.dumps({"accounts": [AGENT, {**ADMIN, "roles": ["admin"]}], "clients": [CLIENT]}), encoding="utf-8"
+    )
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(Redis(tmp_path / "redis"))
         common: dict[str, Any] = {"home": tmp_path, "redis_url": running.url, "drain_seconds": 0}
@@ -112,7 +122,7 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
             answer_seconds=5,
         )
         dialogue = await stack.enter_async_context(serve(create_app(settings)))
-        yield Neighbourhood(dialogue, stacks, running, known)
+        yield Neighbourhood(dialogue, stacks, running, known, settings)
 
 
 async def new_guest(calls: Calls) -> Customer:

@@ -4,16 +4,17 @@ import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.login.app import create_app
 from services.login.settings import Settings
 from shared.http.auth import JwksCache, TokenVerifier
+from shared.http.revocations import Revocations
 from tests.calls import Calls, calling
 from tests.externals import Redis
 from tests.servers import serve
 
-__all__ = ["ADMIN", "BOOTSTRAP", "CLIENT", "LILEI", "Stage", "verifier"]
+__all__ = ["ADMIN", "BOOTSTRAP", "CLIENT", "LILEI", "Gateway", "Stage", "verifier"]
 
 ADMIN = {"username": "admin", "password": "a good password"}
 LILEI = {"username": "lilei", "password": "another good one"}
@@ -71,4 +72,26 @@ def verifier(login: Calls, audience: str = "dialogue") -> TokenVerifier:
         keys: dict[str, Any] = (await login.get("/.well-known/jwks.json")).body
         return keys
 
-    return TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience=audience)
+    async def ended(since: float) -> dict[str, Any]:
+        told: dict[str, Any] = (await login.get(f"/v1/revocations?since={since}")).body
+        return told
+
+    return TokenVerifier(
+        JwksCache(fetch), issuer="zhiyin", audience=audience, revocations=Revocations(ended, period=60)
+    )
+
+
+class Gateway:
+    """What dialogue adds to the requests of people."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    @classmethod
+    async def to(cls, login: Calls) -> Self:
+        """With the token that login gives to dialogue."""
+        return cls((await login.post("/v1/token", json={**CLIENT, "audience": "login"})).body["access_token"])
+
+    def speaks_for(self, address: str) -> dict[str, str]:
+        """The headers of a request from that address."""
+        return {"X-Client-Address": address, "X-Gateway-Token": self._token}

@@ -11,6 +11,7 @@ from services.login.settings import Settings
 from services.login.tokens import TokenIssuer
 from shared.errors import Unauthenticated
 from shared.http.auth import JwksCache, Principal, TokenVerifier
+from shared.http.revocations import Revocations
 from shared.storage.database import Database, now
 
 WORDS = st.sets(st.text("abc:_李", min_size=1, max_size=6), max_size=3).map(frozenset)
@@ -24,6 +25,10 @@ PRINCIPALS = st.builds(
 )
 
 
+async def _nothing(_since: float) -> dict[str, object]:
+    return {"now": 0, "kept_seconds": 0, "sessions": []}
+
+
 class Issued:
     """Tokens of an issuer whose time it is told, and a service that verifies them now."""
 
@@ -34,7 +39,9 @@ class Issued:
         async def fetch() -> dict[str, object]:
             return dict(keys.published())
 
-        self.verify = TokenVerifier(JwksCache(fetch), issuer="zhiyin", audience="shop").verify
+        self.verify = TokenVerifier(
+            JwksCache(fetch), issuer="zhiyin", audience="shop", revocations=Revocations(_nothing, period=60)
+        ).verify
 
     def time(self) -> datetime:
         return self.moment

@@ -16,6 +16,7 @@ from joserfc.jwk import OctKey
 
 from shared.errors import Forbidden, Unauthenticated, Unavailable
 from shared.http.auth import CurrentPrincipal, JwksCache, Principal, TokenVerifier, require
+from shared.http.revocations import Revocations
 from shared.http.service import create_service
 from shared.settings import ServiceSettings
 from tests.calls import calling
@@ -25,8 +26,17 @@ from tests.tokens import TokenFactory
 FACTORY = TokenFactory(audience="shop")
 
 
+def nothing() -> Revocations:
+    """No session was ended, as far as anybody knows."""
+
+    async def fetch(since: float) -> Mapping[str, Any]:
+        raise Unavailable(f"login does not tell what ended since {since}")
+
+    return Revocations(fetch, period=60)
+
+
 def verifier(factory: TokenFactory = FACTORY) -> TokenVerifier:
-    return TokenVerifier(JwksCache(factory.fetch), issuer="zhiyin", audience="shop")
+    return TokenVerifier(JwksCache(factory.fetch), issuer="zhiyin", audience="shop", revocations=nothing())
 
 
 def encoded(part: Any) -> str:
@@ -154,7 +164,7 @@ class Login:
 
     def verifier(self) -> TokenVerifier:
         cache = JwksCache(self.fetch, clock=lambda: self.moment)
-        return TokenVerifier(cache, issuer="zhiyin", audience="shop", clock=lambda: self.moment)
+        return TokenVerifier(cache, issuer="zhiyin", audience="shop", revocations=nothing(), clock=lambda: self.moment)
 
 
 async def test_a_token_ends_when_it_says() -> None:

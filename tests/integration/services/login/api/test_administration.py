@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.calls import Calls
-from tests.integration.services.login.stage import ADMIN, Stage
+from tests.integration.services.login.stage import ADMIN, Gateway, Stage
 
 AGENT = {"username": "agent7", "password": "a fine password"}
 
@@ -108,8 +108,8 @@ async def test_an_unknown_account_is_not_found(login: Calls, admin: str) -> None
 
 
 async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None:
-    login = await stage.login(failures_per_account=1, refresh_grace_seconds=0)
-    home = {"X-Forwarded-For": "203.0.113.7"}
+    login = await stage.login(failures_per_account_and_address=1, refresh_grace_seconds=0)
+    home = (await Gateway.to(login)).speaks_for("203.0.113.7")
     admin = (await login.post("/v1/login", json=ADMIN, headers=home)).body["access_token"]
     admin_id = (await login.get("/v1/me", token=admin)).body["subject"]
     account = await provision(login, admin)
@@ -144,7 +144,7 @@ async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None
         ("password_changed", account["id"], None, {}),
         ("logged_out", account["id"], None, {}),
         ("login_failed", None, account["id"], {}),
-        ("login_locked", None, account["id"], {"limit": "account"}),
+        ("login_locked", None, account["id"], {"limit": "pair"}),
         ("login_failed", None, None, {}),
         ("registered", newcomer, None, {}),
         ("client_refused", None, "service-dialogue", {}),
