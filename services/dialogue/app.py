@@ -15,6 +15,7 @@ from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
+from services.dialogue.limits import Limits
 from services.dialogue.settings import Settings
 from shared.http.service import ServiceContext, create_service
 from shared.storage.database import Database
@@ -43,8 +44,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         def beat(loop: str) -> None:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
+        limits = Limits(settings, queued=lambda: turns.queued)
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
-        app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
+        app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         wakes.start()
         results.start()
 
@@ -66,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await asyncio.gather(*loops, return_exceptions=True)
             await results.stop()
             await wakes.close()
+            await limits.close()
             await database.close()
 
     database = Database(settings.database("dialogue"))

@@ -30,13 +30,16 @@ from shared.errors import (
     problem_for_status,
 )
 
-__all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
+__all__ = ["DEADLINE_HEADER", "ON_BEHALF_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
 
 log = structlog.get_logger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-ID"
 DEADLINE_HEADER = "X-Deadline-Seconds"
 """Seconds that are left; relative, so that clocks need not agree."""
+
+ON_BEHALF_HEADER = "X-On-Behalf-Of"
+"""Whom a service asks for: callers have equal shares, and a service that asks for many is as many callers."""
 
 DEFAULT_DEADLINE_SECONDS = 5.0
 MAX_ATTEMPTS = 3

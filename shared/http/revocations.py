@@ -115,8 +115,9 @@ class Revocations:
 async def _first(items: AsyncGenerator[T, None], over: "asyncio.Future[None]") -> "asyncio.Future[T] | None":
     """The next item, or None if it is over before; nothing runs on when the caller is cancelled."""
     following: asyncio.Future[T] = asyncio.ensure_future(anext(items))
+    both: set[asyncio.Future[Any]] = {following, over}
     try:
-        await asyncio.wait({following, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not following.done():
             following.cancel()

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
+from services.dialogue.limits import address_of
 from services.dialogue.settings import Settings
 from shared.errors import Forbidden, Unauthenticated, responses
-from shared.http.client_address import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER, client_address
+from shared.http.client_address import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
 from shared.http.service import ServiceContext
 
-__all__ = ["address_of", "router"]
+__all__ = ["router"]
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +32,6 @@ class Forwarded(BaseModel):
     """Whatever login takes; login itself checks it."""
 
     model_config = ConfigDict(extra="allow")
-
-
-def address_of(request: Request) -> str:
-    """The client's address: the peer, or what the proxies that the settings trust say about who spoke to them."""
-    settings: Settings = request.app.state.settings
-    peer = None if request.client is None else request.client.host
-    return client_address(peer, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies)
 
 
 @router.post(
@@ -93,7 +87,7 @@ async def end_session(session_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")
 async def _ask(request: Request, method: str, path: str, body: Any = None) -> Any:
     """Login's answer to this person: their access token goes with it, and from where they call."""
     context: ServiceContext = request.app.state.context
-    headers = {CLIENT_ADDRESS_HEADER: address_of(request)}
+    headers = {CLIENT_ADDRESS_HEADER: address_of(request.scope, request.app.state.settings)}
     try:
         if own := await context.client.token("login"):
             headers[GATEWAY_TOKEN_HEADER] = own

@@ -1,13 +1,15 @@
 """Conversations over HTTP: open one, say something, read on, follow."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
@@ -15,6 +17,7 @@ from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import server_sent_events, wait_for_events
 from services.dialogue.desk.repository import traces_of
+from services.dialogue.limits import Limits, address_of
 from shared.contracts.events import Event
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, Unauthenticated, responses
@@ -120,6 +123,29 @@ InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
 
 
+def _limits(state: Any) -> Limits:
+    limits: Limits = state.limits
+    return limits
+
+
+def _address(scope: Scope, state: Any) -> str:
+    return address_of(scope, state.settings)
+
+
+class LimitedStream(StreamingResponse):
+    """A stream that holds a place among those that its reader may have open."""
+
+    def __init__(self, place: AbstractContextManager[None], content: AsyncIterator[str]) -> None:
+        # Proxies must not keep back what is said.
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
+
+
 async def readable(database: Database, principal: Principal, conversation_id: str) -> ConversationRow:
     """The conversation, if it is the caller's own or was handed to the desk that the caller works at.
 
@@ -137,11 +163,12 @@ async def readable(database: Database, principal: Principal, conversation_id: st
     return await database.read(principal.tenant, look)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=responses(429))
 async def open_conversation(
-    principal: CurrentPrincipal, turns: InTurns, body: NewConversation | None = None
+    principal: CurrentPrincipal, turns: InTurns, request: Request, body: NewConversation | None = None
 ) -> ConversationView:
     """Opens a conversation."""
+    await _limits(request.app.state).conversation(principal, _address(request.scope, request.app.state))
     wanted = body or NewConversation()
     row = await turns.open(principal, assistant=wanted.assistant, language=wanted.language)
     return ConversationView.model_validate(row, from_attributes=True)
@@ -169,7 +196,7 @@ async def one_conversation(
     "/{conversation_id}/messages",
     responses={
         202: {"model": Answer, "description": "Stored; the replies will come by stream or by reading on"},
-        **responses(404, 409),
+        **responses(404, 409, 429, 503),
     },
 )
 async def say(
@@ -177,9 +204,11 @@ async def say(
     body: NewMessage,
     principal: CurrentPrincipal,
     turns: InTurns,
+    request: Request,
     response: Response,
 ) -> Answer:
     """Says something and waits for the replies."""
+    await _limits(request.app.state).message(principal, _address(request.scope, request.app.state))
     answer = await turns.say(principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice)
     if not answer.complete:
         response.status_code = 202
@@ -195,6 +224,7 @@ async def _say(request: DirectRequest) -> DirectAnswer | None:
         body = NewMessage.model_validate_json(request.body)
     except ValidationError:
         return None
+    await _limits(request.state).message(request.principal, _address(request.scope, request.state))
     turns: Turns = request.state.turns
     answer = await turns.say(
         request.principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice
@@ -206,7 +236,7 @@ DIRECT = DirectRoute("/v1/conversations/{conversation_id}/messages", _say, anyon
 """Customers do little else."""
 
 
-@router.get("/{conversation_id}/events", responses=responses(404))
+@router.get("/{conversation_id}/events", responses=responses(404, 429))
 async def events(
     conversation_id: ConversationId,
     principal: CurrentPrincipal,
@@ -219,10 +249,13 @@ async def events(
 ) -> Events:
     """The transcript behind `after`, in order and without gaps; `wait` seconds for the first event at most."""
     await readable(database, principal, conversation_id)
-    found = await wait_for_events(
-        database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
-        seconds=wait,
-    )  # fmt: skip
+    # Who waits holds as much as who follows a stream.
+    place = _limits(request.app.state).stream(principal, _address(request.scope, request.app.state))
+    with place if wait else nullcontext():
+        found = await wait_for_events(
+            database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
+            seconds=wait,
+        )  # fmt: skip
     verifier: TokenVerifier = request.app.state.verifier
     if verifier.ended(principal):
         raise Unauthenticated("the session was ended; log in again")
@@ -234,7 +267,7 @@ async def events(
     response_class=StreamingResponse,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
-        **responses(404),
+        **responses(404, 429),
     },
 )
 async def stream(
@@ -254,11 +287,8 @@ async def stream(
         tenant=principal.tenant, conversation_id=conversation_id,
         after=after if last_event_id is None else last_event_id,
     )  # fmt: skip
-    return StreamingResponse(
-        verifier.while_good(told, principal),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    place = _limits(request.app.state).stream(principal, _address(request.scope, request.app.state))
+    return LimitedStream(place, verifier.while_good(told, principal))
 
 
 @router.get("/{conversation_id}/traces", responses=responses(404), dependencies=[Depends(require(roles=DESK))])

@@ -97,6 +97,11 @@ class Turns:
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
         self._recovering = asyncio.Semaphore(RECOVER_AT_ONCE)
 
+    @property
+    def queued(self) -> int:
+        """Turns that run or wait for their place in this process."""
+        return len(self._running)
+
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> ConversationRow:
         """A new conversation of this customer.
 

@@ -18,7 +18,7 @@ MAX_MOMENT = 2.0**36
 router = APIRouter(tags=["services"])
 
 
-@router.post("/v1/token", dependencies=NO_STORE, responses=responses(401, 429, 503))
+@router.post("/v1/token", dependencies=NO_STORE, responses=responses(401, 403, 429, 503))
 async def token(body: ClientCredentials, login: LoginDep, origin: OriginDep) -> ServiceToken:
     """Gives a service a token of its own (client credentials)."""
     return await login.clients.token(body, origin)

@@ -119,6 +119,11 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
             client_id="dialogue",
             client_secret=SecretStr(str(CLIENT["client_secret"])),
             resend_first_seconds=0.5,
+            # Tests say in seconds what a person says in an hour.
+            messages_per_minute=100_000,
+            messages_burst=100_000,
+            conversations_per_minute=100_000,
+            streams_at_once=1000,
             answer_seconds=5,
         )
         dialogue = await stack.enter_async_context(serve(create_app(settings)))
