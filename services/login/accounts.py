@@ -26,14 +26,15 @@ from services.login.repository import (
 from services.login.schemas import AccountChange, Credentials, NewAccount, NewPassword, Registration, TokenPair
 from services.login.sessions import Sessions
 from services.login.settings import Settings
-from shared.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+from shared.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, Unauthenticated, Unavailable
 from shared.storage.database import Database
 
 __all__ = ["Accounts", "normalise_display_name", "normalise_username"]
 
 # ASCII and Chinese letters: with more scripts two names could look the same.
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
-USERNAME = re.compile(f"[a-z0-9{HAN}][a-z0-9{HAN}._@-]{{2,63}}")
+USERNAME = re.compile(f"(?=.*[{HAN}].*[{HAN}]|.{{3}})[a-z0-9{HAN}][a-z0-9{HAN}._@-]{{1,63}}")
+"""Two Chinese letters are a name; otherwise a name has three."""
 
 T = TypeVar("T")
 
@@ -47,15 +48,16 @@ for _who in ("staff", "customer", "nobody"):
 
 
 def normalise_username(username: str) -> str:
-    """The one form of a user name: full and half width, capital and small letters are the same.
+    """The one form of a user name: full and half width, capital and small letters, blanks around it are the same.
 
     Raises:
         InvalidInput: the name is too short, too long or has other characters than it may.
     """
-    name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
     if not USERNAME.fullmatch(name):
         raise InvalidInput(
-            "a user name has 3 to 64 letters (Latin or Chinese), digits and . _ - @, and begins with a letter or digit",
+            "a user name has 3 to 64 letters (Latin or Chinese; two Chinese ones are enough), digits and . _ - @, "
+            "and begins with a letter or digit",
             field="username",
         )
     return name
@@ -87,6 +89,7 @@ class Accounts:
         clock: Callable[[], datetime],
     ) -> None:
         self._devices = devices
+        self._settings = settings
         self._tenant = settings.tenant
         self._database = database
         self._passwords = passwords
@@ -98,13 +101,16 @@ class Accounts:
         """A new account with the role `customer` and no customer number, logged in.
 
         Raises:
+            Forbidden: this installation lets nobody register.
             InvalidInput: the name or the password is not good enough.
             Conflict: the name is taken.
             TooManyRequests: there were too many registrations from that address.
             Unavailable: registrations cannot be counted or passwords not be hashed at the moment.
         """
+        if not self._settings.registration:
+            raise Forbidden("accounts are made by an administrator here")
         account = self._draft(registration)
-        password = self._checked(registration, account)
+        password = self._checked(registration.password, account)
         await self._limits.registration(origin.address)
         account.password_hash = await self._passwords.hash(password)
         try:
@@ -119,7 +125,8 @@ class Accounts:
         """A new account as an administrator wants it; raises as `register`."""
         account = self._draft(new)
         account.roles, account.customer = sorted(set(new.roles)), new.customer
-        account.password_hash = await self._passwords.hash(self._checked(new, account))
+        account.password_hash = await self._passwords.hash(self._checked(new.password, account))
+        account.initial_until = self._settings.initial_until(account.roles, self._clock())
         try:
             async with self._database.transaction(self._tenant) as session:
                 await add_account(session, account)
@@ -134,6 +141,8 @@ class Accounts:
 
         Raises:
             Unauthenticated: the name or the password is wrong, or the account is closed; the answer does not say which.
+            Forbidden: the password is an initial one, and no `new_password` came with it or it has expired.
+            InvalidInput: the new password is not good enough.
             TooManyRequests: too many failures of the account or from the address.
             Unavailable: attempts cannot be counted at the moment, so none is made.
         """
@@ -142,21 +151,30 @@ class Accounts:
             account = await account_named(session, username)
         device = self._devices.recognised(account, credentials.device)
         attempt = await self._counted(self._limits.begin(username, origin.address, device=device), account, origin)
-        password = normalise_password(credentials.password)
+        shown = normalise_password(credentials.password)
         while True:
             stored = None if account is None else account.password_hash
-            right = await self._trying(attempt, self._passwords.verify(stored, password))
+            right = await self._trying(attempt, self._passwords.verify(stored, shown))
             if account is None or not account.active or not right:
                 await self._refused(account, origin)
                 raise Unauthenticated("the user name or the password is wrong")
-            fresh = account.password_hash
-            if self._passwords.outdated(fresh):
-                fresh = await self._trying(attempt, self._passwords.hash(password))
+            fresh, initial_until = account.password_hash, account.initial_until
+            if initial_until is not None and self._settings.initial_passwords_change:
+                try:
+                    password = self._replacement(account, shown, credentials.new_password)
+                except Problem:
+                    await self._limits.abandoned(attempt)
+                    raise
+                fresh, initial_until = await self._trying(attempt, self._passwords.hash(password)), None
+            elif self._passwords.outdated(fresh):
+                fresh = await self._trying(attempt, self._passwords.hash(shown))
             async with self._database.transaction(self._tenant) as session:
                 current = await account_for_update(session, account.id)
                 if current is not None and current.active and current.password_hash == account.password_hash:
-                    current.password_hash = fresh
+                    current.password_hash, current.initial_until = fresh, initial_until
                     origin = Origin(address=origin.address, actor=account.id)
+                    if initial_until is None and account.initial_until is not None:
+                        record(session, "password_changed", origin, at=self._clock())
                     record(session, "logged_in", origin, at=self._clock())
                     pair = await self._opened(session, current)
                     break
@@ -177,7 +195,7 @@ class Accounts:
         if account is None or not account.active:
             raise Unauthenticated("the account is closed")
         password = normalise_password(change.new)
-        check_password(password, account.username, field="new")
+        check_password(password, account.username, account.display_name, field="new")
         if password == normalise_password(change.current):
             raise InvalidInput("the new password must differ from the current one", field="new")
         attempt = await self._counted(self._limits.change(account.id), account, origin)
@@ -191,7 +209,7 @@ class Accounts:
             current = await account_for_update(session, account_id)
             if current is None or not current.active or current.password_hash != account.password_hash:
                 raise Conflict("the account was changed at the same moment; try again")
-            current.password_hash = hashed
+            current.password_hash, current.initial_until = hashed, None
             await revoke_families(session, account_id, self._clock())
             record(session, "password_changed", origin, at=self._clock())
             return await self._opened(session, current)
@@ -210,6 +228,8 @@ class Accounts:
     async def change(self, account_id: str, change: AccountChange, origin: Origin) -> Account:
         """Changes what the request names; a change of what access tokens say ends the sessions of the account.
 
+        A password that an administrator sets is an initial one again, also for customers.
+
         Raises:
             NotFound: there is no such account.
             Conflict: administrators cannot shut themselves out.
@@ -224,20 +244,28 @@ class Accounts:
             "admin" not in changes.get("roles", ["admin"]) or changes.get("active") is False
         ):
             raise Conflict("another administrator has to do this")
+        password, hashed = changes.pop("password", None), None
+        if password is not None:
+            hashed = await self._passwords.hash(self._checked(password, await self._known(account_id)))
         async with self._database.transaction(self._tenant) as session:
             account = await account_for_update(session, account_id)
             if account is None:
                 raise NotFound("there is no such account")
+            if hashed is not None:
+                account.password_hash = hashed
+                account.initial_until = self._settings.initial_until(["staff"], self._clock())
             # What tokens say about the account would go on being believed until they expire.
             told = any(
                 getattr(account, name) != changes[name] for name in ("roles", "customer", "active") if name in changes
             )
             for name, value in changes.items():
                 setattr(account, name, value)
-            if told:
+            if told or hashed is not None:
                 await revoke_families(session, account_id, self._clock())
             noted = {name: value for name, value in changes.items() if name != "display_name"}
-            if changes:
+            if hashed is not None:
+                noted["password"] = "set"
+            if changes or hashed is not None:
                 record(session, "account_changed", origin, at=self._clock(), target=account_id, detail=noted)
             return account
 
@@ -256,9 +284,28 @@ class Accounts:
             active=True,
         )
 
-    def _checked(self, registration: Registration, account: Account) -> str:
-        password = normalise_password(registration.password)
-        check_password(password, account.username)
+    async def _known(self, account_id: str) -> Account:
+        async with self._database.reading(self._tenant) as session:
+            account = await account_by_id(session, account_id)
+        if account is None:
+            raise NotFound("there is no such account")
+        return account
+
+    def _checked(self, password: str, account: Account) -> str:
+        normal = normalise_password(password)
+        check_password(normal, account.username, account.display_name)
+        return normal
+
+    def _replacement(self, account: Account, initial: str, new: str | None) -> str:
+        """The password that takes the place of an initial one, which was just shown."""
+        if account.initial_until is not None and account.initial_until <= self._clock():
+            raise Forbidden("the initial password has expired; an administrator has to set another one")
+        if new is None:
+            raise Forbidden("this is an initial password: send `new_password` with it, which takes its place")
+        password = normalise_password(new)
+        check_password(password, account.username, account.display_name, field="new_password")
+        if password == initial:
+            raise InvalidInput("the new password must differ from the initial one", field="new_password")
         return password
 
     async def _counted(self, counting: Awaitable[Attempt], account: Account | None, origin: Origin) -> Attempt:

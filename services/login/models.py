@@ -27,7 +27,10 @@ def new_id() -> str:
 
 
 class Account(TenantMixin, Base):
-    """A person with a password. `seed` is what the bootstrap file last said about them."""
+    """A person with a password. `seed` is what the bootstrap file last said about them.
+
+    A password that somebody else chose is good until `initial_until`, and has to be replaced at the first log-in.
+    """
 
     __tablename__ = "accounts"
     __table_args__ = (UniqueConstraint("tenant", "username"),)
@@ -36,6 +39,7 @@ class Account(TenantMixin, Base):
     username: Mapped[str] = mapped_column(NAME)
     display_name: Mapped[str] = mapped_column(NAME)
     password_hash: Mapped[str] = mapped_column(HASH)
+    initial_until: Mapped[datetime | None] = mapped_column(default=None)
     roles: Mapped[list[str]] = mapped_column(JSON)
     customer: Mapped[str | None] = mapped_column(String(32))
     active: Mapped[bool] = mapped_column(default=True)

@@ -55,6 +55,8 @@ class Credentials(Body):
     password: Password
     device: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """What an earlier log-in from this device answered."""
+    new_password: Password | None = None
+    """Takes the place of an initial password; ignored where the password is one's own."""
 
 
 class Registration(Body):
@@ -79,6 +81,8 @@ class AccountChange(Body):
     roles: Roles | None = None
     customer: Customer | None = None
     active: bool | None = None
+    password: Password | None = None
+    """An initial password, for somebody who has forgotten theirs."""
 
 
 class NewPassword(Body):

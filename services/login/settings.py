@@ -1,5 +1,7 @@
 """Settings of the login service."""
 
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -53,6 +55,14 @@ class Settings(ServiceSettings):
     guest_customer: str | None = None
     """The customer whom a guest speaks for; by default the demo's in development and nobody in production."""
 
+    registration: bool = True
+    """Whether people may make accounts for themselves; otherwise administrators make them."""
+    change_initial_passwords: bool | None = None
+    """Whether staff have to replace the password that they were given when they first log in; by default they do,
+    except in development."""
+    initial_password_days: Count = 30
+    """For so long such a password is good."""
+
     failure_window_seconds: Seconds = 15 * MINUTE
     failures_per_account_and_address: Count = 10
     """Of one account from one address; the same for an account from a device that has logged in to it before."""
@@ -86,6 +96,17 @@ class Settings(ServiceSettings):
         if self.guest_customer is None and self.environment == "development":
             return DEMO_CUSTOMER
         return self.guest_customer or None
+
+    @property
+    def initial_passwords_change(self) -> bool:
+        """Whether passwords that somebody else chose have to be replaced."""
+        if self.change_initial_passwords is None:
+            return self.environment != "development"
+        return self.change_initial_passwords
+
+    def initial_until(self, roles: Collection[str], moment: datetime) -> datetime | None:
+        """Until when a password that somebody else sets now is good for staff; one of a customer does not expire."""
+        return None if set(roles) <= {"customer"} else moment + timedelta(days=self.initial_password_days)
 
     @property
     def longest_token_seconds(self) -> float:

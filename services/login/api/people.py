@@ -25,13 +25,13 @@ __all__ = ["router"]
 router = APIRouter(tags=["people"])
 
 
-@router.post("/v1/register", status_code=201, dependencies=NO_STORE, responses=responses(409, 429, 503))
+@router.post("/v1/register", status_code=201, dependencies=NO_STORE, responses=responses(403, 409, 429, 503))
 async def register(body: Registration, login: LoginDep, origin: OriginDep) -> TokenPair:
     """Makes an account with the role `customer` and logs it in."""
     return await login.accounts.register(body, origin)
 
 
-@router.post("/v1/login", dependencies=NO_STORE, responses=responses(401, 429, 503))
+@router.post("/v1/login", dependencies=NO_STORE, responses=responses(401, 403, 429, 503))
 async def log_in(body: Credentials, login: LoginDep, origin: OriginDep) -> TokenPair:
     """Opens a session with user name and password."""
     return await login.accounts.login(body, origin)

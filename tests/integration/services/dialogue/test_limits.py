@@ -76,12 +76,12 @@ async def test_without_redis_each_replica_counts_for_itself(redis: Redis, replic
 
 async def test_who_chats_as_people_do_asks_redis_nothing(redis: Redis, replicas: Callable[..., Limits]) -> None:
     limits = replicas(messages_per_minute=1, messages_burst=30)
-    client = Client.from_url(redis.url)
+    client = Client.from_url(redis.url, decode_responses=True)
     assert await passed(15, lambda _: limits.message(ME, PRIVATE)) == 15
     assert await client.keys() == []
     await limits.message(ME, PRIVATE)
     [key] = await client.keys()
-    assert key.startswith(b"zhiyin:dialogue:limit:messages:")
+    assert key.startswith("zhiyin:dialogue:limit:messages:")
     assert await client.pttl(key) > 0
     await client.aclose()
 

@@ -197,8 +197,8 @@ async def test_counters_of_an_installation_are_its_own(stage: Stage) -> None:
     other = await stage.login(installation="second", failures_per_account_and_address=1)
     assert [(await login.post("/v1/login", json=WRONG)).status for _ in range(2)] == [401, 429]
     assert (await other.post("/v1/login", json=WRONG)).status == 401
-    client = Client.from_url(stage.redis.url)
-    assert {key.partition(b":")[0] for key in await client.keys()} == {b"first", b"second"}
+    client = Client.from_url(stage.redis.url, decode_responses=True)
+    assert {key.partition(":")[0] for key in await client.keys()} == {"first", "second"}
     await client.aclose()
 
 

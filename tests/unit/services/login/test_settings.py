@@ -1,5 +1,7 @@
 """Settings of login: what is believed by default, and what production refuses."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -26,6 +28,22 @@ def test_production_needs_a_secret_of_its_own(secret: str) -> None:
     with pytest.raises(ValidationError, match="ZHIYIN_LOGIN_SECRET") as raised:
         Settings(environment="production", login_secret=SecretStr(secret))
     assert secret not in str(raised.value)
+
+
+def test_initial_passwords_are_replaced_outside_development() -> None:
+    assert not Settings(environment="development").initial_passwords_change
+    assert Settings(environment="production", login_secret=SECRET).initial_passwords_change
+    assert Settings(environment="development", change_initial_passwords=True).initial_passwords_change
+    told = Settings(environment="production", login_secret=SECRET, change_initial_passwords=False)
+    assert not told.initial_passwords_change
+
+
+def test_an_initial_password_of_staff_does_not_last() -> None:
+    moment = datetime(2026, 11, 30, tzinfo=UTC)
+    settings = Settings(initial_password_days=2)
+    assert settings.initial_until(["customer"], moment) is None
+    for roles in (["agent"], ["customer", "operator"], ["admin"]):
+        assert settings.initial_until(roles, moment) == moment + timedelta(days=2)
 
 
 def test_a_key_is_kept_as_long_as_the_longest_token() -> None:

@@ -61,14 +61,15 @@ async def test_accounts_are_listed_page_by_page(login: Calls, admin: str) -> Non
     assert all("password" not in field for each in first for field in each)
 
 
-async def test_a_change_reaches_the_next_token(login: Calls, admin: str) -> None:
+async def test_a_change_reaches_the_next_log_in(login: Calls, admin: str) -> None:
     account = await provision(login, admin, roles=["agent"], customer="C1001")
     pair = (await login.post("/v1/login", json=AGENT)).body
     change = {"roles": ["operator"], "customer": None, "display_name": " Seven "}
     answer = await login.send("PATCH", f"/v1/accounts/{account['id']}", json=change, token=admin)
     assert answer.body == account | {"roles": ["operator"], "customer": None, "display_name": "Seven"}
-    renewed = (await login.post("/v1/refresh", json={"refresh_token": pair["refresh_token"]})).body
-    me = (await login.get("/v1/me", token=renewed["access_token"])).body
+    assert (await login.post("/v1/refresh", json={"refresh_token": pair["refresh_token"]})).status == 401
+    again = (await login.post("/v1/login", json=AGENT)).body
+    me = (await login.get("/v1/me", token=again["access_token"])).body
     assert (me["roles"], me["customer"], me["display_name"]) == (["operator"], None, "Seven")
 
 

@@ -1,8 +1,9 @@
-"""Sessions that were ended are looked for by when, and a person's by whose they are
+"""Sessions are looked for by when they were ended and whose they are; initial passwords have an end
 
 Revision: 0002, after 0001, 2026-11-30 12:45:00.000000
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
@@ -12,6 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("initial_until", sa.DateTime(timezone=True), nullable=True))
     with op.batch_alter_table("refresh_families", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_refresh_families_revoked_at"), ["revoked_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_refresh_families_subject"), ["subject"], unique=False)
@@ -21,3 +24,5 @@ def downgrade() -> None:
     with op.batch_alter_table("refresh_families", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_refresh_families_subject"))
         batch_op.drop_index(batch_op.f("ix_refresh_families_revoked_at"))
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.drop_column("initial_until")
