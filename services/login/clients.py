@@ -52,7 +52,7 @@ class Clients:
         Scopes are written `<service>:<right>`, so what one service is shown opens nothing at another.
 
         Raises:
-            Forbidden: the client has no scope at that service.
+            Forbidden: the client has no scope at that service, or not the ones that it asks for.
             Unauthenticated: there is no such client or its secret is another one; the answer does not say which.
             TooManyRequests: too many asks from that address.
         """
@@ -68,6 +68,11 @@ class Clients:
         scopes = frozenset(each for each in client.scopes if each.partition(":")[0] == credentials.audience)
         if not scopes:
             raise Forbidden("this client has no scope at the service that `audience` names")
+        if credentials.scope is not None:
+            wanted = frozenset(credentials.scope.split())
+            if not wanted or not wanted <= scopes:
+                raise Forbidden("this client has not all of the scopes that it asks for at that service")
+            scopes = wanted
         lifetime = self._settings.service_seconds
         principal = Principal(
             subject=f"{SERVICE_PREFIX}{client.client_id}",
@@ -75,4 +80,4 @@ class Clients:
             scopes=scopes,
         )
         token = self._issuer.issue(principal, audience=[credentials.audience], kind="service", lifetime=lifetime)
-        return ServiceToken(access_token=token, expires_in=int(lifetime))
+        return ServiceToken(access_token=token, expires_in=int(lifetime), scope=" ".join(sorted(scopes)))

@@ -11,6 +11,7 @@ __all__ = [
     "AccountList",
     "AuditList",
     "AuditRecord",
+    "AuthorizationServer",
     "ClientCredentials",
     "Credentials",
     "JwkSet",
@@ -105,6 +106,8 @@ class ClientCredentials(Body):
     client_id: Annotated[str, Field(min_length=1, max_length=64)]
     client_secret: Annotated[str, Field(min_length=1, max_length=512)]
     audience: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["intent"])]
+    scope: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Scopes with blanks between, where not all of the client's are wanted."""
 
 
 class TokenPair(BaseModel):
@@ -126,6 +129,7 @@ class ServiceToken(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
+    scope: str
 
 
 class SessionDetails(BaseModel):
@@ -203,6 +207,19 @@ class AuditList(BaseModel):
     """Events, newest first."""
 
     events: list[AuditRecord]
+
+
+class AuthorizationServer(BaseModel):
+    """What RFC 8414 and OpenID Connect Discovery say about login; nobody is sent here by a browser yet."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    grant_types_supported: list[str] = ["client_credentials", "refresh_token"]
+    response_types_supported: list[str] = []
+    subject_types_supported: list[str] = ["public"]
+    id_token_signing_alg_values_supported: list[str] = ["EdDSA"]
+    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic", "client_secret_post", "none"]
 
 
 class JwkSet(BaseModel):

@@ -21,7 +21,7 @@ from shared.http.client_address import (
 )
 from shared.storage.database import Database
 
-__all__ = ["NO_STORE", "Login", "LoginDep", "OriginDep", "by"]
+__all__ = ["NO_STORE", "Login", "LoginDep", "OriginDep", "by", "origin_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def _login(request: Request) -> Login:
 LoginDep = Annotated[Login, Depends(_login)]
 
 
-async def _origin(request: Request) -> Origin:
+async def origin_of(request: Request) -> Origin:
     """From where: what the gateway says, and of everybody else only who they are."""
     said = request.headers.get(CLIENT_ADDRESS_HEADER)
     if said is not None and await _from_the_gateway(request):
@@ -60,7 +60,7 @@ async def _from_the_gateway(request: Request) -> bool:
         return False
 
 
-OriginDep = Annotated[Origin, Depends(_origin)]
+OriginDep = Annotated[Origin, Depends(origin_of)]
 
 
 def _no_store(response: Response) -> None:

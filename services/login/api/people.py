@@ -37,12 +37,6 @@ async def log_in(body: Credentials, login: LoginDep, origin: OriginDep) -> Token
     return await login.accounts.login(body, origin)
 
 
-@router.post("/v1/refresh", dependencies=NO_STORE, responses=responses(401, 429, 503))
-async def refresh(body: RefreshToken, login: LoginDep, origin: OriginDep) -> TokenPair:
-    """Continues a session; the refresh token is used up and replaced, and used again it ends the session."""
-    return await login.sessions.refresh(body.refresh_token, origin)
-
-
 @router.post("/v1/logout", status_code=204, response_class=Response)
 async def log_out(body: RefreshToken, login: LoginDep, origin: OriginDep) -> None:
     """Ends the session of a refresh token; one that is unknown or over is no error."""

@@ -1,13 +1,12 @@
-"""Tokens of services, and the keys that every service verifies tokens with."""
+"""What every service reads: the keys that tokens are verified with, and the sessions that were ended."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from services.login.api.dependencies import NO_STORE, LoginDep, OriginDep
-from services.login.schemas import ClientCredentials, JwkSet, Revoked, ServiceToken
-from shared.errors import responses
+from services.login.api.dependencies import NO_STORE, LoginDep
+from services.login.schemas import JwkSet, Revoked
 
 __all__ = ["router"]
 
@@ -16,12 +15,6 @@ MAX_MOMENT = 2.0**36
 """In the year 4147."""
 
 router = APIRouter(tags=["services"])
-
-
-@router.post("/v1/token", dependencies=NO_STORE, responses=responses(401, 403, 429, 503))
-async def token(body: ClientCredentials, login: LoginDep, origin: OriginDep) -> ServiceToken:
-    """Gives a service a token of its own (client credentials)."""
-    return await login.clients.token(body, origin)
 
 
 @router.get("/v1/revocations", dependencies=NO_STORE)
