@@ -13,6 +13,7 @@ __all__ = [
     "AuditRecord",
     "AuthorizationServer",
     "ClientCredentials",
+    "ClientSecret",
     "Credentials",
     "JwkSet",
     "Me",
@@ -99,12 +100,17 @@ class RefreshToken(Body):
     refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
 
 
-class ClientCredentials(Body):
+class ClientSecret(Body):
+    """What a service shows to be known."""
+
+    client_id: Annotated[str, Field(min_length=1, max_length=64)]
+    client_secret: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class ClientCredentials(ClientSecret):
     """A service asking for a token of its own; `audience` is the service that the token is for."""
 
     grant_type: Literal["client_credentials"]
-    client_id: Annotated[str, Field(min_length=1, max_length=64)]
-    client_secret: Annotated[str, Field(min_length=1, max_length=512)]
     audience: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["intent"])]
     scope: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Scopes with blanks between, where not all of the client's are wanted."""
