@@ -185,6 +185,10 @@ class TokenVerifier:
         """Whether the caller's session was ended, as far as login has told."""
         return self._revocations.cover(principal.session)
 
+    def good(self, principal: Principal) -> bool:
+        """Whether the caller's token is still good, for what goes on for longer than a request."""
+        return self._clock() < principal.expires_at and not self.ended(principal)
+
     def while_good(self, items: AsyncGenerator[T, None], principal: Principal) -> AsyncGenerator[T, None]:
         """What the generator gives, until the caller's session is ended or their token expires."""
         return self._revocations.while_good(items, session=principal.session, expires_at=principal.expires_at)

@@ -257,7 +257,7 @@ async def events(
             seconds=wait,
         )  # fmt: skip
     verifier: TokenVerifier = request.app.state.verifier
-    if verifier.ended(principal):
+    if not verifier.good(principal):
         raise Unauthenticated("the session was ended; log in again")
     return Events(events=found, last_seq=found[-1].seq if found else after)
 
