@@ -90,9 +90,13 @@ class SigningKey(Base):
 
 
 class AuditEvent(TenantMixin, Base):
-    """Who did what, when and from where; never a secret, and never a user name that does not exist."""
+    """Who did what, when and from where; never a secret, and never a user name that does not exist.
+
+    `place` and `seal` come a moment later (`seals.py`).
+    """
 
     __tablename__ = "audit_events"
+    __table_args__ = (UniqueConstraint("tenant", "place"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(index=True)
@@ -101,3 +105,5 @@ class AuditEvent(TenantMixin, Base):
     target: Mapped[str | None] = mapped_column(SUBJECT)
     address: Mapped[str] = mapped_column(String(64))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    place: Mapped[int | None] = mapped_column(default=None)
+    seal: Mapped[str | None] = mapped_column(DIGEST, default=None)

@@ -9,7 +9,9 @@ __all__ = [
     "AccountChange",
     "AccountDetails",
     "AccountList",
+    "AuditCheck",
     "AuditList",
+    "AuditNote",
     "AuditRecord",
     "AuthorizationServer",
     "ClientCredentials",
@@ -207,6 +209,22 @@ class AuditRecord(BaseModel):
     target: str | None
     address: str
     detail: dict[str, Any]
+
+
+class AuditNote(Body):
+    """What another service wants to be kept: who did what to whom, without what customers wrote."""
+
+    event: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$", examples=["handoff_claimed"])]
+    actor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    target: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    detail: Annotated[dict[str, Annotated[str, Field(max_length=256)] | int | bool | None], Field(max_length=16)] = {}
+
+
+class AuditCheck(BaseModel):
+    """How many events have a good seal, and the first place at which something was changed or taken out."""
+
+    checked: int
+    broken: int | None
 
 
 class AuditList(BaseModel):

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.login.keys import Keys
 from services.login.repository import delete_audit_before, delete_families_before
+from services.login.seals import Seals
 from services.login.settings import Settings
 from shared.errors import ZhiyinError
 from shared.http.auth import LEEWAY_SECONDS
@@ -31,12 +32,14 @@ class Upkeep:
         self._audit_kept = timedelta(days=settings.audit_days)
         self._tokens_live = timedelta(seconds=settings.longest_access_seconds + LEEWAY_SECONDS)
         self._database = database
+        self._seals = Seals(settings, database)
         self._keys = keys
         self._clock = clock
 
     async def once(self) -> None:
         """Does everything that is due now."""
         await self._keys.refresh()
+        await self._seals.seal()
         moment = self._clock()
         async with self._database.transaction(ALL_TENANTS) as session:
             # Their last access tokens may be good a little longer, and may have to be revoked.

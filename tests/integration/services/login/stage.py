@@ -30,6 +30,7 @@ BOOTSTRAP = {
             "client_secret": "s" * 40,
             "scopes": ["business:lookup", "intent:predict", "login:gateway"],
         },
+        {"client_id": "desk", "client_secret": "d" * 40, "scopes": ["login:audit"]},
         {"client_id": "idle", "client_secret": "i" * 40, "scopes": []},
     ],
 }

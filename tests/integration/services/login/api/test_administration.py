@@ -1,11 +1,12 @@
 """Administrators: accounts, roles and the audit log."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests.calls import Calls
-from tests.integration.services.login.stage import ADMIN, Gateway, Stage
+from tests.integration.services.login.stage import ADMIN, CLIENT, Gateway, Stage
 
 AGENT = {"username": "agent7", "password": "a fine password"}
 
@@ -165,3 +166,27 @@ async def test_the_audit_log_is_read_page_by_page(login: Calls, admin: str) -> N
     assert first + rest == everything
     for wrong in ("limit=0", "limit=201", "before=0", "before=x", f"before={2**70}"):
         assert (await login.get(f"/v1/audit?{wrong}", token=admin)).status == 422
+
+
+async def test_other_services_append_to_the_audit_log(login: Calls, admin: str) -> None:
+    asked = {**CLIENT, "client_id": "desk", "client_secret": "d" * 40, "audience": "login"}
+    token = (await login.post("/v1/token", json=asked)).body["access_token"]
+    body = {"event": "handoff_claimed", "actor": "agent-7", "target": "c-1", "detail": {"from": "queue", "waited": 7}}
+    assert (await login.post("/v1/audit", json=body, token=token)).status == 204
+    [noted] = [each for each in await events(login, admin) if each["event"] == "handoff_claimed"]
+    assert (noted["actor"], noted["target"]) == ("agent-7", "c-1")
+    assert noted["detail"] == {"from": "queue", "waited": 7, "service": "service-desk"}
+    for other in (admin, None):
+        assert (await login.post("/v1/audit", json=body, token=other)).status in (401, 403)
+    for wrong in ({"event": "No Name"}, {"detail": {"text": "x" * 300}}, {"detail": {"nested": {}}}, {"more": 1}):
+        assert (await login.post("/v1/audit", json=body | wrong, token=token)).status == 422
+
+
+async def test_whether_the_log_is_whole_is_for_administrators_to_see(stage: Stage) -> None:
+    login = await stage.login(upkeep_seconds=0.05)
+    admin = (await login.post("/v1/login", json=ADMIN)).body["access_token"]
+    async with asyncio.timeout(10):
+        while (found := (await login.get("/v1/audit/check", token=admin)).body)["checked"] < 3:
+            pass
+    assert found["broken"] is None
+    assert (await login.get("/v1/audit/check")).status == 401
