@@ -81,7 +81,7 @@ async def test_who_chats_as_people_do_asks_redis_nothing(redis: Redis, replicas:
     assert await client.keys() == []
     await limits.message(ME, PRIVATE)
     [key] = await client.keys()
-    assert key.startswith("zhiyin:dialogue:limit:messages:")
+    assert str(key).startswith("zhiyin:dialogue:limit:messages:")
     assert await client.pttl(key) > 0
     await client.aclose()
 

@@ -178,7 +178,13 @@ async def test_other_services_append_to_the_audit_log(login: Calls, admin: str) 
     assert noted["detail"] == {"from": "queue", "waited": 7, "service": "service-desk"}
     for other in (admin, None):
         assert (await login.post("/v1/audit", json=body, token=other)).status in (401, 403)
-    for wrong in ({"event": "No Name"}, {"detail": {"text": "x" * 300}}, {"detail": {"nested": {}}}, {"more": 1}):
+    refused: list[dict[str, Any]] = [
+        {"event": "No Name"},
+        {"detail": {"text": "x" * 300}},
+        {"detail": {"nested": {}}},
+        {"more": 1},
+    ]
+    for wrong in refused:
         assert (await login.post("/v1/audit", json=body | wrong, token=token)).status == 422
 
 
