@@ -114,14 +114,16 @@ class Limits:
         )
         self._breaker = Breaker(AWAY)
         self._prefix = f"{settings.installation}:dialogue:limit"
-        self._messages = Rate(name="messages", per_minute=settings.messages_per_minute, burst=settings.messages_burst)
-        self._conversations = Rate(
+        self._people = settings.people_per_address
+        said = Rate(name="messages", per_minute=settings.messages_per_minute, burst=settings.messages_burst)
+        opened = Rate(
             name="conversations",
             per_minute=settings.conversations_per_minute,
             burst=settings.conversations_per_minute,
         )
+        self._messages = said, said.times(self._people)
+        self._conversations = opened, opened.times(self._people)
         self._streams = settings.streams_at_once
-        self._people = settings.people_per_address
         self._most_queued = settings.turns_waiting
         self._queued = queued
         self._buckets = buckets or Buckets()
@@ -175,10 +177,11 @@ class Limits:
         """Gives the connections back."""
         await self._redis.aclose()
 
-    async def _take(self, rate: Rate, principal: Principal, address: str) -> None:
-        parties = [(rate, f"{principal.tenant}:{principal.subject}")]
+    async def _take(self, rates: tuple[Rate, Rate], principal: Principal, address: str) -> None:
+        one, many = rates
+        parties = [(one, f"{principal.tenant}:{principal.subject}")]
         if (party := _party(address)) is not None:
-            parties.append((rate.times(self._people), party))
+            parties.append((many, party))
         low = []
         for each, who in parties:
             full = self._buckets.take(each, who)
@@ -205,8 +208,16 @@ class Limits:
 def address_of(scope: Scope, settings: Settings) -> str:
     """The client's address: the peer, or what the proxies that the settings trust say about who spoke to them."""
     client = scope.get("client")
-    forwarded = Headers(scope=scope).getlist("X-Forwarded-For") if settings.trusted_proxies else ()
-    return client_address(client[0] if client else None, forwarded, settings.trusted_proxies)
+    peer = client[0] if client else None
+    if not settings.trusted_proxies:
+        return _direct(peer)
+    return client_address(peer, Headers(scope=scope).getlist("X-Forwarded-For"), settings.trusted_proxies)
+
+
+# Reading an address takes longer than counting it.
+@lru_cache(maxsize=4096)
+def _direct(peer: str | None) -> str:
+    return client_address(peer, (), ())
 
 
 def _refuse(rate: Rate, seconds: float) -> None:
