@@ -107,7 +107,7 @@ class BackgroundTraining:
         """What intent serves; nothing while it cannot be asked."""
         login, intent = (f"http://{self.stack.address_of(name)}" for name in ("login", "intent"))
         secret = self.stack.bootstrap.client_secret(CLIENT)
-        body = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": secret}
+        body = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": secret, "audience": "intent"}
         timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
         try:
             async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:

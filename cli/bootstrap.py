@@ -23,8 +23,8 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 )
 
 CLIENTS: tuple[dict[str, Any], ...] = (
-    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup"]},
-    {"client_id": "business", "scopes": ["intent:predict"]},
+    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup", "login:gateway"]},
+    {"client_id": "business", "scopes": []},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )
 

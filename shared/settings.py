@@ -73,7 +73,8 @@ class ServiceSettings(BaseSettings):
     """How long a start waits for the database, and for its schema."""
 
     issuer: str = "zhiyin"
-    audience: str = "zhiyin"
+    revocations_seconds: Seconds = 2.0
+    """How often login is asked which sessions were ended."""
     client_id: str = ""
     client_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
 

@@ -23,6 +23,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 PROJECT_HOME = Home(PROJECT / ".zhiyin")
 READY_SECONDS = 60.0
 GRACE_SECONDS = 15.0
+UNLIMITED = {
+    "ZHIYIN_MESSAGES_PER_MINUTE": "1000000",
+    "ZHIYIN_MESSAGES_BURST": "1000000",
+    "ZHIYIN_CONVERSATIONS_PER_MINUTE": "1000000",
+    "ZHIYIN_STREAMS_AT_ONCE": "100000",
+}
+"""Tests and benchmarks say in seconds what a person says in an hour."""
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0, *, what: str = "it") -> None:
@@ -65,7 +72,7 @@ class RunningStack:
             bootstrap=self.bootstrap,
             assistant=assistant,
             ready_seconds=READY_SECONDS,
-            environment={**inherited, **(environment or {})},
+            environment={**inherited, **UNLIMITED, **(environment or {})},
         )
         self.programs: dict[str, Program] = {
             program.name: program for stage in self.stack.stages() for program in stage

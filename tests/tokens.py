@@ -12,6 +12,9 @@ from shared.http.auth import ALGORITHM, SIGNATURES
 
 __all__ = ["TokenFactory"]
 
+SERVICES = ("business", "dialogue", "intent", "learning", "login")
+"""Whom the tokens are for, unless a test says otherwise: every service."""
+
 LIFETIME_SECONDS = 86_400.0
 """A token that is made when tests are collected must still be good when the last of them runs."""
 
@@ -19,9 +22,9 @@ LIFETIME_SECONDS = 86_400.0
 class TokenFactory:
     """A signing key of its own, its public half, and tokens of any claims."""
 
-    def __init__(self, *, issuer: str = "zhiyin", audience: str = "zhiyin") -> None:
+    def __init__(self, *, issuer: str = "zhiyin", audience: str | Collection[str] = SERVICES) -> None:
         self.issuer = issuer
-        self.audience = audience
+        self.audience = audience if isinstance(audience, str) else list(audience)
         self.kid = uuid.uuid4().hex
         self._key = OKPKey.generate_key("Ed25519", parameters={"kid": self.kid, "use": "sig", "alg": ALGORITHM})
 

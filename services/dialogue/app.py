@@ -17,6 +17,7 @@ from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.desk.ownership import Desk
+from services.dialogue.limits import Limits
 from services.dialogue.settings import Settings
 from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
@@ -46,9 +47,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         def beat(loop: str) -> None:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
+        limits = Limits(settings, queued=lambda: turns.queued)
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
         streams, reader = Streams(database, wakes), Reader(database, wakes)
-        app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
+        app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         app.state.desk, app.state.streams = Desk(database, wakes), streams
         wakes.start(partial(beat, "wakes"))
         results.start()
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await streams.close()
             await results.stop()
             await wakes.close()
+            await limits.close()
             await database.close()
 
     database = Database(settings.database("dialogue"))

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.http.client_address import Network
 from shared.settings import ServiceSettings
 
 __all__ = ["Settings"]
 
+Count = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -21,6 +23,20 @@ class Settings(ServiceSettings):
 
     frame_ancestors: Annotated[str, Field(pattern=r"^[A-Za-z0-9'*:/. -]+$")] = "'self'"
     """The sites that may show the chat page in a frame, as the Content-Security-Policy writes them."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For is believed: the networks of the proxies before dialogue, and nobody else's."""
+
+    messages_per_minute: Count = 20
+    """Of one person; `messages_burst` at once before that counts."""
+    messages_burst: Count = 30
+    conversations_per_minute: Count = 10
+    streams_at_once: Count = 5
+    """Of one person, at one replica."""
+    people_per_address: Count = 30
+    """One address of the Internet may ask for as much as so many people: offices and phone networks share one."""
+    turns_waiting: Count = 1000
+    """Messages that wait for their answer at one replica; more are refused with a 503."""
 
     understand_seconds: Seconds = 3.0
     """Within this the intent service answers, or the customer gets an apology."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from services.login.accounts import Accounts
-from services.login.api import administration, people, services
+from services.login.api import administration, oauth, people, services
 from services.login.api.dependencies import Login
 from services.login.bootstrap import apply_bootstrap
 from services.login.clients import Clients
+from services.login.devices import Devices
 from services.login.families import Families
 from services.login.keys import make_keys
 from services.login.limits import Limits, connect
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
             app.state.login = Login(
                 settings=settings,
                 database=database,
-                accounts=Accounts(settings, database, passwords, limits, sessions, clock),
+                accounts=Accounts(settings, database, passwords, limits, sessions, Devices(settings, clock), clock),
                 sessions=sessions,
                 clients=Clients(settings, database, issuer, limits, clock),
                 keys=keys,
@@ -70,16 +71,22 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
     async def own_keys() -> Mapping[str, Any]:
         return keys.published()
 
-    return create_service(
+    async def own_revocations(since: float) -> Mapping[str, Any]:
+        ended = await app.state.login.sessions.ended_since(datetime.fromtimestamp(since, UTC))
+        return dict(ended)
+
+    app = create_service(
         settings,
         name=NAME,
         description="Who is talking: accounts, tokens and keys.",
-        routers=[people.router, services.router, administration.router],
+        routers=[people.router, oauth.router, services.router, administration.router],
         lifespan=run,
         # Redis is not among them: without it nobody logs in, but sessions go on and keys are still needed.
         ready_checks={"database": database.check},
         jwks=own_keys,
+        revocations=own_revocations,
     )
+    return app
 
 
 def _make_passwords(settings: Settings) -> Passwords:

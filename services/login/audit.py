@@ -36,7 +36,7 @@ class Origin:
 
 def record(
     session: AsyncSession,
-    event: EventName,
+    event: EventName | str,
     origin: Origin,
     *,
     at: datetime,

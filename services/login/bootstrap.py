@@ -60,8 +60,8 @@ class SeedAccount(SeedPart):
     def _check(self) -> Self:
         try:
             username = normalise_username(self.username)
-            check_password(normalise_password(self.password), username)
-            normalise_display_name(self.display_name or username)
+            shown = normalise_display_name(self.display_name or username)
+            check_password(normalise_password(self.password), username, shown)
         except InvalidInput as error:
             raise ValueError(error.detail) from error
         return self
@@ -100,7 +100,7 @@ async def apply_bootstrap(settings: Settings, database: Database, passwords: Pas
     for client in seed.clients:
         await _again_when_overtaken(partial(_apply_client, database, settings.tenant, client))
     for account in seed.accounts:
-        await _again_when_overtaken(partial(_apply_account, database, settings.tenant, passwords, account))
+        await _again_when_overtaken(partial(_apply_account, database, settings, passwords, account))
     log.info("bootstrap_applied", accounts=len(seed.accounts), clients=len(seed.clients))
 
 
@@ -136,7 +136,8 @@ async def _apply_client(database: Database, tenant: str, seed: SeedClient) -> No
         client.scopes = sorted(set(seed.scopes))
 
 
-async def _apply_account(database: Database, tenant: str, passwords: Passwords, seed: SeedAccount) -> None:
+async def _apply_account(database: Database, settings: Settings, passwords: Passwords, seed: SeedAccount) -> None:
+    tenant = settings.tenant
     username = normalise_username(seed.username)
     password = normalise_password(seed.password)
     wanted: dict[str, Any] = {
@@ -155,13 +156,16 @@ async def _apply_account(database: Database, tenant: str, passwords: Passwords, 
             # What was decided above was decided about something else.
             raise _Overtaken(username)
         if account is None:
-            account = Account(username=username, password_hash=hashed, **wanted)
+            until = settings.initial_until(wanted["roles"], now())
+            account = Account(username=username, password_hash=hashed, initial_until=until, **wanted)
             await add_account(session, account)
             changed = True
         else:
             changes = {name: value for name, value in wanted.items() if name not in applied or applied[name] != value}
             if not same_password:
                 changes["password_hash"] = hashed
+                changes["initial_until"] = settings.initial_until(wanted["roles"], now())
+            if changes.keys() - {"display_name"}:
                 await revoke_families(session, account.id, now())
             for name, value in changes.items():
                 setattr(account, name, value)

@@ -26,7 +26,7 @@ from services.login.models import Account, Family
 from services.login.repository import account_by_id, add_family, family_for_update
 from services.login.settings import Settings
 
-__all__ = ["Families", "Renewed", "Reused"]
+__all__ = ["Families", "Opened", "Renewed", "Reused", "session_id"]
 
 SECRET_BYTES = 32
 SEPARATOR = "."
@@ -46,6 +46,24 @@ class Renewed:
     subject: str
     account: Account | None
     token: str
+    session: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The first refresh token of a session, and the session's id."""
+
+    token: str
+    session: str
+
+
+def session_id(family_id: str) -> str:
+    """The name of a session in access tokens and lists.
+
+    Not the family's own id, which is a part of refresh tokens: with it, whoever sees an access token could end the
+    session by presenting a made-up refresh token of the family.
+    """
+    return hashlib.sha256(f"session:{family_id}".encode()).hexdigest()[:32]
 
 
 class Families:
@@ -58,8 +76,8 @@ class Families:
         self._grace = timedelta(seconds=settings.refresh_grace_seconds)
         self._clock = clock
 
-    async def open(self, session: AsyncSession, *, subject: str, account: Account | None) -> str:
-        """A new family; returns its first refresh token."""
+    async def open(self, session: AsyncSession, *, subject: str, account: Account | None) -> Opened:
+        """A new family and its first refresh token."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
         moment = self._clock()
         family = Family(
@@ -71,7 +89,7 @@ class Families:
             expires_at=moment + min(self._idle, self._longest),
         )
         await add_family(session, family)
-        return f"{family.id}{SEPARATOR}{secret}"
+        return Opened(f"{family.id}{SEPARATOR}{secret}", session_id(family.id))
 
     async def renew(self, session: AsyncSession, token: str) -> Renewed | Reused | None:
         """Exchanges a refresh token; None when it is no good, expired, revoked or its account closed.
@@ -101,12 +119,18 @@ class Families:
             if account is None or not account.active:
                 family.revoked_at = moment
                 return None
-        return Renewed(family.subject, account, f"{family.id}{SEPARATOR}{following}")
+        return Renewed(family.subject, account, f"{family.id}{SEPARATOR}{following}", session_id(family.id))
 
     async def close(self, session: AsyncSession, token: str) -> Family | None:
-        """Ends the family that the token, old or new, belongs to; None if there is nothing to end."""
-        family, _ = await self._find(session, token)
+        """Ends the family whose token this is, the current one or the one before; None if there is nothing to end.
+
+        A family's id alone ends nothing: it is in the database and in every token of the family that was ever sent.
+        """
+        family, secret = await self._find(session, token)
         if family is None or family.revoked_at is not None:
+            return None
+        shown = _digest(secret)
+        if not any(hmac.compare_digest(shown, each) for each in (family.current, family.previous or "")):
             return None
         family.revoked_at = self._clock()
         return family

@@ -2,11 +2,15 @@
 
 An attempt is counted *before* it is made and given back when it was honest, so guesses that come at the same moment
 cannot slip through between a check and a count.
+
+An account can be guessed at from few places or from many. From one address it is locked soon, which hurts nobody
+elsewhere. From many together it is first slowed down and only much later locked, and a device that has logged in
+before has a counter of its own instead of all these: nobody else can lock its owner out.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,10 +21,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from services.login.client_address import neighbourhood
 from services.login.settings import HOUR, MINUTE, Settings
 from shared.calls.circuit_breaker import Breaker, BreakerPolicy
 from shared.errors import TooManyRequests, Unavailable
+from shared.http.client_address import neighbourhood
 
 __all__ = ["Attempt", "Limit", "Limits", "Locked", "connect"]
 
@@ -66,10 +70,14 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """The counters that one attempt to log in was counted in."""
+    """The counters that one attempt was counted in.
 
-    account: str
-    address: str
+    `own` is forgotten when the attempt succeeds; in `shared` there are the failures of others too, so that only this
+    attempt is taken back there.
+    """
+
+    own: str
+    shared: tuple[str, ...] = ()
 
 
 class Locked(TooManyRequests):
@@ -84,49 +92,72 @@ class Locked(TooManyRequests):
 class Limits:
     """The limits of one tenant."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(
+        self, redis: Redis, settings: Settings, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._redis = redis
-        self._prefix = f"zhiyin:login:{settings.tenant}"
+        self._sleep = sleep
+        self._prefix = f"{settings.installation}:login:{settings.tenant}"
         window = settings.failure_window_seconds
-        self._per_account = Limit(name="account", count=settings.failures_per_account, seconds=window)
+        self._per_pair = Limit(name="pair", count=settings.failures_per_account_and_address, seconds=window)
+        self._per_device = Limit(name="device", count=settings.failures_per_account_and_address, seconds=window)
+        self._per_account = Limit(name="account", count=settings.failures_in_all, seconds=window)
+        self._unslowed, self._delay = settings.failures_per_account, settings.failure_delay_seconds
+        self._changes = Limit(name="change", count=settings.failures_per_account_and_address, seconds=window)
         self._per_address = Limit(name="address", count=settings.failures_per_address, seconds=window)
         self._registrations = Limit(name="register", count=settings.registrations_per_address, seconds=HOUR)
         self._guests = Limit(name="guest", count=settings.requests_per_address, seconds=MINUTE)
         self._clients = Limit(name="client", count=settings.requests_per_address, seconds=MINUTE)
+        self._refreshes = Limit(name="refresh", count=settings.requests_per_address, seconds=MINUTE)
         self._optional = Breaker(AWAY)
 
-    async def begin(self, username: str, address: str) -> Attempt:
+    async def begin(self, username: str, address: str, *, device: str | None = None) -> Attempt:
         """Counts an attempt to log in as a failure until `succeeded` or `abandoned` says otherwise.
 
+        Args:
+            device: the name of a device that is known to have logged in to the account before.
+
         Raises:
-            Locked: the account or the address has had its share; says for how long.
+            Locked: the address, the account from there, or the account from everywhere has had its share; says for
+                how long.
             Unavailable: the attempt cannot be counted, so it must not be made.
         """
-        attempt = Attempt(
-            account=self._key(self._per_account, username),
-            address=self._key(self._per_address, neighbourhood(address)),
-        )
-        await self._count(self._per_address, attempt.address)
-        await self._count(self._per_account, attempt.account)
+        if device is not None:
+            own = self._key(self._per_device, f"{username}\0{device}")
+            await self._count(self._per_device, own)
+            return Attempt(own=own)
+        party = neighbourhood(address)
+        everyone = self._key(self._per_account, username)
+        here = self._key(self._per_address, party)
+        pair = self._key(self._per_pair, f"{username}\0{party}")
+        # What one counter refuses is not counted in the next: a locked address fills nobody's account.
+        await self._count(self._per_address, here)
+        await self._count(self._per_pair, pair)
+        if await self._count(self._per_account, everyone) > self._unslowed:
+            await self._sleep(self._delay)
+        return Attempt(own=pair, shared=(here, everyone))
+
+    async def change(self, account_id: str) -> Attempt:
+        """Counts a guess at the current password by somebody with the account's access token; raises as `begin`.
+
+        Apart from log-ins, so that neither locks the other.
+        """
+        attempt = Attempt(own=self._key(self._changes, account_id))
+        await self._count(self._changes, attempt.own)
         return attempt
 
     async def succeeded(self, attempt: Attempt) -> None:
-        """Forgets the failures of the account, and this attempt for the address."""
+        """Forgets the failures before this attempt, and the attempt itself where those of others are counted too."""
 
         async def settle() -> None:
-            await self._redis.delete(attempt.account)
-            await self._redis.eval(GIVE_BACK, 1, attempt.address)
+            await self._redis.delete(attempt.own)
+            await self._give_back(attempt.shared)
 
         await self._call(settle)
 
     async def abandoned(self, attempt: Attempt) -> None:
         """Takes back an attempt that was never answered with yes or no."""
-
-        async def settle() -> None:
-            await self._redis.eval(GIVE_BACK, 1, attempt.account)
-            await self._redis.eval(GIVE_BACK, 1, attempt.address)
-
-        await self._call(settle)
+        await self._call(lambda: self._give_back((attempt.own, *attempt.shared)))
 
     async def registration(self, address: str) -> None:
         """Counts a registration; raises as `begin`."""
@@ -139,6 +170,14 @@ class Limits:
             Locked: the address has had its share.
         """
         await self._count_if_possible(self._guests, address)
+
+    async def refresh(self, address: str) -> None:
+        """Counts a renewal; goes on without Redis, because nobody guesses a random secret.
+
+        Raises:
+            Locked: the address has had its share.
+        """
+        await self._count_if_possible(self._refreshes, address)
 
     async def client(self, address: str) -> None:
         """Counts a service's ask for a token; goes on without Redis, because nobody guesses a random secret.
@@ -162,7 +201,11 @@ class Limits:
         with suppress(Unavailable), self._optional.trying(Unavailable):
             await self._count(limit, self._key(limit, neighbourhood(address)), seconds=OPTIONAL_SECONDS)
 
-    async def _count(self, limit: Limit, key: str, *, seconds: float = 2 * CALL_SECONDS) -> None:
+    async def _give_back(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self._redis.eval(GIVE_BACK, 1, key)
+
+    async def _count(self, limit: Limit, key: str, *, seconds: float = 2 * CALL_SECONDS) -> int:
         async def count() -> tuple[int, int]:
             made, left = await self._redis.eval(COUNT, 1, key, str(int(limit.seconds * 1000)))
             return int(made), int(left)
@@ -170,6 +213,7 @@ class Limits:
         made, left = await self._call(count, seconds)
         if made > limit.count:
             raise Locked(limit, first=made == limit.count + 1, retry_after=max(left, 0) / 1000)
+        return made
 
     async def _call(self, work: Callable[[], Awaitable[T]], seconds: float = 2 * CALL_SECONDS) -> T:
         try:

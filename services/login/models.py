@@ -27,7 +27,10 @@ def new_id() -> str:
 
 
 class Account(TenantMixin, Base):
-    """A person with a password. `seed` is what the bootstrap file last said about them."""
+    """A person with a password. `seed` is what the bootstrap file last said about them.
+
+    A password that somebody else chose is good until `initial_until`, and has to be replaced at the first log-in.
+    """
 
     __tablename__ = "accounts"
     __table_args__ = (UniqueConstraint("tenant", "username"),)
@@ -36,6 +39,7 @@ class Account(TenantMixin, Base):
     username: Mapped[str] = mapped_column(NAME)
     display_name: Mapped[str] = mapped_column(NAME)
     password_hash: Mapped[str] = mapped_column(HASH)
+    initial_until: Mapped[datetime | None] = mapped_column(default=None)
     roles: Mapped[list[str]] = mapped_column(JSON)
     customer: Mapped[str | None] = mapped_column(String(32))
     active: Mapped[bool] = mapped_column(default=True)
@@ -52,14 +56,14 @@ class Family(TenantMixin, Base):
     __tablename__ = "refresh_families"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    subject: Mapped[str] = mapped_column(SUBJECT)
+    subject: Mapped[str] = mapped_column(SUBJECT, index=True)
     account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     current: Mapped[str] = mapped_column(DIGEST)
     previous: Mapped[str | None] = mapped_column(DIGEST, default=None)
     rotated_at: Mapped[datetime]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None, index=True)
 
 
 class Client(TenantMixin, Base):
@@ -86,9 +90,13 @@ class SigningKey(Base):
 
 
 class AuditEvent(TenantMixin, Base):
-    """Who did what, when and from where; never a secret, and never a user name that does not exist."""
+    """Who did what, when and from where; never a secret, and never a user name that does not exist.
+
+    `place` and `seal` come a moment later (`seals.py`).
+    """
 
     __tablename__ = "audit_events"
+    __table_args__ = (UniqueConstraint("tenant", "place"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(index=True)
@@ -97,3 +105,5 @@ class AuditEvent(TenantMixin, Base):
     target: Mapped[str | None] = mapped_column(SUBJECT)
     address: Mapped[str] = mapped_column(String(64))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    place: Mapped[int | None] = mapped_column(default=None)
+    seal: Mapped[str | None] = mapped_column(DIGEST, default=None)

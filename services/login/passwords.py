@@ -1,26 +1,22 @@
 """Passwords: which ones are good enough, and how they are kept (argon2id)."""
 
 import asyncio
-import json
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from prometheus_client import Histogram
 
+from services.login.common_passwords import guessable
 from shared.errors import InvalidInput, Unavailable
 
 __all__ = ["Passwords", "check_password", "normalise_password"]
 
-MIN_LENGTH = 8
+MIN_LENGTH = 12
 MAX_LENGTH = 128
-
-COMMON = frozenset(json.loads(Path(__file__).with_name("common-passwords.json").read_text(encoding="utf-8")))
-"""The commonest of those that are long enough, after lists of leaked ones; the rest is what rate limits are for."""
 
 SECONDS = Histogram(
     "zhiyin_login_password_seconds",
@@ -32,25 +28,27 @@ T = TypeVar("T")
 
 
 def normalise_password(password: str) -> str:
-    """The form in which a password is hashed: keyboards write the same letter in different ways."""
-    return unicodedata.normalize("NFC", password)
+    """The form in which a password is hashed: keyboards write the same letter in different ways and widths."""
+    return unicodedata.normalize("NFKC", password)
 
 
-def check_password(password: str, username: str, *, field: str = "password") -> None:
+def check_password(password: str, username: str, display_name: str = "", *, field: str = "password") -> None:
     """Refuses a normalised password that is easy to guess or hard to type again.
 
     Raises:
-        InvalidInput: it is too short, too long, too common, the user's name, or has control characters.
+        InvalidInput: it is too short, too long, made of what many take or of the user's names, or has control
+            characters.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise InvalidInput(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters", field=field)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in password):
         raise InvalidInput("a password has no control characters", field=field)
-    plain = unicodedata.normalize("NFKC", password).casefold()
-    if plain == username:
-        raise InvalidInput("the password must not be the user name", field=field)
-    if plain in COMMON or len(set(plain)) == 1:
-        raise InvalidInput("this password is among the first that anybody would try", field=field)
+    if guessable(password, (username, unicodedata.normalize("NFKC", display_name))):
+        raise InvalidInput(
+            "this password is among the first that anybody would try: it is made of common words, names, dates or "
+            "neighbouring keys",
+            field=field,
+        )
 
 
 class Passwords:

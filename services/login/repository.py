@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.login.models import Account, AuditEvent, Client, Family, SigningKey
 
@@ -23,10 +24,15 @@ __all__ = [
     "delete_families_before",
     "delete_keys",
     "events_before",
+    "events_from_place",
+    "families_revoked_since",
     "family_for_update",
     "flush",
+    "last_sealed",
+    "open_families",
     "revoke_families",
     "signing_keys",
+    "unsealed_events",
 ]
 
 
@@ -68,6 +74,23 @@ async def revoke_families(session: AsyncSession, account_id: str, moment: dateti
     await session.execute(update(Family).where(open_ones).values(revoked_at=moment))
 
 
+async def open_families(
+    session: AsyncSession, subject: str, moment: datetime, *, for_update: bool = False
+) -> Sequence[Family]:
+    """The sessions of somebody that go on at the moment, the one used last first."""
+    query = (
+        select(Family)
+        .where(Family.subject == subject, Family.revoked_at.is_(None), Family.expires_at > moment)
+        .order_by(Family.rotated_at.desc())
+    )
+    return (await session.scalars(query.with_for_update() if for_update else query)).all()
+
+
+async def families_revoked_since(session: AsyncSession, moment: datetime) -> Sequence[str]:
+    """The ids of the sessions that were ended then or later."""
+    return (await session.scalars(select(Family.id).where(Family.revoked_at >= moment))).all()
+
+
 async def delete_families_before(session: AsyncSession, moment: datetime) -> None:
     """Removes the sessions that ended by themselves."""
     await session.execute(delete(Family).where(Family.expires_at < moment))
@@ -92,8 +115,36 @@ async def events_before(session: AsyncSession, before: int | None, limit: int) -
 
 
 async def delete_audit_before(session: AsyncSession, moment: datetime) -> None:
-    """Removes audit events that are older than they are kept."""
-    await session.execute(delete(AuditEvent).where(AuditEvent.at < moment))
+    """Removes audit events that are older than they are kept, from the log's beginning on and without a gap."""
+    kept = aliased(AuditEvent)
+    first_kept = select(func.min(kept.place)).where(kept.tenant == AuditEvent.tenant, kept.at >= moment)
+    limit = first_kept.scalar_subquery()
+    over = (AuditEvent.at < moment) & (limit.is_(None) | (AuditEvent.place < limit))
+    await session.execute(delete(AuditEvent).where(over).execution_options(synchronize_session=False))
+
+
+async def unsealed_events(session: AsyncSession, limit: int) -> Sequence[AuditEvent]:
+    """Events that have no seal yet, oldest first."""
+    query = select(AuditEvent).where(AuditEvent.place.is_(None)).order_by(AuditEvent.id).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def last_sealed(session: AsyncSession, tenant: str) -> tuple[int, str]:
+    """Place and seal of the tenant's last event that has them; the beginning of a log is (0, "")."""
+    query = (
+        select(AuditEvent.place, AuditEvent.seal)
+        .where(AuditEvent.tenant == tenant, AuditEvent.place.is_not(None))
+        .order_by(AuditEvent.place.desc())
+        .limit(1)
+    )
+    found = (await session.execute(query)).one_or_none()
+    return (0, "") if found is None else (found.place, found.seal)
+
+
+async def events_from_place(session: AsyncSession, place: int, limit: int) -> Sequence[AuditEvent]:
+    """Sealed events from the place on, in the order of their places."""
+    query = select(AuditEvent).where(AuditEvent.place >= place).order_by(AuditEvent.place).limit(limit)
+    return (await session.scalars(query)).all()
 
 
 async def add_account(session: AsyncSession, account: Account) -> None:

@@ -11,9 +11,13 @@ __all__ = [
     "AccountChange",
     "AccountDetails",
     "AccountList",
+    "AuditCheck",
     "AuditList",
+    "AuditNote",
     "AuditRecord",
+    "AuthorizationServer",
     "ClientCredentials",
+    "ClientSecret",
     "Credentials",
     "JwkSet",
     "Me",
@@ -22,8 +26,11 @@ __all__ = [
     "Nothing",
     "RefreshToken",
     "Registration",
+    "Revoked",
     "Role",
     "ServiceToken",
+    "SessionDetails",
+    "SessionList",
     "TokenPair",
 ]
 
@@ -52,11 +59,17 @@ class Credentials(Body):
 
     username: Username
     password: Password
+    device: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """What an earlier log-in from this device answered."""
+    new_password: Password | None = None
+    """Takes the place of an initial password; ignored where the password is one's own."""
 
 
-class Registration(Credentials):
+class Registration(Body):
     """A new account as a person makes it."""
 
+    username: Username
+    password: Password
     display_name: DisplayName | None = None
 
 
@@ -74,6 +87,8 @@ class AccountChange(Body):
     roles: Roles | None = None
     customer: Customer | None = None
     active: bool | None = None
+    password: Password | None = None
+    """An initial password, for somebody who has forgotten theirs."""
 
 
 class NewPassword(Body):
@@ -89,23 +104,35 @@ class RefreshToken(Body):
     refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
 
 
-class ClientCredentials(Body):
-    """A service asking for a token of its own; one of a later release may say more."""
+class ClientSecret(Body):
+    """What a service shows to be known; one of a later release may say more."""
 
     model_config = ConfigDict(extra="ignore")
 
-    grant_type: Literal["client_credentials"]
     client_id: Annotated[str, Field(min_length=1, max_length=64)]
     client_secret: Annotated[str, Field(min_length=1, max_length=512)]
 
 
+class ClientCredentials(ClientSecret):
+    """A service asking for a token of its own; `audience` is the service that the token is for."""
+
+    grant_type: Literal["client_credentials"]
+    audience: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["intent"])]
+    scope: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Scopes with blanks between, where not all of the client's are wanted."""
+
+
 class TokenPair(BaseModel):
-    """An access token (seconds it is good for: `expires_in`) and the refresh token that gets the next one."""
+    """An access token (seconds it is good for: `expires_in`) and the refresh token that gets the next one.
+
+    `device` comes with a log-in. Sent with the next one, it keeps failures of others from locking this device out.
+    """
 
     access_token: str
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
+    device: str | None = None
 
 
 class ServiceToken(BaseModel):
@@ -114,6 +141,31 @@ class ServiceToken(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
+    scope: str
+
+
+class SessionDetails(BaseModel):
+    """A session of one's own; `current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(BaseModel):
+    """Sessions that go on, the one used last first."""
+
+    sessions: list[SessionDetails]
+
+
+class Revoked(BaseModel):
+    """Sessions that were ended; each has to be refused for `kept_seconds` from now on. Times in seconds since 1970."""
+
+    now: float
+    kept_seconds: float
+    sessions: list[str]
 
 
 class Me(BaseModel):
@@ -163,10 +215,41 @@ class AuditRecord(BaseModel):
     detail: dict[str, Any]
 
 
+class AuditNote(Body):
+    """What another service wants to be kept: who did what to whom, without what customers wrote."""
+
+    event: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$", examples=["handoff_claimed"])]
+    actor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    target: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    detail: Annotated[
+        dict[str, Annotated[str, Field(max_length=256)] | int | bool | None], Field(max_length=16, default_factory=dict)
+    ]
+
+
+class AuditCheck(BaseModel):
+    """How many events have a good seal, and the first place at which something was changed or taken out."""
+
+    checked: int
+    broken: int | None
+
+
 class AuditList(BaseModel):
     """Events, newest first."""
 
     events: list[AuditRecord]
+
+
+class AuthorizationServer(BaseModel):
+    """What RFC 8414 and OpenID Connect Discovery say about login; nobody is sent here by a browser yet."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    grant_types_supported: list[str] = ["client_credentials", "refresh_token"]
+    response_types_supported: list[str] = []
+    subject_types_supported: list[str] = ["public"]
+    id_token_signing_alg_values_supported: list[str] = ["EdDSA"]
+    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic", "client_secret_post", "none"]
 
 
 class JwkSet(BaseModel):

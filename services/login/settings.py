@@ -1,6 +1,7 @@
 """Settings of the login service."""
 
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,9 +14,6 @@ __all__ = ["Settings"]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 Count = Annotated[int, Field(gt=0)]
-Network = IPv4Network | IPv6Network
-
-LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 DEMO_CUSTOMER = "C1001"
 MIN_SECRET = 32
 
@@ -32,6 +30,8 @@ class Settings(ServiceSettings):
     bootstrap_file: Path | None = None
 
     access_seconds: Seconds = 15 * MINUTE
+    staff_access_seconds: Seconds = 5 * MINUTE
+    """For everybody with another role than `customer`."""
     service_seconds: Seconds = 1 * HOUR
     refresh_seconds: Seconds = 30 * DAY
     """A refresh token that is not used for so long is worth nothing."""
@@ -54,12 +54,27 @@ class Settings(ServiceSettings):
 
     guest_customer: str | None = None
     """The customer whom a guest speaks for; by default the demo's in development and nobody in production."""
-    trusted_proxies: tuple[Network, ...] | None = None
-    """Whose X-Forwarded-For is believed; by default this machine's in development and nobody's in production."""
+
+    registration: bool = True
+    """Whether people may make accounts for themselves; otherwise administrators make them."""
+    change_initial_passwords: bool | None = None
+    """Whether staff have to replace the password that they were given when they first log in; by default they do,
+    except in development."""
+    initial_password_days: Count = 30
+    """For so long such a password is good."""
 
     failure_window_seconds: Seconds = 15 * MINUTE
-    failures_per_account: Count = 10
+    failures_per_account_and_address: Count = 10
+    """Of one account from one address; the same for an account from a device that has logged in to it before."""
     failures_per_address: Count = 100
+    failures_per_account: Count = 50
+    """Of one account from everywhere; beyond it each further attempt waits `failure_delay_seconds`, except from a
+    device that has logged in before."""
+    failure_delay_seconds: Annotated[float, Field(ge=0)] = 2.0
+    failures_in_all: Count = 500
+    """Of one account from everywhere; beyond it only devices that have logged in before may try."""
+    device_days: Count = 180
+    """For so long after a log-in a device is known."""
     registrations_per_address: Count = 120
     """An hour."""
     requests_per_address: Count = 600
@@ -83,13 +98,22 @@ class Settings(ServiceSettings):
         return self.guest_customer or None
 
     @property
-    def proxies(self) -> tuple[Network, ...]:
-        """The networks whose X-Forwarded-For is believed."""
-        if self.trusted_proxies is None:
-            return LOOPBACK if self.environment == "development" else ()
-        return self.trusted_proxies
+    def initial_passwords_change(self) -> bool:
+        """Whether passwords that somebody else chose have to be replaced."""
+        if self.change_initial_passwords is None:
+            return self.environment != "development"
+        return self.change_initial_passwords
+
+    def initial_until(self, roles: Collection[str], moment: datetime) -> datetime | None:
+        """Until when a password that somebody else sets now is good for staff; one of a customer does not expire."""
+        return None if set(roles) <= {"customer"} else moment + timedelta(days=self.initial_password_days)
 
     @property
     def longest_token_seconds(self) -> float:
         """For so long a key must be published after its last signature."""
-        return max(self.access_seconds, self.service_seconds)
+        return max(self.longest_access_seconds, self.service_seconds)
+
+    @property
+    def longest_access_seconds(self) -> float:
+        """For so long a session that was ended must be known."""
+        return max(self.access_seconds, self.staff_access_seconds)

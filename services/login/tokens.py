@@ -1,7 +1,7 @@
 """Access tokens: short-lived, signed, verified by every service by itself."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from joserfc import jwt
@@ -24,16 +24,17 @@ class TokenIssuer:
         self._keys = keys
         self._clock = clock
 
-    def issue(self, principal: Principal, *, kind: str, lifetime: float) -> str:
+    def issue(self, principal: Principal, *, audience: Sequence[str], kind: str, lifetime: float) -> str:
         """A signed token for the principal, good for `lifetime` seconds.
 
         Args:
+            audience: the services that accept it.
             kind: `account`, `guest` or `service`; counted.
         """
         moment = int(self._clock().timestamp())
         claims: dict[str, object] = {
             "iss": self._settings.issuer,
-            "aud": self._settings.audience,
+            "aud": audience[0] if len(audience) == 1 else list(audience),
             "sub": principal.subject,
             "tenant": principal.tenant,
             "roles": sorted(principal.roles),
@@ -42,6 +43,8 @@ class TokenIssuer:
             "exp": moment + int(lifetime),
             "jti": uuid.uuid4().hex,
         }
+        if principal.session is not None:
+            claims["sid"] = principal.session
         if principal.customer is not None:
             claims["customer"] = principal.customer
         key = self._keys.signer()

@@ -9,8 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.login.keys import Keys
 from services.login.repository import delete_audit_before, delete_families_before
+from services.login.seals import Seals
 from services.login.settings import Settings
 from shared.errors import ZhiyinError
+from shared.http.auth import LEEWAY_SECONDS
 from shared.http.health import Health
 from shared.storage.database import ALL_TENANTS, Database
 
@@ -28,16 +30,20 @@ class Upkeep:
     def __init__(self, settings: Settings, database: Database, keys: Keys, clock: Callable[[], datetime]) -> None:
         self._period = settings.upkeep_seconds
         self._audit_kept = timedelta(days=settings.audit_days)
+        self._tokens_live = timedelta(seconds=settings.longest_access_seconds + LEEWAY_SECONDS)
         self._database = database
+        self._seals = Seals(settings, database)
         self._keys = keys
         self._clock = clock
 
     async def once(self) -> None:
         """Does everything that is due now."""
         await self._keys.refresh()
+        await self._seals.seal()
         moment = self._clock()
         async with self._database.transaction(ALL_TENANTS) as session:
-            await delete_families_before(session, moment)
+            # Their last access tokens may be good a little longer, and may have to be revoked.
+            await delete_families_before(session, moment - self._tokens_live)
             await delete_audit_before(session, moment - self._audit_kept)
 
     async def forever(self, health: Health) -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -31,13 +31,16 @@ from shared.errors import (
     problem_for_status,
 )
 
-__all__ = ["DEADLINE_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
+__all__ = ["DEADLINE_HEADER", "ON_BEHALF_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
 
 log = structlog.get_logger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-ID"
 DEADLINE_HEADER = "X-Deadline-Seconds"
 """Seconds that are left; relative, so that clocks need not agree."""
+
+ON_BEHALF_HEADER = "X-On-Behalf-Of"
+"""Whom a service asks for: callers have equal shares, and a service that asks for many is as many callers."""
 
 DEFAULT_DEADLINE_SECONDS = 5.0
 MAX_ATTEMPTS = 3
@@ -54,7 +57,8 @@ RENEW_AGAIN_SECONDS = 5.0
 CALLS = Counter("zhiyin_client_calls_total", "Calls to other services", ["target", "outcome"])
 SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another service took", ["target"])
 
-Tokens = Callable[[], Awaitable[str]]
+Tokens = Callable[[str], Awaitable[str]]
+"""A bearer token for the service of that name."""
 
 
 NEVER = BreakerPolicy(failures=sys.maxsize)
@@ -96,6 +100,13 @@ class ServiceClient:
         """Gives the connections back."""
         for session in self._sessions.values():
             await session.close()
+
+    async def token(self, service: str) -> str | None:
+        """This service's own token for calls to the other one, where it does not go into `Authorization`.
+
+        None for a client without credentials; raises as `ServiceTokens`.
+        """
+        return None if self._tokens is None else await self._tokens(service)
 
     async def get(self, service: str, path: str, *, deadline: float = DEFAULT_DEADLINE_SECONDS) -> Any:
         """The JSON that the service answers; tried on another instance when one fails."""
@@ -158,7 +169,7 @@ class ServiceClient:
         try:
             async with asyncio.timeout(deadline):
                 if self._tokens is not None and authenticated:
-                    asked.headers["Authorization"] = f"Bearer {await self._tokens()}"
+                    asked.headers["Authorization"] = f"Bearer {await self._tokens(service)}"
                 request_id = get_contextvars().get("request_id")
                 if request_id:
                     asked.headers.setdefault(REQUEST_ID_HEADER, str(request_id))
@@ -301,43 +312,54 @@ def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service:
 
 
 class ServiceTokens:
-    """A service's own access token: fetched from login with client credentials, renewed in time.
+    """A service's own access tokens, one for each service that it calls and good there only.
 
-    While login is away the last token serves until it expires.
+    They are fetched from login with client credentials and renewed in time. While login is away the last one serves
+    until it expires.
     """
 
     def __init__(self, client: ServiceClient, client_id: str, client_secret: str) -> None:
         self._client = client
         self._body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        self._token = ""
-        self._renew_at = float("-inf")
-        self._expires_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._of: dict[str, _Token] = {}
 
-    async def __call__(self) -> str:
-        """A valid token.
+    async def __call__(self, service: str) -> str:
+        """A valid token for calls to the service.
 
         Raises:
             Unavailable: login is away and the last token has expired.
+            Forbidden: this client has no business with that service.
         """
-        if time.monotonic() >= self._renew_at:
-            async with self._lock:
-                if time.monotonic() >= self._renew_at:
-                    await self._renew()
-        return self._token
+        token = self._of.setdefault(service, _Token())
+        if time.monotonic() >= token.renew_at:
+            async with token.lock:
+                if time.monotonic() >= token.renew_at:
+                    await self._renew(service, token)
+        return token.text
 
-    async def _renew(self) -> None:
+    async def _renew(self, service: str, token: "_Token") -> None:
+        body = {**self._body, "audience": service}
         try:
             answer = await self._client.post(
-                "login", "/v1/token", json=self._body, deadline=3.0, retry=True, authenticated=False
+                "login", "/v1/token", json=body, deadline=3.0, retry=True, authenticated=False
             )
         except (Unavailable, DeadlineExceeded):
-            if time.monotonic() >= self._expires_at:
+            if time.monotonic() >= token.expires_at:
                 raise
-            log.warning("service_token_not_renewed")
-            self._renew_at = min(time.monotonic() + RENEW_AGAIN_SECONDS, self._expires_at)
+            log.warning("service_token_not_renewed", audience=service)
+            token.renew_at = min(time.monotonic() + RENEW_AGAIN_SECONDS, token.expires_at)
             return
         lifetime = float(answer["expires_in"])
-        self._token = str(answer["access_token"])
-        self._expires_at = time.monotonic() + lifetime - TOKEN_MARGIN_SECONDS
-        self._renew_at = min(self._expires_at, time.monotonic() + lifetime / 2)
+        token.text = str(answer["access_token"])
+        token.expires_at = time.monotonic() + lifetime - TOKEN_MARGIN_SECONDS
+        token.renew_at = min(token.expires_at, time.monotonic() + lifetime / 2)
+
+
+@dataclass
+class _Token:
+    """The token for one service; times are on the monotonic clock."""
+
+    text: str = ""
+    renew_at: float = float("-inf")
+    expires_at: float = float("-inf")
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)

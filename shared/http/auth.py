@@ -1,11 +1,12 @@
 """Authentication: verifies access tokens locally, with the public keys of login."""
 
 import asyncio
+import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, TypeVar
 
 import structlog
 from fastapi import Depends, Request
@@ -18,11 +19,14 @@ from joserfc.jws import JWSRegistry, extract_compact
 from prometheus_client import Histogram
 
 from shared.errors import Forbidden, Unauthenticated, Unavailable, ZhiyinError
+from shared.http.revocations import Revocations
 from shared.settings import TENANT
 
 __all__ = ["ALGORITHM", "SIGNATURES", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 ALGORITHM = "EdDSA"
 SECONDS = Histogram(
@@ -61,13 +65,19 @@ SIGNATURES: Final = _Signatures()
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """The caller. `customer` is their number in business, `subject` the account or guest."""
+    """The caller. `customer` is their number in business, `subject` the account or guest.
+
+    `session` is the log-in that their token comes from (services have none), `expires_at` the token's end in seconds
+    since 1970; neither says who they are.
+    """
 
     subject: str
     tenant: str
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     customer: str | None = None
+    session: str | None = field(default=None, compare=False)
+    expires_at: float = field(default=math.inf, compare=False)
 
     def has_any(self, *, roles: Collection[str], scopes: Collection[str]) -> bool:
         """Whether the caller has one of the roles or one of the scopes."""
@@ -118,8 +128,17 @@ class JwksCache:
 class TokenVerifier:
     """Turns a bearer token into a `Principal`."""
 
-    def __init__(self, jwks: JwksCache, *, issuer: str, audience: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        jwks: JwksCache,
+        *,
+        issuer: str,
+        audience: str,
+        revocations: Revocations,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._jwks = jwks
+        self._revocations = revocations
         self._clock = clock
         self._verified: dict[str, tuple[Principal, float]] = {}
         self._registry = jwt.JWTClaimsRegistry(
@@ -136,7 +155,8 @@ class TokenVerifier:
         """The caller that the token was issued to.
 
         Raises:
-            Unauthenticated: the token is malformed, not signed by login, expired or issued for another audience.
+            Unauthenticated: the token is malformed, not signed by login, expired, issued for another audience, or its
+                session was ended.
             Forbidden: it names no valid tenant.
             Unavailable: there are no keys to verify it with.
         """
@@ -149,20 +169,35 @@ class TokenVerifier:
             with SECONDS.time():
                 decoded = jwt.decode(token, keys, registry=SIGNATURES)
                 self._registry.validate(decoded.claims)
-            return self._remember(token, _principal(decoded.claims), float(decoded.claims["exp"]))
+            principal = _principal(decoded.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Unauthenticated("the access token is not valid or has expired") from error
+        if self.ended(principal):
+            raise Unauthenticated("the session was ended; log in again")
+        return self._remember(token, principal)
 
     def known(self, token: str) -> Principal | None:
         """The caller, if the token was verified a short time ago and has not expired since."""
         principal, until = self._verified.get(token, (None, 0.0))
-        return principal if self._clock() < until else None
+        return principal if principal and self._clock() < until and not self.ended(principal) else None
 
-    def _remember(self, token: str, principal: Principal, expires: float) -> Principal:
+    def ended(self, principal: Principal) -> bool:
+        """Whether the caller's session was ended, as far as login has told."""
+        return self._revocations.cover(principal.session)
+
+    def good(self, principal: Principal) -> bool:
+        """Whether the caller's token is still good, for what goes on for longer than a request."""
+        return self._clock() < principal.expires_at and not self.ended(principal)
+
+    def while_good(self, items: AsyncGenerator[T, None], principal: Principal) -> AsyncGenerator[T, None]:
+        """What the generator gives, until the caller's session is ended or their token expires."""
+        return self._revocations.while_good(items, session=principal.session, expires_at=principal.expires_at)
+
+    def _remember(self, token: str, principal: Principal) -> Principal:
         # Verifying a signature costs more than routing a request, and callers repeat their tokens.
         if len(self._verified) >= REMEMBERED_TOKENS:
             self._verified.clear()
-        self._verified[token] = principal, min(expires, self._clock() + REMEMBERED_SECONDS)
+        self._verified[token] = principal, min(principal.expires_at, self._clock() + REMEMBERED_SECONDS)
         return principal
 
 
@@ -174,7 +209,7 @@ def _kid(token: str) -> str:
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
-    customer = claims.get("customer")
+    customer, session = claims.get("customer"), claims.get("sid")
     if not re.fullmatch(TENANT, claims["tenant"]):
         raise Forbidden("no tenant has such a name")
     return Principal(
@@ -183,6 +218,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         roles=frozenset(map(str, claims.get("roles") or ())),
         scopes=frozenset(str(claims.get("scope") or "").split()),
         customer=None if customer is None else str(customer),
+        session=None if session is None else str(session),
+        expires_at=float(claims["exp"]),
     )
 
 

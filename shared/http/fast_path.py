@@ -40,6 +40,7 @@ class DirectRequest:
     body: bytes
     receive: Receive
     parameters: Mapping[str, str]
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ class DirectRoutes:
         content: bytes | memoryview
         response_headers: list[tuple[bytes, bytes]] | None = None
         try:
-            answer = await route.endpoint(DirectRequest(self._state, principal, headers, body, receive, parameters))
+            asked = DirectRequest(self._state, principal, headers, body, receive, parameters, scope)
+            answer = await route.endpoint(asked)
             if answer is not None:
                 model, status = (answer.body, answer.status) if isinstance(answer, DirectAnswer) else (answer, 200)
                 content = model.__pydantic_serializer__.to_json(model)

@@ -24,6 +24,7 @@ from shared.errors import (
     problem_for_status,
     responses,
 )
+from shared.http.sentences import sentence
 
 __all__ = ["install_problems", "problem_response"]
 
@@ -98,7 +99,7 @@ def _from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if any(error["type"] == JSON_INVALID for error in errors):
         return Malformed("the body is not valid JSON")
     fields = [
-        FieldError(field=_field(error["loc"]), message=str(error["msg"])[:MAX_MESSAGE])
+        FieldError(field=_field(error["loc"]), message=sentence(error)[:MAX_MESSAGE])
         for error in errors[:MAX_FIELD_ERRORS]
     ]
     return InvalidInput("; ".join(f"{each.field}: {each.message}" for each in fields), errors=fields)

@@ -29,6 +29,7 @@ from shared.http.headers import AnswerHeaders
 from shared.http.health import Health, ReadyCheck
 from shared.http.middleware import RequestMiddleware
 from shared.http.problems import install_problems
+from shared.http.revocations import Revocations
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
 
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 VERSION = "0.1.0"
 SELF_CHECK_SECONDS = 0.1
 
+RevocationsFetch = Callable[[float], Awaitable[Mapping[str, Any]]]
 JwksFetch = Callable[[], Awaitable[Mapping[str, Any]]]
 Lifespan = Callable[[FastAPI, "ServiceContext"], AbstractAsyncContextManager[None]]
 
@@ -68,6 +70,7 @@ def create_service(
     lifespan: Lifespan | None = None,
     ready_checks: Mapping[str, ReadyCheck] | None = None,
     jwks: JwksFetch | None = None,
+    revocations: RevocationsFetch | None = None,
 ) -> FastAPI:
     """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
 
@@ -76,6 +79,7 @@ def create_service(
         lifespan: entered before the service becomes ready, left after it has drained.
         ready_checks: each must return for `/health/ready` to be 200.
         jwks: returns the keys that access tokens are verified with; by default they are fetched from login.
+        revocations: returns the sessions that were ended; by default they are fetched from login.
     """
 
     @asynccontextmanager
@@ -91,8 +95,13 @@ def create_service(
             keys: Mapping[str, Any] = await plain.get("login", "/.well-known/jwks.json", deadline=3.0)
             return keys
 
+        async def ended_sessions(since: float) -> Mapping[str, Any]:
+            told: Mapping[str, Any] = await plain.get("login", f"/v1/revocations?since={since:.3f}", deadline=3.0)
+            return told
+
+        revoked = Revocations(revocations or ended_sessions, period=settings.revocations_seconds)
         app.state.verifier = TokenVerifier(
-            JwksCache(jwks or from_login), issuer=settings.issuer, audience=settings.audience
+            JwksCache(jwks or from_login), issuer=settings.issuer, audience=name, revocations=revoked
         )
         context = ServiceContext(settings=settings, client=client, health=health)
         app.state.context = context
@@ -104,6 +113,8 @@ def create_service(
                 await stack.enter_async_context(_metrics_server(settings.host, settings.metrics_port))
             if lifespan is not None:
                 await stack.enter_async_context(lifespan(app, context))
+            following = asyncio.create_task(revoked.follow(health), name="revocations")
+            stack.push_async_callback(_cancel, following)
             await stack.enter_async_context(_registered(name, settings, context))
             yield
 
@@ -161,6 +172,11 @@ class _Application(FastAPI):
         """Answers what `entry` passes on."""
         await super().__call__(scope, receive, send)
         await go_on(scope, receive, send)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -109,12 +109,19 @@ def test_bodies_in_the_notes_are_json() -> None:
     [
         (("--set", "ingress.enabled=true"), "http://chat.example.com"),
         (("--set", "environment=production"), "WARNING: postgresql"),
+        (("--set", "ingress.enabled=true"), "WARNING: all customers behind the proxy count as one address"),
         ((), "helm test zhiyin --namespace support"),
         ((), "values-production.yaml"),
     ],
 )
 def test_notes_fit_the_values(arguments: tuple[str, ...], said: str) -> None:
     assert said in notes(*arguments)
+
+
+def test_notes_do_not_warn_of_a_proxy_that_is_named_or_not_there() -> None:
+    named = notes("--set", "ingress.enabled=true", "--set-json", 'trustedProxies=["10.42.0.0/16"]')
+    assert "behind the proxy" not in named
+    assert "behind the proxy" not in notes()
 
 
 def test_notes_show_no_secret() -> None:

@@ -93,9 +93,12 @@ def test_a_second_service_for_the_outside(kind: str) -> None:
     chart = render({"components": {"dialogue": {"service": {"type": kind, "annotations": {"a": "b"}}}}})
     outside = chart.get("Service", "dialogue-external")
     assert outside["spec"]["type"] == kind
+    # Otherwise a node answers in the client's name, and every customer has that node's address.
+    assert outside["spec"]["externalTrafficPolicy"] == "Local"
     assert outside["metadata"]["annotations"] == {"a": "b"}
     assert [each["name"] for each in outside["spec"]["ports"]] == ["http"]
     inside = chart.get("Service", "dialogue")
     assert inside["spec"]["type"] == "ClusterIP"
     assert "annotations" not in inside["metadata"]
+    assert "externalTrafficPolicy" not in inside["spec"]
     assert not [name for name in chart.names("Service") if name.endswith("-external")][1:]

@@ -181,3 +181,15 @@ def test_faults_for_drills(monkeypatch: pytest.MonkeyPatch) -> None:
     chart = render({"faults": {"dialogue.before_commit": 0.5}})
     settings = accepted("dialogue", variables(chart, "dialogue"), monkeypatch)
     assert settings.faults == {"dialogue.before_commit": 0.5}
+
+
+def test_dialogue_alone_is_told_whom_to_believe_about_addresses() -> None:
+    proxies = ["10.42.0.0/16", "fd00::/8"]
+    for chart, wanted in ((rendered("default"), []), (render({"trustedProxies": proxies}), proxies)):
+        told = {
+            component: found["ZHIYIN_TRUSTED_PROXIES"]
+            for component in COMPONENTS
+            if "ZHIYIN_TRUSTED_PROXIES" in (found := variables(chart, component))
+        }
+        assert list(told) == ["dialogue"]
+        assert json.loads(told["dialogue"]) == wanted

@@ -64,7 +64,7 @@ async def test_a_large_refund_waits_for_a_person_who_approves_it(stack: RunningS
             agent = await log_in(stack, gateway, "agent")
             listed = await business.get("/v1/approvals", token=agent)
             assert action in listed.text
-            assert (await business.get("/v1/approvals", token=guest.token)).status == 403
+            assert (await business.get("/v1/approvals", token=guest.token)).status == 401
             answer = await business.post(f"/v1/approvals/{action}", json={"decision": "approve"}, token=agent)
             assert answer.status == 200, answer.text
         done = await guest.until(lambda seen: seen[-1]["seq"] > waiting[-1]["seq"])

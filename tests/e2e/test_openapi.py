@@ -21,8 +21,8 @@ CALLERS = [
     ("dialogue", "guest"),
     ("dialogue", "agent"),
     ("login", "admin"),
-    ("intent", "service"),
-    ("business", "service"),
+    ("intent", "service of intent"),
+    ("business", "service of business"),
     ("business", "agent"),
     ("business", "admin"),
 ]
@@ -46,13 +46,19 @@ async def on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFacto
 async def tokens(stack: RunningStack) -> dict[str, str]:
     """One of each kind that some endpoint lets in."""
     secret = stack.bootstrap.client_secret("dialogue")
-    credentials = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": secret}
+    client = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": secret}
     async with calling(stack.url) as gateway, calling(stack.url_of("login")) as login:
+
+        async def of_dialogue(audience: str) -> str:
+            token: str = (await login.post("/v1/token", json={**client, "audience": audience})).body["access_token"]
+            return token
+
         return {
             "guest": await log_in(stack, gateway),
             "agent": await log_in(stack, gateway, "agent"),
             "admin": await log_in(stack, gateway, "admin"),
-            "service": (await login.post("/v1/token", json=credentials)).body["access_token"],
+            "service of intent": await of_dialogue("intent"),
+            "service of business": await of_dialogue("business"),
         }
 
 

@@ -2,20 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
+import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import responses
+from services.dialogue.limits import address_of
+from services.dialogue.settings import Settings
+from shared.errors import Forbidden, Unauthenticated, responses
+from shared.http.client_address import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
 from shared.http.service import ServiceContext
 
 __all__ = ["router"]
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
 
 SECONDS = 5.0
 
 STATUS = {"register": 201, "logout": 204}
+
+DEVICE_COOKIE = "zhiyin_device"
+"""Login's proof that somebody has logged in from this browser; of no use without the password."""
+DEVICE_SECONDS = 180 * 86_400
 
 
 class Forwarded(BaseModel):
@@ -31,25 +41,61 @@ class Forwarded(BaseModel):
         200: {"description": "Tokens", "content": {"application/json": {}}},
         201: {"description": "The account", "content": {"application/json": {}}},
         204: {"description": "Logged out"},
-        **responses(401, 404, 409, 429, 502, 503, 504),
+        **responses(401, 403, 404, 409, 429, 502, 503, 504),
     },
 )
 async def forward(
-    call: Annotated[Literal["guest", "login", "refresh", "logout", "register"], Path()],
+    call: Annotated[Literal["guest", "login", "refresh", "logout", "register", "password"], Path()],
     request: Request,
     body: Forwarded | None = None,
 ) -> Response:
-    """Passes a log-in, refresh, log-out, registration or guest request on to login."""
-    context: ServiceContext = request.app.state.context
-    # Every proxy adds whom it heard; login reads the list from its end for as long as it trusts the speaker.
-    heard = [*request.headers.getlist("X-Forwarded-For"), request.client.host if request.client else "unknown"]
-    answer: Any = await context.client.post(
-        "login",
-        f"/v1/{call}",
-        json=body.model_dump() if body else {},
-        deadline=SECONDS,
-        headers={"X-Forwarded-For": ", ".join(heard)},
-        authenticated=False,
-    )
+    """Passes a log-in, refresh, log-out, registration, guest request or change of password on to login."""
+    sent: dict[str, Any] = body.model_dump() if body else {}
+    if call == "login" and (device := request.cookies.get(DEVICE_COOKIE)):
+        sent.setdefault("device", device)
+    answer = await _ask(request, "POST", f"/v1/{call}", sent)
     status = STATUS.get(call, 200)
-    return Response(status_code=204) if status == 204 else JSONResponse(answer, status_code=status)
+    if status == 204:
+        return Response(status_code=204)
+    response = JSONResponse(answer, status_code=status)
+    if device := answer.get("device"):
+        settings: Settings = request.app.state.settings
+        response.set_cookie(
+            DEVICE_COOKIE,
+            str(device),
+            max_age=DEVICE_SECONDS,
+            path=router.prefix,
+            secure=settings.environment == "production",
+            httponly=True,
+            samesite="strict",
+        )
+    return response
+
+
+@router.get("/sessions", response_class=JSONResponse, responses=responses(401, 429, 502, 503, 504))
+async def sessions(request: Request) -> JSONResponse:
+    """The caller's own sessions."""
+    return JSONResponse(await _ask(request, "GET", "/v1/sessions"))
+
+
+@router.delete("/sessions/{session_id}", status_code=204, responses=responses(401, 404, 429, 502, 503, 504))
+async def end_session(session_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")], request: Request) -> None:
+    """Ends one of the caller's sessions."""
+    await _ask(request, "DELETE", f"/v1/sessions/{session_id}")
+
+
+async def _ask(request: Request, method: str, path: str, body: Any = None) -> Any:
+    """Login's answer to this person: their access token goes with it, and from where they call."""
+    context: ServiceContext = request.app.state.context
+    headers = {CLIENT_ADDRESS_HEADER: address_of(request.scope, request.app.state.settings)}
+    try:
+        if own := await context.client.token("login"):
+            headers[GATEWAY_TOKEN_HEADER] = own
+    except (Forbidden, Unauthenticated) as error:
+        # Log-ins go on, but login counts all of them as one address.
+        log.error("gateway_not_known_to_login", error=error.detail)
+    if person := request.headers.get("Authorization"):
+        headers["Authorization"] = person
+    return await context.client.call(
+        "login", method, path, json=body, deadline=SECONDS, retry=False, headers=headers, authenticated=False
+    )

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
+from starlette.types import Scope
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
@@ -16,12 +19,13 @@ from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import EventStream, Streams, wait_for_events
 from services.dialogue.desk.ownership import DESK, Desk, may_read
 from services.dialogue.desk.repository import traces_of
+from services.dialogue.limits import Limits, address_of
 from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
 from shared.contracts.texts import legible
 from shared.contracts.understanding import MAX_TEXT
-from shared.errors import NotFound, responses
-from shared.http.auth import CurrentPrincipal, Principal, require
+from shared.errors import NotFound, Unauthenticated, responses
+from shared.http.auth import CurrentPrincipal, Principal, TokenVerifier, require
 from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.storage.database import Database
 from shared.storage.statements import Unit
@@ -122,6 +126,20 @@ InDesk = Annotated[Desk, Depends(_desk)]
 InStreams = Annotated[Streams, Depends(_streams)]
 
 
+def _limits(state: Any) -> Limits:
+    limits: Limits = state.limits
+    return limits
+
+
+def _address(scope: Scope, state: Any) -> str:
+    return address_of(scope, state.settings)
+
+
+def _place(request: Request, principal: Principal) -> AbstractContextManager[None]:
+    """A place among the streams that a reader may have open."""
+    return _limits(request.app.state).stream(principal, _address(request.scope, request.app.state))
+
+
 @dataclass(frozen=True)
 class Readable:
     """A conversation that the caller may read: for good as its owner, or as an agent while they have the floor."""
@@ -150,11 +168,12 @@ async def readable(database: Database, desk: Desk, principal: Principal, convers
     return Readable(conversation, principal.subject)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=responses(429))
 async def open_conversation(
-    principal: CurrentPrincipal, turns: InTurns, body: NewConversation | None = None
+    principal: CurrentPrincipal, turns: InTurns, request: Request, body: NewConversation | None = None
 ) -> ConversationView:
     """Opens a conversation."""
+    await _limits(request.app.state).conversation(principal, _address(request.scope, request.app.state))
     wanted = body or NewConversation()
     row = await turns.open(principal, assistant=wanted.assistant, language=wanted.language)
     return ConversationView.model_validate(row, from_attributes=True)
@@ -183,7 +202,7 @@ async def one_conversation(
     "/{conversation_id}/messages",
     responses={
         202: {"model": Answer, "description": "Stored; the replies will come by stream or by reading on"},
-        **responses(404, 409),
+        **responses(404, 409, 429, 503),
     },
 )
 async def say(
@@ -191,9 +210,11 @@ async def say(
     body: NewMessage,
     principal: CurrentPrincipal,
     turns: InTurns,
+    request: Request,
     response: Response,
 ) -> Answer:
     """Says something and waits for the replies."""
+    await _limits(request.app.state).message(principal, _address(request.scope, request.app.state))
     answer = await turns.say(principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice)
     if not answer.complete:
         response.status_code = 202
@@ -209,6 +230,7 @@ async def _say(request: DirectRequest) -> DirectAnswer | None:
         body = NewMessage.model_validate_json(request.body)
     except ValidationError:
         return None
+    await _limits(request.state).message(request.principal, _address(request.scope, request.state))
     turns: Turns = request.state.turns
     answer = await turns.say(
         request.principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice
@@ -220,23 +242,29 @@ DIRECT = DirectRoute("/v1/conversations/{conversation_id}/messages", _say, anyon
 """Customers do little else."""
 
 
-@router.get("/{conversation_id}/events", responses=responses(404))
+@router.get("/{conversation_id}/events", responses=responses(404, 429))
 async def events(
     conversation_id: ConversationId,
     principal: CurrentPrincipal,
     database: InDatabase,
     wakes: InWakes,
     desk: InDesk,
+    request: Request,
     after: Seq = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
 ) -> Events:
     """The transcript behind `after`, in order and without gaps; `wait` seconds for the first event at most."""
     reader = await readable(database, desk, principal, conversation_id, "transcript")
-    found = await wait_for_events(
-        database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
-        seconds=wait, holder=reader.holder,
-    )  # fmt: skip
+    # Who waits holds as much as who follows a stream.
+    with _place(request, principal) if wait else nullcontext():
+        found = await wait_for_events(
+            database, wakes, tenant=principal.tenant, conversation_id=conversation_id, after=after, limit=limit,
+            seconds=wait, holder=reader.holder,
+        )  # fmt: skip
+    verifier: TokenVerifier = request.app.state.verifier
+    if not verifier.good(principal):
+        raise Unauthenticated("the session was ended; log in again")
     return Events(events=found, last_seq=found[-1].seq if found else after)
 
 
@@ -245,7 +273,7 @@ async def events(
     response_class=EventStream,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
-        **responses(404),
+        **responses(404, 429),
     },
 )
 async def stream(
@@ -254,6 +282,7 @@ async def stream(
     database: InDatabase,
     streams: InStreams,
     desk: InDesk,
+    request: Request,
     after: Seq = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
 ) -> EventStream:
@@ -262,12 +291,15 @@ async def stream(
     An agent's stream ends with the event `end` when they no longer have the conversation.
     """
     reader = await readable(database, desk, principal, conversation_id, "transcript")
+    verifier: TokenVerifier = request.app.state.verifier
     return EventStream(
         streams,
+        place=_place(request, principal),
         tenant=principal.tenant,
         conversation_id=conversation_id,
         after=after if last_event_id is None else last_event_id,
         holder=reader.holder,
+        good=partial(verifier.good, principal),
     )
 
 

@@ -113,6 +113,11 @@ class Turns:
             settings, database, busy=lambda: set(self._running.values()), pick_up=self._pick_up_later
         )
 
+    @property
+    def queued(self) -> int:
+        """Turns that run or wait for their place in this process."""
+        return len(self._running)
+
     async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> ConversationRow:
         """A new conversation of this customer.
 

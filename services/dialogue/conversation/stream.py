@@ -7,6 +7,7 @@ new is sent by short tasks that a wake begins, a few of which read at once, and 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import TypedDict
 
@@ -71,16 +72,23 @@ async def wait_for_events(
 class _Stream:
     """One client that follows: `after` is the last event that it was sent, `holder` the agent who needs the floor."""
 
-    __slots__ = ("_begin", "after", "born", "busy", "conversation", "holder", "last_words", "news", "noticed", "over",
-                 "send", "spoken", "task", "tenant")  # fmt: skip
+    __slots__ = ("_begin", "after", "born", "busy", "conversation", "good", "holder", "last_words", "news", "noticed",
+                 "over", "send", "spoken", "task", "tenant")  # fmt: skip
 
     def __init__(
-        self, begin: Callable[["_Stream"], None], tenant: str, conversation: str, after: int, holder: str | None
+        self,
+        begin: Callable[["_Stream"], None],
+        tenant: str,
+        conversation: str,
+        after: int,
+        holder: str | None,
+        good: Callable[[], bool],
     ) -> None:
         self._begin = begin
         self.tenant = tenant
         self.conversation = conversation
         self.holder = holder
+        self.good = good
         self.last_words = RECONNECT
         self.after = self.noticed = after
         self.born = self.spoken = time.monotonic()
@@ -112,7 +120,7 @@ class Streams:
             beat()
             moment = time.monotonic()
             for stream in tuple(self._streams):
-                if moment - stream.born > MAX_LIFE_SECONDS:
+                if moment - stream.born > MAX_LIFE_SECONDS or not stream.good():
                     self._end(stream)
                 elif moment - stream.spoken > KEEP_ALIVE_SECONDS and not stream.busy:
                     stream.spoken = moment
@@ -132,13 +140,21 @@ class Streams:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def follow(
-        self, receive: Receive, send: Send, *, tenant: str, conversation_id: str, after: int, holder: str | None = None
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        tenant: str,
+        conversation_id: str,
+        after: int,
+        holder: str | None = None,
+        good: Callable[[], bool] = lambda: True,
     ) -> None:
         """Sends every event behind `after` and those to come, until the client hangs up or the stream is ended.
 
-        With a `holder` it ends for good when they no longer have the floor.
+        With a `holder` it ends for good when they no longer have the floor; and when the token is not `good` any more.
         """
-        stream = _Stream(self._send_later, tenant, conversation_id, after, holder)
+        stream = _Stream(self._send_later, tenant, conversation_id, after, holder, good)
         stream.send = send
         stream.task = asyncio.current_task()
         assert stream.task is not None
@@ -190,6 +206,9 @@ class Streams:
                     events = await self._database.read(
                         stream.tenant, partial(_events, stream.conversation, stream.after, BATCH, stream.holder)
                     )
+                if not stream.good():
+                    self._end(stream)
+                    return
                 for event in events:
                     await _say(stream, f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n")
                     stream.after = event.seq
@@ -213,31 +232,45 @@ class _Of(TypedDict):
     conversation_id: str
     after: int
     holder: str | None
+    good: Callable[[], bool]
 
 
 class EventStream(Response):
     """Every event behind `after`, each with its `seq` as id, then those to come; the client resumes with the last id.
 
     Ends after ten minutes, and when the process stops: clients come back by themselves, to another replica. With a
-    `holder` it ends for good when they no longer have the floor.
+    `holder` it ends for good when they no longer have the floor; and when the token is not `good` any more. Its `place`
+    is held until it ends.
     """
 
     def __init__(
-        self, streams: Streams, *, tenant: str, conversation_id: str, after: int, holder: str | None = None
+        self,
+        streams: Streams,
+        *,
+        place: AbstractContextManager[None],
+        tenant: str,
+        conversation_id: str,
+        after: int,
+        holder: str | None = None,
+        good: Callable[[], bool] = lambda: True,
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
         self._streams = streams
-        self._of = _Of(tenant=tenant, conversation_id=conversation_id, after=after, holder=holder)
+        self._place = place
+        self._of = _Of(tenant=tenant, conversation_id=conversation_id, after=after, holder=holder, good=good)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        go_on_with(scope, partial(_follow, self._streams, self._of))
+        with ExitStack() as held:
+            held.enter_context(self._place)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            go_on_with(scope, partial(_follow, self._streams, self._of, held.pop_all()))
 
 
-async def _follow(streams: Streams, of: _Of, receive: Receive, send: Send) -> None:
-    await streams.follow(receive, send, **of)
+async def _follow(streams: Streams, of: _Of, held: ExitStack, receive: Receive, send: Send) -> None:
+    with held:
+        await streams.follow(receive, send, **of)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -39,7 +39,7 @@ from services.dialogue.policy.decision import (
 from services.dialogue.policy.state import State
 from services.dialogue.settings import Settings
 from shared import faults
-from shared.calls.client import ServiceClient
+from shared.calls.client import ON_BEHALF_HEADER, ServiceClient
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
@@ -97,6 +97,8 @@ class TurnTaker:
                     },
                     deadline=self._settings.understand_seconds,
                     retry=True,
+                    # Otherwise one customer's flood would take the share of all.
+                    headers={ON_BEHALF_HEADER: conversation.owner},
                 )
                 return Understood(understanding=Understanding.model_validate(answer))
             except (Problem, ValueError) as error:

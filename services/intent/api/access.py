@@ -10,7 +10,8 @@ from pydantic import StringConstraints
 
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.versions.deployment import Deployment, Lease
-from shared.http.auth import CurrentPrincipal, require
+from shared.calls.client import ON_BEHALF_HEADER
+from shared.http.auth import CurrentPrincipal, Principal, require
 from shared.http.middleware import CancelledWhenGone, deadline_of
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ModelName",
     "Models",
     "TenantModels",
+    "caller_of",
     "unless_gone",
 ]
 
@@ -30,10 +32,22 @@ T = TypeVar("T")
 DEFAULT_SECONDS = 10.0
 SCOPE = "intent:predict"
 ROLES = ("operator", "admin")
+MAX_CALLER = 64
 
 AUTHORISED = Depends(require(roles=ROLES, scopes={SCOPE}))
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def caller_of(principal: Principal, on_behalf_of: str | bytes) -> str:
+    """Who has a share of a busy model: the caller, or whom a service says that it asks for.
+
+    People are believed nothing here: with names of their choice they would have as many shares as they like.
+    """
+    if SCOPE not in principal.scopes or not 0 < len(on_behalf_of) <= MAX_CALLER:
+        return principal.subject
+    said = on_behalf_of if isinstance(on_behalf_of, str) else on_behalf_of.decode("latin-1")
+    return f"{principal.subject}:{said}"
 
 
 async def _deadline(request: Request) -> float:
@@ -67,7 +81,8 @@ class TenantModels:
 
 
 async def _models(request: Request, principal: CurrentPrincipal, deadline: Deadline) -> TenantModels:
-    return TenantModels(request.app.state.models, principal.tenant, principal.subject, deadline)
+    caller = caller_of(principal, request.headers.get(ON_BEHALF_HEADER, ""))
+    return TenantModels(request.app.state.models, principal.tenant, caller, deadline)
 
 
 Models = Annotated[TenantModels, Depends(_models)]

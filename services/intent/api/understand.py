@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request
 from pydantic import PlainValidator, ValidationError
 from starlette.types import Receive
 
-from services.intent.api.access import AUTHORISED, DEFAULT_SECONDS, ROLES, SCOPE, Models, TenantModels
+from services.intent.api.access import AUTHORISED, DEFAULT_SECONDS, ROLES, SCOPE, Models, TenantModels, caller_of
 from services.intent.kinds.understanding.served import understand as understand_texts
 from shared import faults
-from shared.calls.client import DEADLINE_HEADER
+from shared.calls.client import DEADLINE_HEADER, ON_BEHALF_HEADER
 from shared.contracts.understanding import UnderstandBatchRequest, Understanding, Understandings, UnderstandRequest
 from shared.errors import responses
 from shared.http.fast_path import DirectRequest, DirectRoute
@@ -19,6 +19,7 @@ from shared.http.middleware import CancelledWhenGone, deadline_from
 __all__ = ["DIRECT", "router"]
 
 DEADLINE = DEADLINE_HEADER.lower().encode()
+ON_BEHALF = ON_BEHALF_HEADER.lower().encode()
 
 router = APIRouter(tags=["intent"], dependencies=[AUTHORISED])
 
@@ -55,7 +56,7 @@ async def _understand_one(request: DirectRequest) -> Understanding | None:
     models = TenantModels(
         request.state.models,
         request.principal.tenant,
-        request.principal.subject,
+        caller_of(request.principal, request.headers.get(ON_BEHALF, b"")),
         deadline_from(request.headers.get(DEADLINE, b""), DEFAULT_SECONDS),
     )
     [answer] = await _understandings([body.text], body, models, request.receive)

@@ -2,19 +2,32 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.login.api.dependencies import LoginDep, OriginDep, by
+from services.login.audit import Origin, record
 from services.login.repository import events_before
-from services.login.schemas import AccountChange, AccountDetails, AccountList, AuditList, AuditRecord, NewAccount
+from services.login.schemas import (
+    AccountChange,
+    AccountDetails,
+    AccountList,
+    AuditCheck,
+    AuditList,
+    AuditNote,
+    AuditRecord,
+    NewAccount,
+)
+from services.login.seals import Seals
 from shared.errors import responses
 from shared.http.auth import Principal, require
+from shared.storage.database import now
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["administration"])
 
 Admin = Annotated[Principal, Depends(require(roles={"admin"}))]
+AuditWriter = Annotated[Principal, Depends(require(scopes={"login:audit"}))]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -43,6 +56,21 @@ async def change_account(
 ) -> AccountDetails:
     """Changes roles, customer number or display name of an account, or closes and reopens it."""
     return AccountDetails.model_validate(await login.accounts.change(account_id, body, by(origin, admin)))
+
+
+@router.post("/v1/audit", status_code=204, response_class=Response)
+async def note(body: AuditNote, login: LoginDep, service: AuditWriter, origin: OriginDep) -> None:
+    """Appends what another service has to tell; which one it was stands with it."""
+    async with login.database.transaction(service.tenant) as session:
+        origin = Origin(address=origin.address, actor=body.actor)
+        detail = {**body.detail, "service": service.subject}
+        record(session, body.event, origin, at=now(), target=body.target, detail=detail)
+
+
+@router.get("/v1/audit/check")
+async def audit_check(login: LoginDep, admin: Admin) -> AuditCheck:
+    """Whether all of the log is as it was written; reads it whole."""
+    return await Seals(login.settings, login.database).check(admin.tenant)
 
 
 @router.get("/v1/audit")

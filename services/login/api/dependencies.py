@@ -7,15 +7,21 @@ from fastapi import Depends, Request, Response
 
 from services.login.accounts import Accounts
 from services.login.audit import Origin
-from services.login.client_address import client_address
 from services.login.clients import Clients
 from services.login.keys import Keys
 from services.login.sessions import Sessions
 from services.login.settings import Settings
-from shared.http.auth import Principal
+from shared.errors import Problem
+from shared.http.auth import Principal, TokenVerifier
+from shared.http.client_address import (
+    CLIENT_ADDRESS_HEADER,
+    GATEWAY_SCOPE,
+    GATEWAY_TOKEN_HEADER,
+    client_address,
+)
 from shared.storage.database import Database
 
-__all__ = ["NO_STORE", "Login", "LoginDep", "OriginDep", "by"]
+__all__ = ["NO_STORE", "Login", "LoginDep", "OriginDep", "by", "origin_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +44,23 @@ def _login(request: Request) -> Login:
 LoginDep = Annotated[Login, Depends(_login)]
 
 
-def _origin(request: Request, login: LoginDep) -> Origin:
-    peer = None if request.client is None else request.client.host
-    forwarded = request.headers.getlist("x-forwarded-for")
-    return Origin(address=client_address(peer, forwarded, login.settings.proxies))
+async def origin_of(request: Request) -> Origin:
+    """From where: what the gateway says, and of everybody else only who they are."""
+    said = request.headers.get(CLIENT_ADDRESS_HEADER)
+    if said is not None and await _from_the_gateway(request):
+        return Origin(address=client_address(said, (), ()))
+    return Origin(address=client_address(None if request.client is None else request.client.host, (), ()))
 
 
-OriginDep = Annotated[Origin, Depends(_origin)]
+async def _from_the_gateway(request: Request) -> bool:
+    verifier: TokenVerifier = request.app.state.verifier
+    try:
+        return GATEWAY_SCOPE in (await verifier.verify(request.headers.get(GATEWAY_TOKEN_HEADER, ""))).scopes
+    except Problem:
+        return False
+
+
+OriginDep = Annotated[Origin, Depends(origin_of)]
 
 
 def _no_store(response: Response) -> None:

@@ -134,10 +134,10 @@ ZHIYIN_ASSISTANT: {value: /app/assistants/shop}
 {{- if and .root.Values.ingress.enabled (ne .root.Values.ingress.path "/") }}
 ZHIYIN_ROOT_PATH: {value: {{ .root.Values.ingress.path }}}
 {{- end }}
+ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}}
 {{- end }}
 {{- if .facts.bootstrap }}
 ZHIYIN_BOOTSTRAP_FILE: {value: /etc/zhiyin/bootstrap/bootstrap.json}
-ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}}
 ZHIYIN_LOGIN_SECRET:
   {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "login-secret") | nindent 2 }}
 {{- end }}

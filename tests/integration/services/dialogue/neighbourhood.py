@@ -6,7 +6,7 @@ The model is a tiny one whose answers can be foretold; the test itself takes the
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ __all__ = [
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
-    "scopes": ["intent:predict", "business:lookup"],
+    "scopes": ["intent:predict", "business:lookup", "login:gateway"],
 }
 PASSWORD = "a password of the test"
 AGENT, BEN, SUPERVISOR, OPERATOR, ADMIN, CUSTOMER = (
@@ -75,7 +75,15 @@ class Neighbourhood:
     dialogue: RunningServer
     servers: dict[str, AsyncExitStack]
     redis: Redis
-    login: str
+    addresses: Mapping[str, str]
+    """Where the neighbours answer, by their names."""
+
+    settings: Settings
+    """Those of dialogue."""
+
+    def another(self, **changes: Any) -> FastAPI:
+        """A second dialogue among the same neighbours, with other settings."""
+        return create_app(self.settings.model_copy(update=changes))
 
     async def stop(self, service: str) -> None:
         """Ends a neighbour."""
@@ -127,7 +135,15 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
         for name, create in apps.items():
             stacks[name] = await stack.enter_async_context(AsyncExitStack())
             known[name] = (await stacks[name].enter_async_context(serve(create()))).address
-        usual = {"resend_first_seconds": 0.5, "answer_seconds": 5}
+        usual = {
+            "resend_first_seconds": 0.5,
+            "answer_seconds": 5,
+            # Tests say in seconds what a person says in an hour.
+            "messages_per_minute": 100_000,
+            "messages_burst": 100_000,
+            "conversations_per_minute": 100_000,
+            "streams_at_once": 1000,
+        }
         own = Settings(
             **common,
             static_services=known,
@@ -136,7 +152,7 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
             **usual | settings,
         )
         dialogue = await stack.enter_async_context(serve(create_app(own)))
-        yield Neighbourhood(dialogue, stacks, running, known["login"])
+        yield Neighbourhood(dialogue, stacks, running, known, own)
 
 
 async def logged_in(calls: Calls, account: dict[str, Any]) -> str:

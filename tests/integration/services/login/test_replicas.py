@@ -28,7 +28,12 @@ async def test_they_are_one_login(replicas: Replicas) -> None:
     assert (await first.get("/.well-known/jwks.json")).body == (await second.get("/.well-known/jwks.json")).body
     pair = (await first.post("/v1/login", json=LILEI)).body
     assert (await second.get("/v1/me", token=pair["access_token"])).body["customer"] == "C1001"
-    client = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "s" * 40}
+    client = {
+        "grant_type": "client_credentials",
+        "client_id": "dialogue",
+        "client_secret": "s" * 40,
+        "audience": "intent",
+    }
     assert (await second.post("/v1/token", json=client)).status == 200
     admin = (await second.post("/v1/login", json=ADMIN)).body["access_token"]
     accounts = (await first.get("/v1/accounts", token=admin)).body["accounts"]

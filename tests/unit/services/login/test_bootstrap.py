@@ -122,11 +122,14 @@ async def test_what_changed_in_the_file_is_applied(bootstrap: Bootstrap, clock: 
         account = await account_named(session, "admin")
         assert account is not None
         account.display_name = "The Boss"
-        token = await families.open(session, subject=account.id, account=account)
+        token = (await families.open(session, subject=account.id, account=account)).token
 
-    await bootstrap.apply({"accounts": [{**ACCOUNT, "customer": "C1"}], "clients": [{**CLIENT, "scopes": []}]})
+    await bootstrap.apply({"accounts": [ACCOUNT], "clients": [{**CLIENT, "scopes": []}]})
     async with bootstrap.database.transaction("default") as session:
         assert isinstance(outcome := await families.renew(session, token), Renewed)
+    await bootstrap.apply({"accounts": [{**ACCOUNT, "customer": "C1"}], "clients": [{**CLIENT, "scopes": []}]})
+    async with bootstrap.database.transaction("default") as session:
+        assert await families.renew(session, outcome.token) is None, "its access tokens say the old number"
     await bootstrap.apply(
         {
             "accounts": [{**ACCOUNT, "customer": "C1", "password": "a new password"}],

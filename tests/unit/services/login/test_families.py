@@ -23,7 +23,7 @@ def families(clock: Clock) -> Families:
 
 async def open_family(database: Database, families: Families) -> str:
     async with database.transaction(TENANT) as session:
-        return await families.open(session, subject="guest-1", account=None)
+        return (await families.open(session, subject="guest-1", account=None)).token
 
 
 async def renew(database: Database, families: Families, token: str) -> Renewed | Reused | None:
@@ -109,7 +109,7 @@ async def test_the_sessions_of_an_account_end_together_or_with_it(database: Data
         account = Account(username="lilei", display_name="李雷", password_hash="", roles=["customer"])
         session.add(account)
         await session.flush()
-        tokens = [await families.open(session, subject=account.id, account=account) for _ in range(3)]
+        tokens = [(await families.open(session, subject=account.id, account=account)).token for _ in range(3)]
     guest = await open_family(database, families)
     outcome = await renew(database, families, tokens[0])
     assert isinstance(outcome, Renewed)
@@ -131,6 +131,24 @@ async def test_the_sessions_of_an_account_end_together_or_with_it(database: Data
         await revoke_families(session, account.id, account.created_at)
     assert await renew(database, families, tokens[2]) is None
     assert isinstance(await renew(database, families, guest), Renewed)
+
+
+@pytest.mark.parametrize("shown", ["{family}.guess", "{family}.", "{family}", "{family}.{current}", "{other}"])
+async def test_a_session_is_ended_by_its_token_and_by_nothing_less(
+    database: Database, families: Families, shown: str
+) -> None:
+    token = await open_family(database, families)
+    async with database.reading(TENANT) as session:
+        family = await session.get_one(Family, token.partition(".")[0])
+    other = token.replace(token[-1], "x" if token[-1] != "x" else "y")
+    made_up = shown.format(family=family.id, current=family.current, other=other)
+    async with database.transaction(TENANT) as session:
+        assert await families.close(session, made_up) is None
+    following = await renew(database, families, token)
+    assert isinstance(following, Renewed)
+    async with database.transaction(TENANT) as session:
+        assert await families.close(session, token) is not None, "the one before the last may log out too"
+    assert await renew(database, families, following.token) is None
 
 
 STEPS = st.lists(
@@ -157,8 +175,10 @@ async def test_whatever_happens_one_token_of_a_family_is_live_at_most(
             clock.advance(number)
         elif step == "close":
             async with database.transaction(TENANT) as session:
-                await families.close(session, token)
-            ended = True
+                closed = await families.close(session, token)
+            # One that was exchanged before the last exchange cannot be told from a made-up one any more.
+            assert (closed is not None) == (not ended and token in known[-2:])
+            ended = ended or closed is not None
         else:
             outcome = await renew(database, families, token)
             if isinstance(outcome, Renewed):

@@ -191,7 +191,7 @@ async def test_a_token_says_who_for_how_long(database: Database, clock: Clock) -
     await keys.refresh()
     issuer = TokenIssuer(Settings(), keys, clock)
     principal = Principal(subject="7", tenant="default", roles=frozenset({"agent", "admin"}), customer="C1001")
-    tokens = [issuer.issue(principal, kind="account", lifetime=60) for _ in range(2)]
+    tokens = [issuer.issue(principal, audience=["dialogue", "login"], kind="account", lifetime=60) for _ in range(2)]
     assert tokens[0] != tokens[1], "each has an id of its own"
 
     decoded = jwt.decode(tokens[0], KeySet.import_key_set(keys.published()), registry=SIGNATURES)  # type: ignore[arg-type]
@@ -199,7 +199,7 @@ async def test_a_token_says_who_for_how_long(database: Database, clock: Clock) -
     moment = int(clock().timestamp())
     assert decoded.claims | {"jti": ""} == {
         "iss": "zhiyin",
-        "aud": "zhiyin",
+        "aud": ["dialogue", "login"],
         "sub": "7",
         "tenant": "default",
         "roles": ["admin", "agent"],

@@ -1,6 +1,6 @@
 """Settings of login: what is believed by default, and what production refuses."""
 
-from ipaddress import ip_network
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -30,18 +30,23 @@ def test_production_needs_a_secret_of_its_own(secret: str) -> None:
     assert secret not in str(raised.value)
 
 
-def test_proxies_of_this_machine_are_trusted_in_development_only() -> None:
-    assert ip_network("127.0.0.0/8") in Settings().proxies
-    assert Settings(environment="production", login_secret=SECRET).proxies == ()
-    told = Settings(environment="production", login_secret=SECRET, trusted_proxies=(ip_network("10.0.0.0/8"),))
-    assert told.proxies == (ip_network("10.0.0.0/8"),)
+def test_initial_passwords_are_replaced_outside_development() -> None:
+    assert not Settings(environment="development").initial_passwords_change
+    assert Settings(environment="production", login_secret=SECRET).initial_passwords_change
+    assert Settings(environment="development", change_initial_passwords=True).initial_passwords_change
+    told = Settings(environment="production", login_secret=SECRET, change_initial_passwords=False)
+    assert not told.initial_passwords_change
 
 
-def test_proxies_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZHIYIN_TRUSTED_PROXIES", '["10.0.0.0/8", "fd00::/8"]')
-    assert Settings().proxies == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+def test_an_initial_password_of_staff_does_not_last() -> None:
+    moment = datetime(2026, 11, 30, tzinfo=UTC)
+    settings = Settings(initial_password_days=2)
+    assert settings.initial_until(["customer"], moment) is None
+    for roles in (["agent"], ["customer", "operator"], ["admin"]):
+        assert settings.initial_until(roles, moment) == moment + timedelta(days=2)
 
 
 def test_a_key_is_kept_as_long_as_the_longest_token() -> None:
-    assert Settings(access_seconds=10, service_seconds=20).longest_token_seconds == 20
-    assert Settings(access_seconds=30, service_seconds=20).longest_token_seconds == 30
+    assert Settings(access_seconds=10, staff_access_seconds=5, service_seconds=20).longest_token_seconds == 20
+    assert Settings(access_seconds=30, staff_access_seconds=5, service_seconds=20).longest_token_seconds == 30
+    assert Settings(access_seconds=10, staff_access_seconds=40, service_seconds=20).longest_token_seconds == 40

@@ -24,7 +24,7 @@ async def test_what_is_over_is_removed_and_the_rest_stays(database: Database, cl
     families = Families(settings, clock)
     upkeep = Upkeep(settings, database, DatabaseKeys(settings, database, clock), clock)
     async with database.transaction("default") as session:
-        token = await families.open(session, subject="guest-1", account=None)
+        token = (await families.open(session, subject="guest-1", account=None)).token
         record(session, "logged_in", Origin(address="here"), at=clock())
     for days, families_left, events_left in ((29, 1, 1), (2, 0, 1), (30, 0, 0)):
         clock.advance(days * DAY)

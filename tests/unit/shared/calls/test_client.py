@@ -364,7 +364,29 @@ async def test_a_service_token_is_asked_for_once_and_sent(serve: Serve) -> None:
     await client.post("shop", "/open", json={}, authenticated=False)
     assert len(login.requests) == 1
     assert '"client_secret": "secret"' in login.bodies[0]
+    assert '"audience": "shop"' in login.bodies[0]
     assert [request.headers.get("Authorization") for request in shop.requests] == ["Bearer t"] * 5 + [None]
+    await client.close()
+    await plain.close()
+
+
+async def test_each_service_is_shown_a_token_of_its_own(serve: Serve) -> None:
+    async def by_audience(request: web.Request) -> web.Response:
+        asked = await request.json()
+        return web.json_response({"access_token": f"for {asked['audience']}", "expires_in": 3600})
+
+    login = await serve(by_audience)
+    shop = await serve(fine)
+    plain = ServiceClient(Instances(login.port))
+    client = ServiceClient(Instances(shop.port), tokens=ServiceTokens(plain, "me", "secret"))
+    for service in ("shop", "bank", "shop"):
+        await client.get(service, "/")
+    assert [each.headers["Authorization"] for each in shop.requests] == [
+        "Bearer for shop",
+        "Bearer for bank",
+        "Bearer for shop",
+    ]
+    assert len(login.requests) == 2
     await client.close()
     await plain.close()
 
@@ -378,13 +400,13 @@ async def test_while_login_is_away_the_last_token_serves(serve: Serve) -> None:
     login = await serve(login_handler)
     plain = ServiceClient(Instances(login.port), breaker=BreakerPolicy(failures=1000))
     short = ServiceTokens(plain, "me", "secret")
-    assert await short() == "t"
+    assert await short("shop") == "t"
     answer["status"] = 503
     async with asyncio.timeout(10):
         while True:
             # 30 s are the margin, so this token is over after a fifth of a second.
             try:
-                assert await short() == "t"
+                assert await short("shop") == "t"
             except Unavailable:
                 break
             await asyncio.sleep(0.02)
@@ -394,4 +416,4 @@ async def test_while_login_is_away_the_last_token_serves(serve: Serve) -> None:
 async def test_without_login_there_is_no_token() -> None:
     plain = ServiceClient(Instances())
     with pytest.raises(Unavailable):
-        await ServiceTokens(plain, "me", "secret")()
+        await ServiceTokens(plain, "me", "secret")("shop")

@@ -16,17 +16,27 @@ from joserfc.jwk import OctKey
 
 from shared.errors import Forbidden, Unauthenticated, Unavailable
 from shared.http.auth import CurrentPrincipal, JwksCache, Principal, TokenVerifier, require
+from shared.http.revocations import Revocations
 from shared.http.service import create_service
 from shared.settings import ServiceSettings
 from tests.calls import calling
 from tests.servers import serve
 from tests.tokens import TokenFactory
 
-FACTORY = TokenFactory()
+FACTORY = TokenFactory(audience="shop")
+
+
+def nothing() -> Revocations:
+    """No session was ended, as far as anybody knows."""
+
+    async def fetch(since: float) -> Mapping[str, Any]:
+        raise Unavailable(f"login does not tell what ended since {since}")
+
+    return Revocations(fetch, period=60)
 
 
 def verifier(factory: TokenFactory = FACTORY) -> TokenVerifier:
-    return TokenVerifier(JwksCache(factory.fetch), issuer="zhiyin", audience="zhiyin")
+    return TokenVerifier(JwksCache(factory.fetch), issuer="zhiyin", audience="shop", revocations=nothing())
 
 
 def encoded(part: Any) -> str:
@@ -50,6 +60,10 @@ async def test_a_token_becomes_the_principal_that_it_speaks_for() -> None:
     )
 
 
+async def test_a_token_may_be_for_several_services() -> None:
+    assert (await verifier().verify(FACTORY.issue("7", aud=["bank", "shop"]))).subject == "7"
+
+
 async def test_what_a_token_does_not_say_is_nothing() -> None:
     principal = await verifier().verify(FACTORY.issue("7", roles=(), scope=None))
     assert principal == Principal(subject="7", tenant="default")
@@ -63,7 +77,7 @@ def without(claim: str) -> str:
 DAY = 86_400
 """Tokens are made at collection, and the tests may run long after it."""
 
-CLAIMS = {"iss": "zhiyin", "aud": "zhiyin", "sub": "7", "tenant": "default", "exp": int(time.time()) + DAY}
+CLAIMS = {"iss": "zhiyin", "aud": "shop", "sub": "7", "tenant": "default", "exp": int(time.time()) + DAY}
 HEADER = {"alg": "EdDSA", "kid": FACTORY.kid}
 
 
@@ -78,6 +92,10 @@ HEADER = {"alg": "EdDSA", "kid": FACTORY.kid}
         "x" * 5000,
         FACTORY.issue(iss="somebody else"),
         FACTORY.issue(aud="somebody else"),
+        FACTORY.issue(aud="shops"),
+        FACTORY.issue(aud=["bank", "somebody else"]),
+        FACTORY.issue(aud=[]),
+        FACTORY.issue(aud={"shop": 1}),
         FACTORY.issue(exp=int(time.time()) - 60),
         FACTORY.issue(exp="soon"),
         FACTORY.issue(nbf=int(time.time()) + DAY),
@@ -85,7 +103,7 @@ HEADER = {"alg": "EdDSA", "kid": FACTORY.kid}
         *(without(claim) for claim in ("iss", "aud", "sub", "tenant", "exp")),
         FACTORY.issue(sub=7),
         FACTORY.issue(tenant=["default"]),  # type: ignore[arg-type]
-        TokenFactory().issue(),
+        TokenFactory(audience="shop").issue(),
         unsigned({"alg": "none", "kid": FACTORY.kid}, CLAIMS),
         unsigned(HEADER, CLAIMS),
         unsigned({"alg": "EdDSA"}, CLAIMS),
@@ -132,7 +150,7 @@ class Login:
     """Publishes keys, counts how often it is asked, and may be away."""
 
     def __init__(self) -> None:
-        self.factories = [TokenFactory()]
+        self.factories = [TokenFactory(audience="shop")]
         self.asked = 0
         self.answer: Exception | None = None
         self.moment = time.time()
@@ -146,7 +164,7 @@ class Login:
 
     def verifier(self) -> TokenVerifier:
         cache = JwksCache(self.fetch, clock=lambda: self.moment)
-        return TokenVerifier(cache, issuer="zhiyin", audience="zhiyin", clock=lambda: self.moment)
+        return TokenVerifier(cache, issuer="zhiyin", audience="shop", revocations=nothing(), clock=lambda: self.moment)
 
 
 async def test_a_token_ends_when_it_says() -> None:
@@ -174,12 +192,12 @@ async def test_a_new_key_is_found_at_once_and_invented_ones_cost_little() -> Non
     verify = login.verifier().verify
     await verify(login.factories[0].issue())
     login.moment += 3
-    login.factories.append(TokenFactory())
+    login.factories.append(TokenFactory(audience="shop"))
     await verify(login.factories[1].issue())
     assert login.asked == 2
     for _ in range(10):
         with pytest.raises(Unauthenticated):
-            await verify(TokenFactory().issue())
+            await verify(TokenFactory(audience="shop").issue())
     assert login.asked == 2
 
 
@@ -189,7 +207,7 @@ async def test_a_key_that_was_withdrawn_is_forgotten_in_time() -> None:
     token = login.factories[0].issue()
     await verify(token)
     unseen = login.factories[0].issue()
-    login.factories = [TokenFactory()]
+    login.factories = [TokenFactory(audience="shop")]
     login.moment += 301
     for each in (token, unseen):
         with pytest.raises(Unauthenticated):
@@ -241,7 +259,7 @@ async def desk(principal: Annotated[Principal, Depends(require(roles={"agent"}, 
 
 async def test_routes_let_in_whom_they_name() -> None:
     app = create_service(
-        ServiceSettings(log_level="error"), name="desk", description="", routers=[router], jwks=FACTORY.fetch
+        ServiceSettings(log_level="error"), name="shop", description="", routers=[router], jwks=FACTORY.fetch
     )
     async with serve(app) as server, calling(server.base_url) as service:
         assert (await service.get("/who", token=FACTORY.issue("7"))).body == "7"

@@ -19,7 +19,7 @@ from tests.servers import serve
 from tests.tokens import TokenFactory
 
 LIMIT = 1000
-TOKENS = TokenFactory()
+TOKENS = TokenFactory(audience="lengths")
 TOKEN = TOKENS.issue(roles={"operator"})
 CUSTOMER = TOKENS.issue()
 

@@ -361,7 +361,7 @@ async def test_an_account_that_is_unlinked_gets_nothing_of_its_old_customer(
     mine = await opened_by(calls, token)
     asked = await mine.say("refund money")
     old = asked[-1]["options"][0]
-    async with calling(f"http://{around.login}") as login:
+    async with calling(f"http://{around.addresses['login']}") as login:
         headers = {"Authorization": f"Bearer {await logged_in(calls, ADMIN)}"}
         async with login.session.get("/v1/accounts", headers=headers) as response:
             accounts = (await response.json())["accounts"]

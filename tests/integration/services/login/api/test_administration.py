@@ -1,11 +1,12 @@
 """Administrators: accounts, roles and the audit log."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests.calls import Calls
-from tests.integration.services.login.stage import ADMIN, Stage
+from tests.integration.services.login.stage import ADMIN, CLIENT, Gateway, Stage
 
 AGENT = {"username": "agent7", "password": "a fine password"}
 
@@ -61,14 +62,15 @@ async def test_accounts_are_listed_page_by_page(login: Calls, admin: str) -> Non
     assert all("password" not in field for each in first for field in each)
 
 
-async def test_a_change_reaches_the_next_token(login: Calls, admin: str) -> None:
+async def test_a_change_reaches_the_next_log_in(login: Calls, admin: str) -> None:
     account = await provision(login, admin, roles=["agent"], customer="C1001")
     pair = (await login.post("/v1/login", json=AGENT)).body
     change = {"roles": ["operator"], "customer": None, "display_name": " Seven "}
     answer = await login.send("PATCH", f"/v1/accounts/{account['id']}", json=change, token=admin)
     assert answer.body == account | {"roles": ["operator"], "customer": None, "display_name": "Seven"}
-    renewed = (await login.post("/v1/refresh", json={"refresh_token": pair["refresh_token"]})).body
-    me = (await login.get("/v1/me", token=renewed["access_token"])).body
+    assert (await login.post("/v1/refresh", json={"refresh_token": pair["refresh_token"]})).status == 401
+    again = (await login.post("/v1/login", json=AGENT)).body
+    me = (await login.get("/v1/me", token=again["access_token"])).body
     assert (me["roles"], me["customer"], me["display_name"]) == (["operator"], None, "Seven")
 
 
@@ -108,8 +110,8 @@ async def test_an_unknown_account_is_not_found(login: Calls, admin: str) -> None
 
 
 async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None:
-    login = await stage.login(failures_per_account=1, refresh_grace_seconds=0)
-    home = {"X-Forwarded-For": "203.0.113.7"}
+    login = await stage.login(failures_per_account_and_address=1, refresh_grace_seconds=0)
+    home = (await Gateway.to(login)).speaks_for("203.0.113.7")
     admin = (await login.post("/v1/login", json=ADMIN, headers=home)).body["access_token"]
     admin_id = (await login.get("/v1/me", token=admin)).body["subject"]
     account = await provision(login, admin)
@@ -123,7 +125,12 @@ async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None
         await login.post("/v1/login", json=AGENT)
     await login.post("/v1/login", json={**AGENT, "username": "my-secret-typed-here"})
     await login.post("/v1/register", json={**AGENT, "username": "newcomer"})
-    client = {"grant_type": "client_credentials", "client_id": "dialogue", "client_secret": "a wrong one"}
+    client = {
+        "grant_type": "client_credentials",
+        "client_id": "dialogue",
+        "client_secret": "a wrong one",
+        "audience": "x",
+    }
     await login.post("/v1/token", json=client)
     path = f"/v1/accounts/{account['id']}"
     await login.send("PATCH", path, json={"roles": ["agent"], "display_name": "Seven"}, token=admin)
@@ -139,7 +146,7 @@ async def test_the_audit_log_tells_who_did_what_from_where(stage: Stage) -> None
         ("password_changed", account["id"], None, {}),
         ("logged_out", account["id"], None, {}),
         ("login_failed", None, account["id"], {}),
-        ("login_locked", None, account["id"], {"limit": "account"}),
+        ("login_locked", None, account["id"], {"limit": "pair"}),
         ("login_failed", None, None, {}),
         ("registered", newcomer, None, {}),
         ("client_refused", None, "service-dialogue", {}),
@@ -159,3 +166,33 @@ async def test_the_audit_log_is_read_page_by_page(login: Calls, admin: str) -> N
     assert first + rest == everything
     for wrong in ("limit=0", "limit=201", "before=0", "before=x", f"before={2**70}"):
         assert (await login.get(f"/v1/audit?{wrong}", token=admin)).status == 422
+
+
+async def test_other_services_append_to_the_audit_log(login: Calls, admin: str) -> None:
+    asked = {**CLIENT, "client_id": "desk", "client_secret": "d" * 40, "audience": "login"}
+    token = (await login.post("/v1/token", json=asked)).body["access_token"]
+    body = {"event": "handoff_claimed", "actor": "agent-7", "target": "c-1", "detail": {"from": "queue", "waited": 7}}
+    assert (await login.post("/v1/audit", json=body, token=token)).status == 204
+    [noted] = [each for each in await events(login, admin) if each["event"] == "handoff_claimed"]
+    assert (noted["actor"], noted["target"]) == ("agent-7", "c-1")
+    assert noted["detail"] == {"from": "queue", "waited": 7, "service": "service-desk"}
+    for other in (admin, None):
+        assert (await login.post("/v1/audit", json=body, token=other)).status in (401, 403)
+    refused: list[dict[str, Any]] = [
+        {"event": "No Name"},
+        {"detail": {"text": "x" * 300}},
+        {"detail": {"nested": {}}},
+        {"more": 1},
+    ]
+    for wrong in refused:
+        assert (await login.post("/v1/audit", json=body | wrong, token=token)).status == 422
+
+
+async def test_whether_the_log_is_whole_is_for_administrators_to_see(stage: Stage) -> None:
+    login = await stage.login(upkeep_seconds=0.05)
+    admin = (await login.post("/v1/login", json=ADMIN)).body["access_token"]
+    async with asyncio.timeout(10):
+        while (found := (await login.get("/v1/audit/check", token=admin)).body)["checked"] < 3:
+            pass
+    assert found["broken"] is None
+    assert (await login.get("/v1/audit/check")).status == 401

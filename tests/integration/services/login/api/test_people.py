@@ -81,7 +81,7 @@ BAD_INPUT: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/login", {"username": None, "password": {}}, "username"),
     ("/v1/refresh", {"refresh_token": "x" * 513}, "refresh_token"),
     ("/v1/refresh", {"refresh_token": 7}, "refresh_token"),
-    ("/v1/token", {"grant_type": "password", "client_id": "a", "client_secret": "b"}, "grant_type"),
+    ("/v1/token", {"grant_type": "password", "client_id": "a", "client_secret": "b", "audience": "c"}, "grant_type"),
     ("/v1/guest", {"customer": "C1002"}, "customer"),
 ]
 
@@ -123,7 +123,7 @@ async def test_what_is_hardly_a_request_is_refused_clearly(login: Calls) -> None
 
 async def test_a_new_password_ends_all_sessions_but_the_one_that_set_it(login: Calls) -> None:
     here, there = [(await login.post("/v1/login", json=LILEI)).body for _ in range(2)]
-    change = {"current": LILEI["password"], "new": "新的密码很安全的"}
+    change = {"current": LILEI["password"], "new": "新的密码很安全的因为很长"}
     answer = await login.post("/v1/password", json=change, token=here["access_token"])
     assert answer.status == 200
     for old in (here, there):

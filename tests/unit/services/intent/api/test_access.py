@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -65,3 +65,44 @@ def test_a_request_whose_deadline_has_passed_is_not_computed(
 ) -> None:
     answer = client.post(path, json=body, headers={**service, "X-Deadline-Seconds": "0"})
     assert answer.status_code == 504
+
+
+@pytest.mark.parametrize("path", ["/v1/understand", "/predict"])
+@pytest.mark.parametrize(
+    ("said", "caller"),
+    [("guest-7", "dialogue:guest-7"), (None, "dialogue"), ("", "dialogue"), ("x" * 65, "dialogue")],
+)
+def test_whom_a_service_asks_for_has_a_share_of_their_own(
+    client: TestClient,
+    service: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    said: str | None,
+    caller: str,
+) -> None:
+    headers = {**service, **({} if said is None else {"X-On-Behalf-Of": said})}
+    assert callers(client, monkeypatch, path, headers) == {caller}
+
+
+@pytest.mark.parametrize("path", ["/v1/understand", "/predict"])
+def test_people_have_one_share_however_they_call_themselves(
+    client: TestClient, operator: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    assert callers(client, monkeypatch, path, {**operator, "X-On-Behalf-Of": "another"}) == {"operator-1"}
+
+
+def callers(client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, headers: Mapping[str, str]) -> set[str]:
+    """Who had a share of the model when this was asked, the second time by the direct route."""
+    seen: set[str] = set()
+    models = cast(Any, client.app).state.models
+    use = models.use
+
+    def noted(*names: str, **arguments: Any) -> Any:
+        seen.add(arguments["caller"])
+        return use(*names, **arguments)
+
+    monkeypatch.setattr(models, "use", noted)
+    body = {"text": "hello"} if path == "/v1/understand" else {"model": "shop", "data": "hello"}
+    for _ in range(2):
+        client.post(path, json=body, headers=headers)
+    return seen

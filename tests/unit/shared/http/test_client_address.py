@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.login.client_address import client_address, neighbourhood
+from shared.http.client_address import client_address, neighbourhood
 
 LOOPBACK = ip_network("127.0.0.0/8")
 CLUSTER = ip_network("10.0.0.0/8")
@@ -28,6 +28,12 @@ CLUSTER = ip_network("10.0.0.0/8")
         ("127.0.0.1", [""], "127.0.0.1"),
         ("::ffff:203.0.113.7", [], "203.0.113.7"),
         ("::ffff:127.0.0.1", ["2001:DB8::1"], "2001:db8::1"),
+        ("127.0.0.1", ["203.0.113.7:4711"], "203.0.113.7"),
+        ("127.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("127.0.0.1", ["[2001:db8::1]"], "2001:db8::1"),
+        ("127.0.0.1", ["fe80::1%eth0"], "fe80::1"),
+        ("127.0.0.1", ["203.0.113.7:x"], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.007"], "127.0.0.1"),
         (None, ["203.0.113.7"], "unknown"),
         ("a unix socket", [], "unknown"),
     ],

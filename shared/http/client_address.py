@@ -1,11 +1,33 @@
-"""Where a request comes from: the network address that limits and the audit log go by."""
+"""Where a request comes from: the network address that limits and the audit log go by.
 
+The edge decides. Dialogue, which the Internet reaches, works out one address and names it to login together with a
+token of its own; login believes no other word about it.
+"""
+
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["client_address", "neighbourhood"]
+__all__ = [
+    "CLIENT_ADDRESS_HEADER",
+    "GATEWAY_SCOPE",
+    "GATEWAY_TOKEN_HEADER",
+    "UNKNOWN",
+    "Network",
+    "client_address",
+    "neighbourhood",
+]
+
+CLIENT_ADDRESS_HEADER = "X-Client-Address"
+"""The client's address as the gateway saw it."""
+GATEWAY_TOKEN_HEADER = "X-Gateway-Token"
+"""The gateway's own access token; `Authorization` has the person's."""
+GATEWAY_SCOPE = "login:gateway"
 
 UNKNOWN = "unknown"
+
+WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d+")
+"""Some proxies write the client's port behind its address."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -41,8 +63,11 @@ def neighbourhood(address: str) -> str:
 
 
 def _parse(text: str) -> Address | None:
+    ported = WITH_PORT.fullmatch(text)
+    # Behind a percent sign stands an interface of whoever wrote it, which names nobody.
+    plain = (ported["v6"] or ported["v4"] if ported else text).partition("%")[0]
     try:
-        address = ip_address(text)
+        address = ip_address(plain)
     except ValueError:
         return None
     # One client, one name: an IPv4 address that came in through an IPv6 socket is the IPv4 address.
