@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.consul_tokens import ConsulTokens, load_consul_tokens
 from cli.errors import EnvironmentUnfit
 from cli.home import Home, write_atomically
 
@@ -24,19 +25,22 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 
 CLIENTS: tuple[dict[str, Any], ...] = (
     {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup"]},
+    {"client_id": "intent", "scopes": []},
     {"client_id": "business", "scopes": ["intent:predict"]},
+    {"client_id": "worker", "scopes": []},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What login reads at its start, in the file `path`, and the secret that its keys are encrypted with."""
+    """What login reads at its start (`path`), the secret that its keys are encrypted with, and Consul's tokens."""
 
     path: Path
     login_secret: str
     accounts: tuple[dict[str, Any], ...]
     clients: tuple[dict[str, Any], ...]
+    consul: ConsulTokens
 
     def password(self, username: str) -> str:
         """The password of an account."""
@@ -70,7 +74,13 @@ def load_bootstrap(home: Home) -> Bootstrap:
     document = {"accounts": list(accounts.values()), "clients": list(clients.values())}
     if document != known:
         write_atomically(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n", mode=0o600)
-    return Bootstrap(path, load_secret(home.secrets / "login"), tuple(accounts.values()), tuple(clients.values()))
+    return Bootstrap(
+        path,
+        load_secret(home.secrets / "login"),
+        tuple(accounts.values()),
+        tuple(clients.values()),
+        load_consul_tokens(home),
+    )
 
 
 def load_secret(path: Path) -> str:

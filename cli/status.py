@@ -5,11 +5,13 @@ from typing import Any
 import aiohttp
 from rich.table import Table
 
-from cli.consul_process import Registered, registered
+from cli.consul_process import Registered, Registry, registered
+from cli.consul_tokens import load_consul_tokens
 from cli.errors import NotReachable
 from cli.home import Home
 from cli.settings import CommandSettings
 from cli.stack import SERVICES, http_answers
+from shared.calls.consul_acl import READER
 
 __all__ = ["instances", "status_table"]
 
@@ -26,8 +28,11 @@ async def instances(settings: CommandSettings, home: Home) -> list[Registered]:
     if run is not None and run.get("registry") == "static":
         return [await ask(name, entry) for name, entry in run["processes"].items() if name in SERVICES]
     url = str(run["consul_url"]) if run is not None else f"http://127.0.0.1:{settings.consul_port}"
+    registry = Registry(url)
+    if run is not None:
+        registry = Registry(url, load_consul_tokens(home).services[READER], str(run["installation"]))
     try:
-        return await registered(url)
+        return await registered(registry)
     except NotReachable:
         if run is None:
             raise NotReachable(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.login.audit import Origin, record
 from services.login.limits import Limits
+from services.login.models import Client
 from services.login.repository import client_named
 from services.login.schemas import ClientCredentials, ServiceToken
 from services.login.settings import Settings
@@ -47,7 +48,19 @@ class Clients:
         self._clock = clock
 
     async def token(self, credentials: ClientCredentials, origin: Origin) -> ServiceToken:
-        """A token with the scopes of the client.
+        """A token with the scopes of the client; raises as `verified`."""
+        client = await self.verified(credentials, origin)
+        lifetime = self._settings.service_seconds
+        principal = Principal(
+            subject=f"{SERVICE_PREFIX}{client.client_id}",
+            tenant=self._settings.tenant,
+            scopes=frozenset(client.scopes),
+        )
+        token = self._issuer.issue(principal, kind="service", lifetime=lifetime)
+        return ServiceToken(access_token=token, expires_in=int(lifetime))
+
+    async def verified(self, credentials: ClientCredentials, origin: Origin) -> Client:
+        """The client whose credentials these are.
 
         Raises:
             Unauthenticated: there is no such client or its secret is another one; the answer does not say which.
@@ -62,11 +75,4 @@ class Clients:
                 target = None if client is None else f"{SERVICE_PREFIX}{client.client_id}"
                 record(session, "client_refused", origin, at=self._clock(), target=target)
             raise Unauthenticated("the client or its secret is wrong")
-        lifetime = self._settings.service_seconds
-        principal = Principal(
-            subject=f"{SERVICE_PREFIX}{client.client_id}",
-            tenant=self._settings.tenant,
-            scopes=frozenset(client.scopes),
-        )
-        token = self._issuer.issue(principal, kind="service", lifetime=lifetime)
-        return ServiceToken(access_token=token, expires_in=int(lifetime))
+        return client

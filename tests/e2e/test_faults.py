@@ -108,7 +108,7 @@ async def test_consul_stops_chat_goes_on_and_all_are_registered_again(stack: Run
         await stack.start("consul")
 
         async def all_registered() -> bool:
-            return await passing(stack.consul_url, set(SERVICES)) == set(SERVICES)
+            return await passing(stack.stack.registry, set(SERVICES)) == set(SERVICES)
 
         await eventually(all_registered, REGISTERED_AGAIN_SECONDS, what="all registered again")
         assert "SF1234567890" in texts(await guest.say("订单 20261103001 到哪了"))

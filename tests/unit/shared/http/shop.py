@@ -48,5 +48,5 @@ async def no_keys() -> dict[str, Any]:
 
 def application(**options: Any) -> FastAPI:
     """The service; options go to `create_service`."""
-    settings = ServiceSettings(log_level="error")
+    settings = options.pop("settings", ServiceSettings(log_level="error"))
     return create_service(settings, name="shop", description="Takes orders.", routers=[router], jwks=no_keys, **options)
