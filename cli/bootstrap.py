@@ -51,8 +51,11 @@ class Bootstrap:
         return next((str(each["client_secret"]) for each in self.clients if each["client_id"] == client_id), "")
 
 
-def load_bootstrap(home: Home) -> Bootstrap:
+def load_bootstrap(home: Home, *, demo: bool = True) -> Bootstrap:
     """The accounts and clients of this state folder; what is missing is made, what is there stays.
+
+    Args:
+        demo: whether the demo shop's customers are among the accounts.
 
     Raises:
         EnvironmentUnfit: the file cannot be read.
@@ -65,6 +68,8 @@ def load_bootstrap(home: Home) -> Bootstrap:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EnvironmentUnfit(f"{path} cannot be read ({type(error).__name__}); restore it, or delete it.") from error
     for account in ACCOUNTS:
+        if account["customer"] and not demo:
+            continue
         fresh = {**account, "password": secrets.token_urlsafe(PASSWORD_BYTES)}
         accounts[account["username"]] = {**fresh, **accounts.get(account["username"], {})}
     for client in CLIENTS:

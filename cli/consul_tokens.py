@@ -8,11 +8,12 @@ from typing import Final
 
 from cli.errors import EnvironmentUnfit
 from cli.home import Home, write_atomically
-from shared.calls.consul_acl import READER
 
-__all__ = ["MANAGEMENT", "REGISTERED", "ConsulTokens", "load_consul_tokens"]
+__all__ = ["READER", "REGISTERED", "ConsulTokens", "load_consul_tokens"]
 
 MANAGEMENT: Final = "management"
+READER: Final = "status"
+"""The token that only reads, for people who look what runs."""
 REGISTERED = ("login", "intent", "business", "worker", "dialogue")
 """What registers in Consul, in the order in which it is started."""
 

@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 
 from cli.bootstrap import Bootstrap
 from cli.consul_process import Registry
-from cli.consul_tokens import REGISTERED
+from cli.consul_tokens import READER, REGISTERED
 from cli.home import Home
 from cli.process import Condition, Program
-from shared.calls.consul_acl import READER, ensure
+from shared.calls.consul_acl import ensure
 from shared.nlu.training_data import load_manifest
 
 __all__ = ["SERVICES", "Ports", "Stack"]
@@ -164,7 +164,7 @@ class Stack:
     async def _consul_answers(self) -> bool:
         tokens = self.bootstrap.consul
         try:
-            await ensure(self.consul_url, tokens.management, self.installation, tokens.services)
+            await ensure(self.consul_url, tokens.management, self.installation, tokens.services, readers={READER})
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
         return True

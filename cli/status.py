@@ -6,12 +6,11 @@ import aiohttp
 from rich.table import Table
 
 from cli.consul_process import Registered, Registry, registered
-from cli.consul_tokens import load_consul_tokens
+from cli.consul_tokens import READER, load_consul_tokens
 from cli.errors import NotReachable
 from cli.home import Home
 from cli.settings import CommandSettings
 from cli.stack import SERVICES, http_answers
-from shared.calls.consul_acl import READER
 
 __all__ = ["instances", "status_table"]
 

@@ -6,24 +6,22 @@ same policies there, as docs/kubernetes.md has them.
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import aiohttp
 import structlog
 from pydantic import Field, SecretStr
-from pydantic_settings import SettingsError
+from pydantic_settings import SettingsConfigDict, SettingsError
 
 from shared.calls.registration import registered_name
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings, explain
 
-__all__ = ["READER", "Settings", "ensure", "main", "rules"]
+__all__ = ["Settings", "ensure", "main", "rules"]
 
 log = structlog.get_logger(__name__)
 
-READER = "status"
-"""The name of the token that only reads, for people who look what runs."""
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
@@ -32,22 +30,29 @@ AGAIN_SECONDS = 1.0
 class Settings(ServiceSettings):
     """Where Consul is, and the tokens that it shall know."""
 
+    model_config = SettingsConfigDict(env_nested_delimiter="__")
+
     consul_management_token: SecretStr
     """Consul's initial management token."""
     consul_tokens: dict[str, SecretStr] = Field(min_length=1)
-    """Tokens (UUIDs) by the names of services."""
+    """Tokens (UUIDs) by the names of services; `ZHIYIN_CONSUL_TOKENS__<NAME>` each."""
 
 
-def rules(installation: str, name: str) -> str:
+def rules(installation: str, name: str, *, registers: bool = True) -> str:
     """What a service may do: register itself and no other, and find its neighbours of the same installation."""
     own = f'service "{registered_name(installation, name)}" {{ policy = "write" }}'
     neighbours = f'service_prefix "{registered_name(installation, "")}" {{ policy = "read" }}'
     nodes = 'node_prefix "" { policy = "read" }'
-    return "\n".join([neighbours, nodes] if name == READER else [own, neighbours, nodes])
+    return "\n".join([own, neighbours, nodes] if registers else [neighbours, nodes])
 
 
-async def ensure(url: str, management: str, installation: str, tokens: Mapping[str, str]) -> None:
+async def ensure(
+    url: str, management: str, installation: str, tokens: Mapping[str, str], *, readers: Collection[str] = ()
+) -> None:
     """Makes what is missing and takes away the tokens that were replaced; what is right stays as it is.
+
+    Args:
+        readers: names of tokens that register nothing.
 
     Raises:
         aiohttp.ClientError: Consul does not answer, or refuses the management token.
@@ -57,7 +62,8 @@ async def ensure(url: str, management: str, installation: str, tokens: Mapping[s
         policies = {each["Name"]: each["ID"] for each in await _call(session, "GET", "/v1/acl/policies")}
         for name, token in tokens.items():
             policy = registered_name(installation, name)
-            await _ensure_policy(session, policies.get(policy), policy, rules(installation, name))
+            wanted = rules(installation, name, registers=name not in readers)
+            await _ensure_policy(session, policies.get(policy), policy, wanted)
             await _ensure_token(session, policy, token)
 
 

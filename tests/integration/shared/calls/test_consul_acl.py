@@ -1,7 +1,6 @@
 """Policies and tokens of a real Consul: made, kept, made again, replaced."""
 
 import asyncio
-import json
 import os
 import sys
 import uuid
@@ -88,7 +87,7 @@ async def test_as_a_program_it_makes_them_again_when_consul_forgot(consul: Consu
             "ZHIYIN_CONSUL_URL": consul.url,
             "ZHIYIN_INSTALLATION": "shop",
             "ZHIYIN_CONSUL_MANAGEMENT_TOKEN": consul.management,
-            "ZHIYIN_CONSUL_TOKENS": json.dumps(TOKENS),
+            **{f"ZHIYIN_CONSUL_TOKENS__{name.upper()}": token for name, token in TOKENS.items()},
         },
     )
     try:
