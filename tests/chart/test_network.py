@@ -135,7 +135,7 @@ def entries(chart: Rendered, component: str, port: int) -> list[Any]:
 
 
 def test_who_may_reach_the_chat() -> None:
-    in_cluster = [{"namespaceSelector": {}}]
+    in_cluster: list[Object] = [{"namespaceSelector": {}}]
     assert {"from": in_cluster, "ports": [{"port": 8080, "protocol": "TCP"}]} in entries(
         rendered("default"), "dialogue", 8080
     )
