@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.consul_tokens import ConsulTokens, load_consul_tokens
 from cli.errors import EnvironmentUnfit
 from cli.home import Home, write_atomically
 
@@ -24,19 +25,22 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 
 CLIENTS: tuple[dict[str, Any], ...] = (
     {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup", "login:gateway"]},
+    {"client_id": "intent", "scopes": []},
     {"client_id": "business", "scopes": []},
+    {"client_id": "worker", "scopes": []},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What login reads at its start, in the file `path`, and the secret that its keys are encrypted with."""
+    """What login reads at its start (`path`), the secret that its keys are encrypted with, and Consul's tokens."""
 
     path: Path
     login_secret: str
     accounts: tuple[dict[str, Any], ...]
     clients: tuple[dict[str, Any], ...]
+    consul: ConsulTokens
 
     def password(self, username: str) -> str:
         """The password of an account."""
@@ -47,8 +51,11 @@ class Bootstrap:
         return next((str(each["client_secret"]) for each in self.clients if each["client_id"] == client_id), "")
 
 
-def load_bootstrap(home: Home) -> Bootstrap:
+def load_bootstrap(home: Home, *, demo: bool = True) -> Bootstrap:
     """The accounts and clients of this state folder; what is missing is made, what is there stays.
+
+    Args:
+        demo: whether the demo shop's customers are among the accounts.
 
     Raises:
         EnvironmentUnfit: the file cannot be read.
@@ -61,6 +68,8 @@ def load_bootstrap(home: Home) -> Bootstrap:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EnvironmentUnfit(f"{path} cannot be read ({type(error).__name__}); restore it, or delete it.") from error
     for account in ACCOUNTS:
+        if account["customer"] and not demo:
+            continue
         fresh = {**account, "password": secrets.token_urlsafe(PASSWORD_BYTES)}
         accounts[account["username"]] = {**fresh, **accounts.get(account["username"], {})}
     for client in CLIENTS:
@@ -70,7 +79,13 @@ def load_bootstrap(home: Home) -> Bootstrap:
     document = {"accounts": list(accounts.values()), "clients": list(clients.values())}
     if document != known:
         write_atomically(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n", mode=0o600)
-    return Bootstrap(path, load_secret(home.secrets / "login"), tuple(accounts.values()), tuple(clients.values()))
+    return Bootstrap(
+        path,
+        load_secret(home.secrets / "login"),
+        tuple(accounts.values()),
+        tuple(clients.values()),
+        load_consul_tokens(home),
+    )
 
 
 def load_secret(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What Consul knows about the services of one machine."""
+"""What Consul knows about the services of one installation."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,10 +8,20 @@ from urllib.parse import quote
 import aiohttp
 
 from cli.errors import NotReachable, why_unreachable
+from shared.calls.registration import registered_name
 
-__all__ = ["Registered", "passing", "registered"]
+__all__ = ["Registered", "Registry", "passing", "registered"]
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where Consul is, the token that reads it, and the installation whose services are of interest."""
+
+    url: str
+    token: str = ""
+    installation: str = "zhiyin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,31 +41,35 @@ class Registered:
         return asdict(self)
 
 
-async def registered(consul_url: str) -> list[Registered]:
-    """Every registered instance of every service, by name.
+async def registered(registry: Registry) -> list[Registered]:
+    """Every registered instance of every service of the installation, by name.
 
     Raises:
         NotReachable: Consul does not answer.
     """
     found: list[Registered] = []
+    prefix = registered_name(registry.installation, "")
+    headers = {"X-Consul-Token": registry.token} if registry.token else {}
     try:
-        async with aiohttp.ClientSession(consul_url, timeout=TIMEOUT, raise_for_status=True) as session:
+        async with aiohttp.ClientSession(
+            registry.url, timeout=TIMEOUT, raise_for_status=True, headers=headers
+        ) as session:
             async with session.get("/v1/catalog/services") as response:
-                names = sorted(set(await response.json()) - {"consul"})
+                names = sorted(name for name in await response.json() if name.startswith(prefix))
             for name in names:
                 async with session.get(f"/v1/health/service/{quote(name, safe='')}") as response:
-                    found += [_instance(name, node) for node in await response.json()]
+                    found += [_instance(name.removeprefix(prefix), node) for node in await response.json()]
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise NotReachable(
-            f"Consul does not answer at {consul_url} ({why_unreachable(error)}); is `zhiyin up` running?"
+            f"Consul does not answer at {registry.url} ({why_unreachable(error)}); is `zhiyin up` running?"
         ) from error
     return sorted(found, key=lambda each: (each.service, each.id))
 
 
-async def passing(consul_url: str, services: Iterable[str]) -> set[str]:
+async def passing(registry: Registry, services: Iterable[str]) -> set[str]:
     """Which of `services` have a passing instance; none when Consul does not answer."""
     try:
-        instances = await registered(consul_url)
+        instances = await registered(registry)
     except NotReachable:
         return set()
     return {each.service for each in instances if each.health == "passing"}.intersection(services)

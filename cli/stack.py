@@ -13,14 +13,18 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from cli.bootstrap import Bootstrap
+from cli.consul_process import Registry
+from cli.consul_tokens import READER, REGISTERED
 from cli.home import Home
 from cli.process import Condition, Program
+from shared.calls.consul_acl import ensure
 from shared.nlu.training_data import load_manifest
 
 __all__ = ["SERVICES", "Ports", "Stack"]
 
-SERVICES = ("login", "intent", "business", "worker", "dialogue")
-"""What registers in Consul, in the order in which it is started."""
+SERVICES = REGISTERED
+"""The services in the order in which they are started."""
+DEFAULT_INSTALLATION = "zhiyin"
 
 LOOK_SECONDS = 2.0
 DRAIN_SECONDS = 0.2
@@ -66,9 +70,24 @@ class Stack:
         return f"http://127.0.0.1:{self.ports.consul}"
 
     @property
+    def installation(self) -> str:
+        """The prefix of the services' names in Consul."""
+        return self.environment.get("ZHIYIN_INSTALLATION") or DEFAULT_INSTALLATION
+
+    @property
+    def registry(self) -> Registry:
+        """Consul, for who looks what runs."""
+        return Registry(self.consul_url, self.bootstrap.consul.services[READER], self.installation)
+
+    @property
     def redis_url(self) -> str:
         """Where Redis is."""
         return f"redis://127.0.0.1:{self.ports.redis}/0"
+
+    @property
+    def _is_demo(self) -> bool:
+        development = self.environment.get("ZHIYIN_ENVIRONMENT", "development") == "development"
+        return development and (self.host == "127.0.0.1" or "ZHIYIN_DEMO_PUBLIC" in self.environment)
 
     @property
     def _redis_data(self) -> Path:
@@ -113,7 +132,7 @@ class Stack:
         )
 
     def consul_program(self) -> Program:
-        """Consul: one server, on the loopback address only."""
+        """Consul: one server, on the loopback address only; ready when the services' tokens are known to it."""
         return Program(
             name="consul",
             command=(
@@ -125,6 +144,8 @@ class Stack:
                 "-bind=127.0.0.1",
                 "-client=127.0.0.1",
                 f"-data-dir={self._consul_data}",
+                # The management token is in a file, because arguments are visible to every user of the machine.
+                f"-config-file={self.bootstrap.consul.agent}",
                 f"-http-port={self.ports.consul}",
                 f"-server-port={self.ports.consul_server}",
                 f"-serf-lan-port={self.ports.consul_gossip}",
@@ -135,10 +156,18 @@ class Stack:
                 "-hcl=performance { raft_multiplier = 1 }",
             ),
             environment=self.environment,
-            ready=http_answers(f"{self.consul_url}/v1/agent/self"),
+            ready=self._consul_answers,
             ready_seconds=self.ready_seconds,
             address=f"127.0.0.1:{self.ports.consul}",
         )
+
+    async def _consul_answers(self) -> bool:
+        tokens = self.bootstrap.consul
+        try:
+            await ensure(self.consul_url, tokens.management, self.installation, tokens.services, readers={READER})
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+        return True
 
     def service_program(
         self,
@@ -167,7 +196,6 @@ class Stack:
 
     def service_environment(self, service: str) -> dict[str, str]:
         """The variables of a service: those of this process, then what this machine's stack decides."""
-        client = "business" if service == "worker" else service
         addresses = {name: f"127.0.0.1:{self.ports.of(name)}" for name in SERVICES if name != "worker"}
         own = {
             "ZHIYIN_HOME": str(self.home.root),
@@ -175,18 +203,27 @@ class Stack:
             "ZHIYIN_REGISTRY": "consul" if self.consul else "static",
             "ZHIYIN_CONSUL_URL": self.consul_url,
             "ZHIYIN_STATIC_SERVICES": json.dumps(addresses),
+            "ZHIYIN_LOGIN_URL": f"http://{addresses['login']}",
             "ZHIYIN_REDIS_URL": self.redis_url,
             "ZHIYIN_ASSISTANT": str(self.assistant.absolute()),
             "ZHIYIN_MODELS": json.dumps([load_manifest(self.assistant).name]),
             "PYTHONUNBUFFERED": "1",
         }
-        if self.bootstrap.client_secret(client):
-            own |= {"ZHIYIN_CLIENT_ID": client, "ZHIYIN_CLIENT_SECRET": self.bootstrap.client_secret(client)}
+        if self.bootstrap.client_secret(service):
+            own |= {"ZHIYIN_CLIENT_ID": service, "ZHIYIN_CLIENT_SECRET": self.bootstrap.client_secret(service)}
         if service == "login":
             own["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
             own["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
-        haste = {"ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS), "ZHIYIN_STOP_SECONDS": str(STOP_SECONDS)}
-        return {**haste, **self.environment, **own}
+        if self.consul:
+            own["ZHIYIN_CONSUL_TOKEN"] = self.bootstrap.consul.services[service]
+        defaults = {
+            # One machine is for trying out and for work on Zhiyin itself; strangers are no customers of the demo.
+            "ZHIYIN_ENVIRONMENT": "development",
+            "ZHIYIN_DEMO": str(self._is_demo).lower(),
+            "ZHIYIN_DRAIN_SECONDS": str(DRAIN_SECONDS),
+            "ZHIYIN_STOP_SECONDS": str(STOP_SECONDS),
+        }
+        return {**defaults, **self.environment, **own}
 
 
 def http_answers(url: str) -> Condition:

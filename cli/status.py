@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 from rich.table import Table
 
-from cli.consul_process import Registered, registered
+from cli.consul_process import Registered, Registry, registered
+from cli.consul_tokens import READER, load_consul_tokens
 from cli.errors import NotReachable
 from cli.home import Home
 from cli.settings import CommandSettings
@@ -27,8 +28,11 @@ async def instances(settings: CommandSettings, home: Home) -> list[Registered]:
     if run is not None and run.get("registry") == "static":
         return [await ask(name, entry) for name, entry in run["processes"].items() if name in SERVICES]
     url = str(run["consul_url"]) if run is not None else f"http://127.0.0.1:{settings.consul_port}"
+    registry = Registry(url)
+    if run is not None:
+        registry = Registry(url, load_consul_tokens(home).services[READER], str(run["installation"]))
     try:
-        found = await registered(url)
+        found = await registered(registry)
         return found + missing(found, SERVICES if run is None else run["processes"])
     except NotReachable:
         if run is None:

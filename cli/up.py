@@ -143,6 +143,7 @@ class Session:
             about={
                 "registry": "consul" if stack.consul else "static",
                 "consul_url": stack.consul_url,
+                "installation": stack.installation,
                 "chat_page": chat_page(settings),
                 "assistant": str(stack.assistant),
             },
@@ -186,7 +187,7 @@ class Session:
 
         async def look() -> bool:
             missing.clear()
-            missing.update(set(SERVICES) - await passing(self._stack.consul_url, SERVICES))
+            missing.update(set(SERVICES) - await passing(self._stack.registry, SERVICES))
             return not missing
 
         if not await wait_until(look, self._settings.start_seconds):

@@ -27,7 +27,8 @@ class ServiceSettings(BaseSettings):
         env_prefix="ZHIYIN_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    environment: Literal["development", "production"] = "development"
+    environment: Literal["development", "production"] = "production"
+    """Development, and with it the demo, is said aloud: what is forgotten must not open anything."""
     installation: Annotated[str, Field(pattern=INSTALLATION)] = "zhiyin"
     """Keeps the names in Consul and the keys in Redis apart where several installations share one of them."""
     tenant: Annotated[str, Field(pattern=TENANT)] = "default"
@@ -61,6 +62,11 @@ class ServiceSettings(BaseSettings):
 
     registry: Literal["consul", "kubernetes", "static"] = "static"
     consul_url: str = "http://127.0.0.1:8020"
+    consul_token: SecretStr = SecretStr("")
+    """The ACL token for Consul; empty where it has no ACLs."""
+    login_url: str = ""
+    """Where keys, tokens and log-ins come from, `http://host:port` or `https://…`; no registry is asked for it.
+    Empty takes login's address from `static_services`, or its Service in a cluster."""
     static_services: dict[str, str] = Field(default_factory=dict)
     kubernetes_service: str = "http://{name}:80"
     reconcile_seconds: Seconds = 5.0

@@ -16,6 +16,9 @@ from tests.stack import RunningStack
 # Threads that wait by spinning take the cores that other tests need. It counts when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Settings without an environment are those of production; services inside of tests are for development.
+os.environ["ZHIYIN_ENVIRONMENT"] = "development"
+
 # `make test-long` takes the larger one.
 hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=500, deadline=None)

@@ -1,5 +1,6 @@
 """Real Redis and Consul for tests: on free ports, with data of their own, to be killed and started again."""
 
+import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -97,7 +98,7 @@ class Redis(_External):
 
 
 class Consul(_External):
-    """A single Consul server."""
+    """A single Consul server with ACLs, as `zhiyin up` runs it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "consul")
@@ -107,10 +108,25 @@ class Consul(_External):
         """Its address."""
         return self.stack.consul_url
 
+    @property
+    def management(self) -> str:
+        """The token that may do everything."""
+        return self.stack.bootstrap.consul.management
+
+    async def call(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> tuple[int, Any]:
+        """Status and answer of a call, with the management token or with another one ("" for none)."""
+        headers = {"X-Consul-Token": self.management if token is None else token}
+        async with (
+            aiohttp.ClientSession(self.url) as session,
+            session.request(method, path, json=body, headers=headers if headers["X-Consul-Token"] else {}) as response,
+        ):
+            text = await response.text()
+            return response.status, json.loads(text) if response.status == 200 and text else text
+
     async def service_ids(self) -> set[str]:
         """Ids of everything that is registered."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/v1/agent/services") as response:
-            return set(await response.json())
+        _, services = await self.call("GET", "/v1/agent/services")
+        return set(services)
 
 
 def find_chromium() -> str:

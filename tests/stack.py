@@ -205,6 +205,6 @@ class RunningStack:
             return
 
         async def look() -> bool:
-            return await passing(self.consul_url, wanted) == wanted
+            return await passing(self.stack.registry, wanted) == wanted
 
         await eventually(look, seconds, what=f"passing in Consul: {', '.join(sorted(wanted))}")

@@ -3,12 +3,15 @@
 import time
 import uuid
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
-from shared.http.auth import ALGORITHM, SIGNATURES
+from shared.calls.proof import Proofs, sign
+from shared.calls.registration import PROOF, Instance
+from shared.http.auth import ALGORITHM, SIGNATURES, JwksCache
 
 __all__ = ["TokenFactory"]
 
@@ -63,6 +66,19 @@ class TokenFactory:
         } | claims
         kept = {name: value for name, value in content.items() if value is not None}
         return jwt.encode({"alg": ALGORITHM, "kid": self.kid}, kept, self._key, registry=SIGNATURES)
+
+    def prove(
+        self, instance: Instance, *, installation: str = "zhiyin", lifetime: float = LIFETIME_SECONDS
+    ) -> Instance:
+        """The instance with login's proof of it, as others find it in Consul."""
+        expires = int(time.time() + lifetime)
+        return replace(
+            instance, meta={**instance.meta, PROOF: sign(self._key, installation, instance, expires=expires)}
+        )
+
+    def proofs(self, *, installation: str = "zhiyin") -> Proofs:
+        """Verifies proofs as a service of the installation does."""
+        return Proofs(JwksCache(self.fetch), installation)
 
     def headers(self, subject: str = "account-1", **arguments: Any) -> dict[str, str]:
         """The `Authorization` header with a token; arguments as in `issue`."""

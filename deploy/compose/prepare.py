@@ -1,6 +1,7 @@
 """Makes the secrets that compose.yml needs, once: `.env` and `secrets/bootstrap.json` beside it; what is there stays.
 
-Needs Python 3.11 and nothing else: `python3 deploy/compose/prepare.py`.
+Needs Python 3.11 and nothing else: `python3 deploy/compose/prepare.py`; with `--demo` the demo shop is in it, and every
+visitor is one of its customers.
 """
 
 import secrets
@@ -11,16 +12,20 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 from cli.bootstrap import load_bootstrap  # noqa: E402
+from cli.consul_tokens import REGISTERED  # noqa: E402
 from cli.home import Home, write_atomically  # noqa: E402
 
 SECRET_BYTES = 32
 
 
-def prepare(folder: Path) -> None:
+DEMO = {"ZHIYIN_ENVIRONMENT": "development", "ZHIYIN_DEMO": "true", "ZHIYIN_DEMO_PUBLIC": "true"}
+
+
+def prepare(folder: Path, *, demo: bool) -> None:
     """Writes the two files into a folder and says where they are."""
     home = Home(folder)
     home.secrets.mkdir(mode=0o700, exist_ok=True)
-    made = load_bootstrap(home)
+    made = load_bootstrap(home, demo=demo)
     # Login reads it as another user; other users of this machine are kept out by the folder's mode.
     made.path.chmod(0o644)
     settings = folder / ".env"
@@ -30,12 +35,16 @@ def prepare(folder: Path) -> None:
         "POSTGRESQL_PASSWORD": secrets.token_urlsafe(SECRET_BYTES),
         **dict(line.split("=", 1) for line in lines if "=" in line),
         "LOGIN_SECRET": made.login_secret,
-        "DIALOGUE_CLIENT_SECRET": made.client_secret("dialogue"),
-        "BUSINESS_CLIENT_SECRET": made.client_secret("business"),
+        "CONSUL_MANAGEMENT_TOKEN": made.consul.management,
+        **{f"CONSUL_TOKEN_{name.upper()}": made.consul.services[name] for name in REGISTERED},
+        **{
+            f"{name.upper()}_CLIENT_SECRET": made.client_secret(name) for name in REGISTERED if made.client_secret(name)
+        },
+        **(DEMO if demo else {}),
     }
     write_atomically(settings, "".join(f"{name}={value}\n" for name, value in variables.items()))
     sys.stdout.write(f"The secrets are in {settings} and the first accounts' passwords in {made.path}.\n")
 
 
 if __name__ == "__main__":
-    prepare(FOLDER)
+    prepare(FOLDER, demo="--demo" in sys.argv[1:])

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from services.login.accounts import Accounts
-from services.login.api import administration, oauth, people, services
+from services.login.api import administration, instances, oauth, people, services
 from services.login.api.dependencies import Login
 from services.login.bootstrap import apply_bootstrap
 from services.login.clients import Clients
@@ -79,7 +79,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], datetime
         settings,
         name=NAME,
         description="Who is talking: accounts, tokens and keys.",
-        routers=[people.router, oauth.router, services.router, administration.router],
+        routers=[people.router, oauth.router, services.router, instances.router, administration.router],
         lifespan=run,
         # Redis is not among them: without it nobody logs in, but sessions go on and keys are still needed.
         ready_checks={"database": database.check},

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -52,8 +53,12 @@ class Settings(ServiceSettings):
     password_queue: Count = 64
     """Passwords that may wait for a thread; more are refused with a 503."""
 
+    demo: bool = False
+    """Whether every guest is the demo's customer; refused in production."""
+    demo_public: bool = False
+    """Whether that may be so where other machines reach this one, by `host`."""
     guest_customer: str | None = None
-    """The customer whom a guest speaks for; by default the demo's in development and nobody in production."""
+    """The customer whom every guest speaks for instead of the demo's; refused in production too."""
 
     registration: bool = True
     """Whether people may make accounts for themselves; otherwise administrators make them."""
@@ -84,16 +89,22 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _refuse_what_is_unsafe_in_production(self) -> Self:
         if self.environment == "production":
-            if self.guest_customer:
-                raise ValueError("ZHIYIN_GUEST_CUSTOMER makes strangers a customer and is refused outside development")
+            for name, opens in (("DEMO", self.demo), ("GUEST_CUSTOMER", self.guest_customer)):
+                if opens:
+                    raise ValueError(f"ZHIYIN_{name} makes strangers a customer and is refused outside development")
             if len(self.login_secret.get_secret_value()) < MIN_SECRET:
                 raise ValueError(f"ZHIYIN_LOGIN_SECRET needs {MIN_SECRET} random characters or more")
+        if self.customer_of_guests and not self.demo_public and not is_loopback(self.host):
+            raise ValueError(
+                f"every guest is customer {self.customer_of_guests}, and ZHIYIN_HOST lets other machines in; "
+                "set ZHIYIN_DEMO_PUBLIC=true if that is meant, else ZHIYIN_DEMO=false and no ZHIYIN_GUEST_CUSTOMER"
+            )
         return self
 
     @property
     def customer_of_guests(self) -> str | None:
         """The customer number in the token of a guest."""
-        if self.guest_customer is None and self.environment == "development":
+        if self.guest_customer is None and self.demo:
             return DEMO_CUSTOMER
         return self.guest_customer or None
 
@@ -117,3 +128,11 @@ class Settings(ServiceSettings):
     def longest_access_seconds(self) -> float:
         """For so long a session that was ended must be known."""
         return max(self.access_seconds, self.staff_access_seconds)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -92,7 +92,7 @@ class ServiceClient:
         self._discovery = discovery
         self._tokens = tokens
         self._policy = breaker or BreakerPolicy()
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, dict[str, Breaker]] = {}
         self._balancer = Balancer()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
@@ -244,6 +244,7 @@ class ServiceClient:
     async def _choose(self, service: str, tried: set[str]) -> tuple[Instance | None, bool]:
         """An instance to call, and whether there is another one to try after it."""
         known = await self._discovery.instances(service)
+        self._forget_gone(service, known)
         fresh = tuple(each for each in known if each.several or each.id not in tried)
         usable = tuple(each for each in fresh if self._breaker(each).closed)
         if not usable:
@@ -252,8 +253,18 @@ class ServiceClient:
         return chosen, chosen.several or len(usable) > 1
 
     def _breaker(self, instance: Instance) -> Breaker:
-        policy = NEVER if instance.several else self._policy
-        return self._breakers.setdefault(f"{instance.id}@{instance.url}", Breaker(policy))
+        breakers, place = self._breakers.setdefault(instance.service, {}), _place(instance)
+        if place not in breakers:
+            breakers[place] = Breaker(NEVER if instance.several else self._policy)
+        return breakers[place]
+
+    def _forget_gone(self, service: str, known: tuple[Instance, ...]) -> None:
+        """Drops the breakers of instances that are no longer listed; there are never more of them than instances."""
+        breakers = self._breakers.get(service)
+        if breakers is None or len(breakers) <= len(known):
+            return
+        places = {_place(each) for each in known}
+        self._breakers[service] = {place: each for place, each in breakers.items() if place in places}
 
     async def _once(self, instance: Instance, asked: _Call, patience: float, *, fresh: bool) -> Any:
         """One attempt; `fresh` opens a new connection, because a pooled one may lead to a process that is gone."""
@@ -273,6 +284,10 @@ class ServiceClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             )
         return self._sessions[fresh]
+
+
+def _place(instance: Instance) -> str:
+    return f"{instance.id}@{instance.url}"
 
 
 async def _read(response: aiohttp.ClientResponse, service: str) -> Any:

@@ -44,6 +44,16 @@ class Health:
         outcomes = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
         return {name: problem for name, problem in zip(names, outcomes, strict=True) if problem}
 
+    async def require_ready(self) -> None:
+        """Returns when this process is ready.
+
+        Raises:
+            Unavailable: it is not; the detail says why.
+        """
+        problems = await self.problems()
+        if problems:
+            raise Unavailable("; ".join(f"{name}: {why}" for name, why in sorted(problems.items())), retry_after=1)
+
     async def _run(self, check: ReadyCheck) -> str | None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -69,9 +79,7 @@ class Health:
         @router.get("/health/ready", responses=responses(503))
         async def ready() -> dict[str, Any]:
             """Whether this process should get traffic."""
-            problems = await self.problems()
-            if problems:
-                raise Unavailable("; ".join(f"{name}: {why}" for name, why in sorted(problems.items())), retry_after=1)
+            await self.require_ready()
             return {"status": "ready"}
 
         return router

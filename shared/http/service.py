@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import faults
 from shared.calls.client import ServiceClient, ServiceTokens
-from shared.calls.discovery import ConsulDiscovery, Discovery, FixedDiscovery
+from shared.calls.discovery import ConsulDiscovery, Discovery, FixedDiscovery, PinnedLogin, Proven, split_address
+from shared.calls.proof import OwnProof, Proofs
 from shared.calls.registration import Instance, Registrar
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, NotFound
 from shared.http import docs
 from shared.http.auth import JwksCache, TokenVerifier
 from shared.http.continuation import go_on
@@ -33,12 +34,14 @@ from shared.http.revocations import Revocations
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
 
-__all__ = ["VERSION", "ServiceContext", "create_service", "make_discovery", "make_instance"]
+__all__ = ["VERSION", "ServiceContext", "create_service", "find_login", "make_discovery", "make_instance"]
 
 log = structlog.get_logger(__name__)
 
 VERSION = "0.1.0"
 SELF_CHECK_SECONDS = 0.1
+LOOP_MAX_AGE_SECONDS = 60.0
+"""More than three times what a turn of a watch or of the registration may take."""
 
 RevocationsFetch = Callable[[float], Awaitable[Mapping[str, Any]]]
 JwksFetch = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -86,10 +89,9 @@ def create_service(
     async def run(app: FastAPI) -> AsyncIterator[None]:
         configure_logs(name, settings.log_level)
         faults.configure(settings.faults)
-        discovery = make_discovery(settings)
-        plain = ServiceClient(discovery)
+        # Who somebody is, is asked at a configured address; only then can others be believed to be who they say.
+        plain = ServiceClient(find_login(settings))
         tokens = ServiceTokens(plain, settings.client_id, settings.client_secret.get_secret_value())
-        client = ServiceClient(discovery, tokens=tokens if settings.client_id else None)
 
         async def from_login() -> Mapping[str, Any]:
             keys: Mapping[str, Any] = await plain.get("login", "/.well-known/jwks.json", deadline=3.0)
@@ -100,9 +102,14 @@ def create_service(
             return told
 
         revoked = Revocations(revocations or ended_sessions, period=settings.revocations_seconds)
-        app.state.verifier = TokenVerifier(
-            JwksCache(jwks or from_login), issuer=settings.issuer, audience=name, revocations=revoked
+        keys = JwksCache(jwks or from_login)
+        discovery = make_discovery(
+            settings,
+            proven=Proofs(keys, settings.installation).hold,
+            beat=lambda loop: health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS),
         )
+        client = ServiceClient(discovery, tokens=tokens if settings.client_id else None)
+        app.state.verifier = TokenVerifier(keys, issuer=settings.issuer, audience=name, revocations=revoked)
         context = ServiceContext(settings=settings, client=client, health=health)
         app.state.context = context
         async with AsyncExitStack() as stack:
@@ -115,10 +122,11 @@ def create_service(
                 await stack.enter_async_context(lifespan(app, context))
             following = asyncio.create_task(revoked.follow(health), name="revocations")
             stack.push_async_callback(_cancel, following)
-            await stack.enter_async_context(_registered(name, settings, context))
+            await stack.enter_async_context(_registered(instance, settings, context, plain))
             yield
 
     health = Health(ready_checks or {})
+    instance = make_instance(name, settings)
     app = _Application(
         title=f"Zhiyin {name}",
         description=description,
@@ -146,6 +154,7 @@ def create_service(
     )
     install_problems(app)
     app.include_router(health.router())
+    app.include_router(_instance_router(instance, health))
     if settings.shows_docs:
         app.include_router(docs.router)
     for router in routers:
@@ -193,36 +202,112 @@ async def _metrics_server(host: str, port: int) -> AsyncIterator[None]:
         thread.join()
 
 
-def make_discovery(settings: ServiceSettings) -> Discovery:
-    """The way this process finds other services, as `ZHIYIN_REGISTRY` says."""
-    if settings.registry == "static":
-        return FixedDiscovery(settings.static_services)
-    in_cluster = FixedDiscovery(settings.static_services, settings.kubernetes_service)
-    if settings.registry == "kubernetes":
-        return in_cluster
-    fallback = in_cluster if "KUBERNETES_SERVICE_HOST" in os.environ else FixedDiscovery(settings.static_services)
-    return ConsulDiscovery(settings.consul_url, fallback)
+def find_login(settings: ServiceSettings) -> Discovery:
+    """Login at its configured address, whatever the registry is.
+
+    Raises:
+        ConfigurationError: it has none, or one that cannot be used.
+    """
+    fixed = _configured(settings)
+    if not settings.login_url:
+        return fixed
+    try:
+        split_address(settings.login_url)
+    except ValueError as error:
+        raise ConfigurationError("ZHIYIN_LOGIN_URL is not of the form http://host:port") from error
+    return FixedDiscovery({"login": settings.login_url})
+
+
+def make_discovery(settings: ServiceSettings, *, proven: Proven, beat: Callable[[str], None]) -> Discovery:
+    """The way this process finds other services, as `ZHIYIN_REGISTRY` says, and login at its configured address.
+
+    Args:
+        proven: whether an entry of a registry may be believed; addresses of the settings always are.
+        beat: called by each watch of a registry whenever it turns.
+
+    Raises:
+        ConfigurationError: login's address cannot be used.
+    """
+    others: Discovery = _configured(settings)
+    if settings.registry == "consul":
+        others = ConsulDiscovery(
+            settings.consul_url,
+            others,
+            proven=proven,
+            installation=settings.installation,
+            token=settings.consul_token.get_secret_value(),
+            beat=beat,
+        )
+    return PinnedLogin(find_login(settings), others)
+
+
+def _configured(settings: ServiceSettings) -> FixedDiscovery:
+    """The addresses that the settings give, and in a cluster the names of its Services."""
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    names = settings.registry == "kubernetes" or (settings.registry == "consul" and in_cluster)
+    return FixedDiscovery(settings.static_services, settings.kubernetes_service if names else None)
 
 
 def make_instance(name: str, settings: ServiceSettings) -> Instance:
     """This process as the registry knows it; the id is the pod's uid, or the host and process where there is none."""
     unique = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
     meta = {"version": VERSION, "zone": settings.zone}
-    return Instance(id=f"{name}-{unique}", service=name, host=settings.advertise_host, port=settings.port, meta=meta)
+    return Instance(
+        id=f"{settings.installation}-{name}-{unique}",
+        service=name,
+        host=settings.advertise_host,
+        port=settings.port,
+        meta=meta,
+    )
+
+
+def _instance_router(instance: Instance, health: Health) -> APIRouter:
+    """The readiness of one instance, for a registry's check: whoever got its address later does not pass it."""
+    router = APIRouter()
+
+    @router.get("/health/ready/{instance_id}", include_in_schema=False)
+    async def ready(instance_id: str) -> dict[str, Any]:
+        if instance_id != instance.id:
+            raise NotFound("another instance answers here")
+        await health.require_ready()
+        return {"status": "ready"}
+
+    return router
+
+
+def _make_registrar(
+    instance: Instance, settings: ServiceSettings, context: ServiceContext, login: ServiceClient
+) -> Registrar | None:
+    if settings.registry != "consul" or not settings.port:
+        return None
+    proof = None
+    # Nobody looks login up: its entry only tells people that it runs.
+    if instance.service != "login":
+        if not settings.client_id:
+            raise ConfigurationError(
+                "ZHIYIN_CLIENT_ID and ZHIYIN_CLIENT_SECRET are needed with ZHIYIN_REGISTRY=consul: "
+                "login vouches for what a service registers"
+            )
+        proof = OwnProof(login, settings.client_id, settings.client_secret.get_secret_value(), instance)
+    return Registrar(
+        settings.consul_url,
+        instance,
+        installation=settings.installation,
+        token=settings.consul_token.get_secret_value(),
+        prove=proof,
+        meta=context.meta,
+        reconcile_seconds=settings.reconcile_seconds,
+    )
 
 
 @asynccontextmanager
-async def _registered(name: str, settings: ServiceSettings, context: ServiceContext) -> AsyncIterator[None]:
+async def _registered(
+    instance: Instance, settings: ServiceSettings, context: ServiceContext, login: ServiceClient
+) -> AsyncIterator[None]:
     """Registers once the process is ready; on a signal deregisters before it stops serving."""
-    registrar: Registrar | None = None
+    registrar = _make_registrar(instance, settings, context, login)
     starting: asyncio.Task[None] | None = None
-    if settings.registry == "consul" and settings.port:
-        registrar = Registrar(
-            settings.consul_url,
-            make_instance(name, settings),
-            meta=context.meta,
-            reconcile_seconds=settings.reconcile_seconds,
-        )
+    if registrar is not None:
         starting = asyncio.create_task(_register_when_ready(registrar, context.health), name="register")
 
     async def leave() -> None:
@@ -248,9 +333,13 @@ async def _registered(name: str, settings: ServiceSettings, context: ServiceCont
 
 
 async def _register_when_ready(registrar: Registrar, health: Health) -> None:
+    def beat() -> None:
+        health.beat("registrar", max_age=LOOP_MAX_AGE_SECONDS + 3 * registrar.reconcile_seconds)
+
     url = f"{registrar.instance.url}/health/ready"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
         while True:
+            beat()
             try:
                 async with session.get(url) as response:
                     if response.status == 200:
@@ -258,9 +347,8 @@ async def _register_when_ready(registrar: Registrar, health: Health) -> None:
             except (aiohttp.ClientError, OSError, TimeoutError):
                 pass
             await asyncio.sleep(SELF_CHECK_SECONDS)
+    registrar.on_beat(beat)
     await registrar.start()
-    health_period = registrar.reconcile_seconds * 3 + 10
-    registrar.on_beat(lambda: health.beat("registrar", max_age=health_period))
 
 
 class _before_signals:  # noqa: N801 - used as a function

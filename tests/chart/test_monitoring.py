@@ -72,7 +72,11 @@ def test_the_monitor_finds_every_component() -> None:
 
 def test_a_second_service_is_not_read_twice() -> None:
     chart = render(
-        {"serviceMonitor": {"enabled": True}, "components": {"dialogue": {"service": {"type": "LoadBalancer"}}}}
+        {
+            "serviceMonitor": {"enabled": True},
+            "networkPolicy": {"ingressFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+            "components": {"dialogue": {"service": {"type": "LoadBalancer"}}},
+        }
     )
     (endpoint,) = chart.get("ServiceMonitor", "")["spec"]["endpoints"]
     ports = [port["name"] for port in chart.get("Service", "dialogue-external")["spec"]["ports"]]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chart.chart import PROJECT, Object, Rendered, pod_template, render
 from tests.chart.test_settings import variables
-from tests.chart.variants import COMPONENTS, EXTERNAL, rendered
+from tests.chart.variants import COMPONENTS, EXTERNAL, VARIANTS, rendered
 from tests.cluster.edges import Edge, allowed
 
 CALLS = {"get", "post", "put", "patch", "delete", "request", "stream", "call"}
@@ -68,7 +68,7 @@ def store_edges(chart: Rendered, component: str) -> set[Edge]:
     return found
 
 
-@pytest.mark.parametrize("variant", ["default", "kubernetes registry", "production environment", "gpu", "own names"])
+@pytest.mark.parametrize("variant", ["default", "kubernetes registry", "demo", "gpu", "own names"])
 def test_the_policies_allow_exactly_what_is_configured_and_called(variant: str) -> None:
     chart = rendered(variant)
     expected: set[Edge] = {(caller, target, 8080) for caller, target in service_calls() | KEYS_OF_LOGIN}
@@ -77,6 +77,7 @@ def test_the_policies_allow_exactly_what_is_configured_and_called(variant: str) 
     expected.add(("migrations", "postgresql", 5432))
     if variant != "kubernetes registry":
         expected |= {("consul", component, 8080) for component in COMPONENTS}
+        expected.add(("worker", "login", 8080))
     found = edges(chart)
     # Everybody may reach the chat, so pods of the chart may as well if their own side lets them, which only these do.
     allowed_here = {each for each in found if each[0] not in ("tests", "learning")}
@@ -134,7 +135,10 @@ def entries(chart: Rendered, component: str, port: int) -> list[Any]:
 
 
 def test_who_may_reach_the_chat() -> None:
-    assert {"ports": [{"port": 8080, "protocol": "TCP"}]} in entries(rendered("default"), "dialogue", 8080)
+    in_cluster: list[Object] = [{"namespaceSelector": {}}]
+    assert {"from": in_cluster, "ports": [{"port": 8080, "protocol": "TCP"}]} in entries(
+        rendered("default"), "dialogue", 8080
+    )
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
     chart = render({"networkPolicy": {"ingressFrom": [peer]}})
     rules = entries(chart, "dialogue", 8080)
@@ -142,14 +146,36 @@ def test_who_may_reach_the_chat() -> None:
     assert all(rule.get("from") for rule in rules)
 
 
-def test_only_the_chat_is_open_to_the_outside() -> None:
-    chart = rendered("default")
-    for component in [*COMPONENTS, *OF_THE_CHART]:
-        for each in policies(chart):
-            if each["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/component") != component:
-                continue
-            for rule in each["spec"].get("ingress", []):
-                assert rule.get("from") or component == "dialogue", f"{component}: {rule}"
+ANYWHERE = ({"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}})
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_is_open_to_everybody(variant: str) -> None:
+    for each in policies(rendered(variant)):
+        for rule in each["spec"].get("ingress", []):
+            name = each["metadata"]["name"]
+            assert rule.get("from"), f"{name} lets everybody in: {rule}"
+            assert not [peer for peer in rule["from"] if peer in ANYWHERE or not peer], f"{name}: {rule}"
+
+
+def test_the_chat_is_open_to_everybody_where_that_is_said_aloud() -> None:
+    chart = render({"networkPolicy": {"ingressFrom": list(ANYWHERE)}})
+    assert any(rule["from"] == list(ANYWHERE) for rule in entries(chart, "dialogue", 8080))
+    for component in ("login", "intent", "business", "worker"):
+        for rule in entries(chart, component, 8080):
+            assert not [peer for peer in rule["from"] if peer in ANYWHERE], component
+
+
+@pytest.mark.parametrize("component", ["login", "intent", "business", "worker"])
+def test_who_may_reach_the_chat_reaches_nothing_else(component: str) -> None:
+    """Each rule is as narrow as the others, because rules are added up."""
+    chart = rendered("values-production.yaml")
+    ingress = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+    assert any(ingress in rule["from"] for rule in entries(chart, "dialogue", 8080))
+    for rule in entries(chart, component, 8080):
+        for peer in rule["from"]:
+            outside = peer.get("namespaceSelector", {}).get("matchLabels", {})
+            assert outside in ({}, {"kubernetes.io/metadata.name": "consul"}), rule
 
 
 def outward(chart: Rendered, component: str) -> set[int]:
@@ -202,11 +228,11 @@ def test_a_model_registry_is_reached_by_who_serves_models(mlflow: dict[str, str]
 
 
 def test_an_external_consul_may_look_whether_services_are_well() -> None:
-    """Its checks come from outside of the chart, on the services' own port."""
+    """Its checks come from outside of the chart, on the services' own port, and from where they are said to come."""
     chart = render(EXTERNAL)
     for component in COMPONENTS:
-        rules = entries(chart, component, 8080)
-        assert any("ipBlock" in peer for rule in rules for peer in rule.get("from", [])), component
+        outside = [peer for rule in entries(chart, component, 8080) for peer in rule["from"] if "ipBlock" in peer]
+        assert outside == [{"ipBlock": {"cidr": "10.20.0.0/16"}}], component
 
 
 def test_no_policies_when_they_are_not_wanted() -> None:

@@ -99,7 +99,7 @@ def test_the_readmes_bootstrap_file_is_one() -> None:
     text = re.search(r"<<END\n(.*?)\nEND", README, re.DOTALL)
     assert text is not None
     seed = Seed.model_validate_json(re.sub(r"\$\w+", "0123456789abcdef" * 2, text[1]))
-    assert {each.client_id for each in seed.clients} == {"dialogue", "business"}
+    assert {each.client_id for each in seed.clients} == {"dialogue", "intent", "business", "worker"}
 
 
 def test_an_overlay_of_ones_own_changes_images(tmp_path_factory: pytest.TempPathFactory) -> None:

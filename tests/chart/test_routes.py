@@ -90,7 +90,12 @@ def test_a_route_lets_streams_stay_open_and_requests_not() -> None:
 
 @pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
 def test_a_second_service_for_the_outside(kind: str) -> None:
-    chart = render({"components": {"dialogue": {"service": {"type": kind, "annotations": {"a": "b"}}}}})
+    chart = render(
+        {
+            "networkPolicy": {"ingressFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+            "components": {"dialogue": {"service": {"type": kind, "annotations": {"a": "b"}}}},
+        }
+    )
     outside = chart.get("Service", "dialogue-external")
     assert outside["spec"]["type"] == kind
     # Otherwise a node answers in the client's name, and every customer has that node's address.

@@ -42,7 +42,7 @@ def test_secrets_within_one_install_differ() -> None:
     assert len(values) == len(set(values))
 
 
-@pytest.mark.parametrize("variant", ["default", "production environment"])
+@pytest.mark.parametrize("variant", ["default", "demo"])
 def test_login_accepts_the_first_accounts(variant: str) -> None:
     data = secret(rendered(variant))
     seed = Seed.model_validate_json(data["bootstrap.json"])
@@ -50,7 +50,7 @@ def test_login_accepts_the_first_accounts(variant: str) -> None:
     assert by_name["admin"].roles == ("admin",)
     assert by_name["admin"].password == data["admin-password"]
     clients = {each.client_id: each for each in seed.clients}
-    for name in ("dialogue", "business"):
+    for name in ("dialogue", "intent", "business", "worker"):
         assert clients[name].client_secret == data[f"client-secret-{name}"]
     assert set(clients["dialogue"].scopes) == {"intent:predict", "business:lookup", "login:gateway"}
 
@@ -58,10 +58,10 @@ def test_login_accepts_the_first_accounts(variant: str) -> None:
 def test_the_demos_customers_are_in_development_only() -> None:
     named = {
         variant: {each["username"] for each in json.loads(secret(rendered(variant))["bootstrap.json"])["accounts"]}
-        for variant in ("default", "production environment")
+        for variant in ("default", "demo")
     }
-    assert named["default"] - named["production environment"] == {"lilei", "hanmeimei"}
-    assert named["production environment"] == {"agent", "operator", "admin"}
+    assert named["demo"] - named["default"] == {"lilei", "hanmeimei"}
+    assert named["default"] == {"agent", "operator", "admin"}
 
 
 def test_an_existing_secret_is_used_for_everything() -> None:

@@ -1,6 +1,7 @@
 """The variables of each container are the settings that its program reads, and the program accepts them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from services.business.settings import Settings as BusinessSettings
 from services.dialogue.settings import Settings as DialogueSettings
 from services.intent.settings import Settings as IntentSettings
 from services.login.settings import Settings as LoginSettings
-from shared.settings import ServiceSettings
-from tests.chart.chart import Object, Rendered, environment, render
+from shared.settings import INSTALLATION, ServiceSettings
+from tests.chart.chart import CHART, Object, Rendered, documents, environment, render
 from tests.chart.variants import COMPONENTS, EXTERNAL, rendered
+from tests.kubernetes import helm
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "login": LoginSettings,
@@ -59,9 +61,7 @@ def accepted(component: str, given: dict[str, str], monkeypatch: pytest.MonkeyPa
     return SETTINGS[component]()
 
 
-@pytest.mark.parametrize(
-    "variant", ["default", "kubernetes registry", "external stores in secrets", "production environment"]
-)
+@pytest.mark.parametrize("variant", ["default", "kubernetes registry", "external stores in secrets", "demo"])
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_program_knows_its_variables(variant: str, component: str) -> None:
     known = {f"ZHIYIN_{field.upper()}" for model in SETTINGS.values() for field in model.model_fields}
@@ -80,7 +80,11 @@ def test_where_a_program_finds_itself_and_the_others(component: str, monkeypatch
     assert (settings.advertise_host, settings.instance) == ("10.9.8.7", POD["metadata.uid"])
     assert (settings.registry, settings.consul_url) == ("consul", "http://zhiyin-consul:8500")
     assert settings.kubernetes_service == "http://zhiyin-{name}:80"
-    assert settings.environment == "development"
+    assert settings.environment == "production"
+    assert settings.login_url == "http://zhiyin-login:80"
+    assert settings.consul_token.get_secret_value() == SECRET
+    source = environment(rendered("default").container(component))["ZHIYIN_CONSUL_TOKEN"]
+    assert source["secretKeyRef"]["key"] == f"consul-token-{component}"
     assert settings.migrate_on_start is False
     if component in ("login", "dialogue", "business", "worker"):
         database = "business" if component == "worker" else component
@@ -90,7 +94,7 @@ def test_where_a_program_finds_itself_and_the_others(component: str, monkeypatch
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_production_settings_are_accepted(component: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = variables(rendered("production environment"), component)
+    given = variables(rendered("default"), component)
     settings = accepted(component, given, monkeypatch)
     assert settings.environment == "production"
     if component == "login":
@@ -98,6 +102,38 @@ def test_production_settings_are_accepted(component: str, monkeypatch: pytest.Mo
         assert settings.bootstrap_file == Path("/etc/zhiyin/bootstrap/bootstrap.json")
     if component == "business":
         assert settings.demo is False
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_demo_is_said_aloud(component: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = accepted(component, variables(rendered("values-demo.yaml"), component), monkeypatch)
+    assert settings.environment == "development"
+    if isinstance(settings, LoginSettings):
+        assert settings.customer_of_guests == "C1001"
+
+
+def test_no_two_releases_of_a_cluster_are_the_same_installation() -> None:
+    name = rendered("default").get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]
+    assert re.fullmatch(INSTALLATION, name)
+    long = render({"fullnameOverride": "a-very-long-name-for-a-release-of-zhiyin"})
+    (config,) = (each for each in long.of("ConfigMap") if each["metadata"]["name"].endswith("-config"))
+    other = config["data"]["ZHIYIN_INSTALLATION"]
+    assert re.fullmatch(INSTALLATION, other)
+    assert other != name
+    shown = helm(
+        "template", "zhiyin", str(CHART), "--namespace", "elsewhere", "--show-only", "templates/configmap.yaml"
+    )
+    assert documents(shown)[0]["data"]["ZHIYIN_INSTALLATION"] != name
+    given = render({"installation": "shop-a"}).get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]
+    assert given == "shop-a"
+
+
+def test_an_external_consuls_tokens_come_from_its_secret() -> None:
+    chart = render({**EXTERNAL, "externalConsul": {"url": "http://consul:8500", "existingSecret": "acl"}})
+    for component in COMPONENTS:
+        source = environment(chart.container(component))["ZHIYIN_CONSUL_TOKEN"]
+        assert source["secretKeyRef"] == {"name": "acl", "key": f"consul-token-{component}"}
+        assert "ZHIYIN_CONSUL_TOKEN" not in environment(rendered("external stores").container(component))
 
 
 def test_a_program_in_kubernetes_mode_has_nothing_to_do_with_consul() -> None:
@@ -120,7 +156,7 @@ def test_services_of_kubernetes_mode_are_there() -> None:
         assert int(port) in ports
 
 
-@pytest.mark.parametrize("component", ["dialogue", "business"])
+@pytest.mark.parametrize("component", ["dialogue", "intent", "business", "worker"])
 def test_callers_have_credentials_of_their_own(component: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chart = rendered("default")
     settings = accepted(component, variables(chart, component), monkeypatch)
@@ -130,9 +166,8 @@ def test_callers_have_credentials_of_their_own(component: str, monkeypatch: pyte
     assert source["secretKeyRef"]["key"] == f"client-secret-{component}"
 
 
-def test_others_have_no_credentials() -> None:
-    for component in {"login", "intent", "worker"}:
-        assert not [name for name in environment(rendered("default").container(component)) if "CLIENT" in name]
+def test_login_needs_no_credentials_of_its_own() -> None:
+    assert not [name for name in environment(rendered("default").container("login")) if "CLIENT" in name]
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -178,7 +213,7 @@ def test_settings_by_values() -> None:
 
 
 def test_faults_for_drills(monkeypatch: pytest.MonkeyPatch) -> None:
-    chart = render({"faults": {"dialogue.before_commit": 0.5}})
+    chart = render({"environment": "development", "faults": {"dialogue.before_commit": 0.5}})
     settings = accepted("dialogue", variables(chart, "dialogue"), monkeypatch)
     assert settings.faults == {"dialogue.before_commit": 0.5}
 

@@ -1,9 +1,12 @@
 """The stores that the chart brings, for trying out, and external ones."""
 
+import json
+
 import pytest
 
-from tests.chart.chart import environment, render
-from tests.chart.variants import EXTERNAL, rendered
+from shared.calls.consul_acl import Settings
+from tests.chart.chart import environment, every, render
+from tests.chart.variants import COMPONENTS, EXTERNAL, rendered
 from tests.kubernetes import CommandFailed
 
 STORES = {"redis": 6379, "consul": 8500, "postgresql": 5432}
@@ -68,6 +71,35 @@ def test_consuls_own_address_does_not_change_with_its_pod() -> None:
     config = rendered("default").get("ConfigMap", "consul")["data"]["consul.json"]
     assert '"bind_addr": "127.0.0.1"' in config
     assert '"client_addr": "0.0.0.0"' in config
+
+
+def test_consul_denies_what_no_token_allows_and_its_own_pod_makes_the_tokens() -> None:
+    chart = rendered("default")
+    config = json.loads(chart.get("ConfigMap", "consul")["data"]["consul.json"])
+    assert (config["acl"]["enabled"], config["acl"]["default_policy"]) == (True, "deny")
+    consul, keeper = chart.pod("consul", "StatefulSet")["spec"]["containers"]
+    assert keeper["command"] == ["python", "-m", "shared.calls.consul_acl"]
+    env = environment(keeper)
+    assert env["ZHIYIN_CONSUL_URL"] == "http://127.0.0.1:8500"
+    for component in COMPONENTS:
+        source = env[f"ZHIYIN_CONSUL_TOKENS__{component.upper()}"]
+        assert source == environment(chart.container(component))["ZHIYIN_CONSUL_TOKEN"]
+    management = {"name": "zhiyin-secrets", "key": "consul-management-token"}
+    assert env["ZHIYIN_CONSUL_MANAGEMENT_TOKEN"]["secretKeyRef"] == management
+    assert environment(consul)["MANAGEMENT_TOKEN"]["secretKeyRef"] == management
+    for component in COMPONENTS:
+        assert management not in [each for _, each in every(chart.pod(component))], component
+
+
+def test_the_keeper_of_the_tokens_accepts_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = rendered("default").pod("consul", "StatefulSet")["spec"]["containers"][1]
+    for name, value in environment(keeper).items():
+        monkeypatch.setenv(name, value if isinstance(value, str) else "5f3c0b3e-0000-4000-8000-000000000001")
+    monkeypatch.delenv("ZHIYIN_ENVIRONMENT", raising=False)
+    settings = Settings()
+    assert settings.environment == "production"
+    assert settings.consul_tokens.keys() == set(COMPONENTS)
+    assert settings.installation == rendered("default").get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]
 
 
 @pytest.mark.parametrize("store", STORES)

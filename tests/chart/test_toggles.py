@@ -13,11 +13,17 @@ from tests.chart.test_values_schema import at
 from tests.chart.variants import EXTERNAL
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
-SWITCHES = {path.removeprefix("."): value for path, value in every(DEFAULTS) if isinstance(value, bool)}
+ALLOWANCES = {"demo.public"}
+"""Switches that change no object, but allow values that are refused else; `test_values_schema.py` has them."""
+SWITCHES = {
+    path.removeprefix("."): value
+    for path, value in every(DEFAULTS)
+    if isinstance(value, bool) and path.removeprefix(".") not in ALLOWANCES
+}
 
 CONTEXTS: dict[str, dict[str, Any]] = {
     "redis.enabled": {"externalRedis": EXTERNAL["externalRedis"]},
-    "consul.enabled": {"externalConsul": EXTERNAL["externalConsul"]},
+    "consul.enabled": {key: EXTERNAL[key] for key in ("externalConsul", "networkPolicy")},
     "postgresql.enabled": {"externalPostgresql": EXTERNAL["externalPostgresql"]},
     "httpRoute.enabled": {"httpRoute": {"parentRefs": [{"name": "public"}]}},
     "certificate.enabled": {"certificate": {"issuerRef": {"name": "letsencrypt"}}},

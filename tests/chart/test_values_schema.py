@@ -71,6 +71,9 @@ def test_a_typo_is_named(path: str, value: Any) -> None:
 WRONG = [
     ("environment", "prod", "development"),
     ("registry.mode", "eureka", "kubernetes"),
+    ("installation", "Shop A", "pattern"),
+    ("installation", "a" * 33, "pattern"),
+    ("demo.public", "yes", "boolean"),
     ("logLevel", "verbose", "debug"),
     ("image.pullPolicy", "Sometimes", "IfNotPresent"),
     ("components.login.replicas", -1, "minimum"),
@@ -97,7 +100,28 @@ def test_the_error_of_a_wrong_value_says_what_it_should_be(path: str, value: Any
 
 
 CONTRADICTIONS = [
-    ({"environment": "production", "faults": {"a": 1}}, "faults injects failures"),
+    ({"faults": {"a": 1}}, "faults injects failures"),
+    ({"environment": "development", "ingress": {"enabled": True}}, r"ingress\.enabled would show the demo"),
+    (
+        {"environment": "development", "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}},
+        r"httpRoute\.enabled would show the demo",
+    ),
+    *(
+        (
+            {
+                "environment": "development",
+                "networkPolicy": {"ingressFrom": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]},
+                "components": {component: {"service": {"type": kind}}},
+            },
+            rf"components\.{component}\.service\.type would show the demo",
+        )
+        for component, kind in (("dialogue", "LoadBalancer"), ("dialogue", "NodePort"), ("login", "LoadBalancer"))
+    ),
+    ({"components": {"dialogue": {"service": {"type": "LoadBalancer"}}}}, r"networkPolicy\.ingressFrom"),
+    (
+        {"consul": {"enabled": False}, "externalConsul": {"url": "http://consul:8500"}},
+        r"networkPolicy\.consulFrom",
+    ),
     ({"ingress": {"enabled": True, "tls": {"enabled": True}}}, r"ingress\.tls\.secretName"),
     ({"certificate": {"enabled": True}}, r"certificate\.issuerRef\.name"),
     ({"httpRoute": {"enabled": True}}, r"httpRoute\.parentRefs"),
@@ -116,6 +140,28 @@ CONTRADICTIONS = [
 def test_values_that_contradict_each_other_are_refused(values: dict[str, Any], said: str) -> None:
     with pytest.raises(CommandFailed, match=said):
         render(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ingress": {"enabled": True}},
+        {"environment": "development"},
+        {"environment": "development", "ingress": {"enabled": True}, "demo": {"public": True}},
+        {
+            "consul": {"enabled": False},
+            "externalConsul": {"url": "http://consul:8500"},
+            "networkPolicy": {"enabled": False},
+        },
+        {
+            "consul": {"enabled": False},
+            "externalConsul": {"url": "http://consul:8500"},
+            "registry": {"mode": "kubernetes"},
+        },
+    ],
+)
+def test_values_that_fit_are_not_refused(values: dict[str, Any]) -> None:
+    assert render(values).objects
 
 
 def test_the_defaults_of_every_component_are_settings_of_each() -> None:

@@ -21,6 +21,7 @@ EXTERNAL = {
     "consul": {"enabled": False},
     "externalRedis": {"url": "rediss://:secret@redis.example.com:6380/0"},
     "externalConsul": {"url": "http://consul.example.com:8501"},
+    "networkPolicy": {"consulFrom": [{"ipBlock": {"cidr": "10.20.0.0/16"}}]},
     "externalPostgresql": {
         name: {"url": f"postgresql://{name}:secret@db.example.com:6432/{name}"}
         for name in ("login", "dialogue", "business")
@@ -84,7 +85,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "externalPostgresql": {"existingSecret": "stores"},
     },
     "existing secret": {"secrets": {"existingSecret": "mine"}},
-    "production environment": {"environment": "production"},
+    "demo": {"environment": "development"},
     "gpu": GPU,
     "gpu only": GPU_ONLY,
     "learning": LEARNING,

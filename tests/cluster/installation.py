@@ -1,6 +1,7 @@
 """Zhiyin in a cluster, for tests: installed by helm into a namespace of its own, looked at and disturbed by kubectl."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -253,10 +254,16 @@ class Installation:
 
     async def registered(self, service: str) -> dict[str, str]:
         """The passing instances of a service in Consul, id to address; empty when Consul does not answer."""
-        url = f"{await self.url('consul')}/v1/health/service/{service}?passing=1"
+        config = await self.get("configmap", f"{RELEASE}-config")
+        prefix = f"{config['data']['ZHIYIN_INSTALLATION']}-"
+        secret = await self.get("secret", f"{RELEASE}-secrets")
+        token = base64.b64decode(secret["data"]["consul-management-token"]).decode()
+        url = f"{await self.url('consul')}/v1/health/service/{prefix}{service}?passing=1"
         try:
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+                aiohttp.ClientSession(
+                    timeout=aiohttp.ClientTimeout(total=2), headers={"X-Consul-Token": token}
+                ) as session,
                 session.get(url) as response,
             ):
                 if response.status != 200:
@@ -264,7 +271,7 @@ class Installation:
                 found = await response.json()
         except (aiohttp.ClientError, OSError, TimeoutError):
             return {}
-        return {each["Service"]["ID"]: each["Service"]["Address"] for each in found}
+        return {each["Service"]["ID"].removeprefix(prefix): each["Service"]["Address"] for each in found}
 
     async def unregistered(self) -> list[str]:
         """What differs between the ready pods and Consul's passing instances; empty when nothing does."""

@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 import uuid
 
+import aiohttp
 import pytest
 import redis.asyncio
+from aiohttp import web
 
 from cli.consul_process import passing
 from cli.stack import SERVICES
@@ -108,10 +110,43 @@ async def test_consul_stops_chat_goes_on_and_all_are_registered_again(stack: Run
         await stack.start("consul")
 
         async def all_registered() -> bool:
-            return await passing(stack.consul_url, set(SERVICES)) == set(SERVICES)
+            return await passing(stack.stack.registry, set(SERVICES)) == set(SERVICES)
 
         await eventually(all_registered, REGISTERED_AGAIN_SECONDS, what="all registered again")
         assert "SF1234567890" in texts(await guest.say("订单 20261103001 到哪了"))
+
+
+async def test_who_writes_to_consul_is_neither_login_nor_business_nor_intent(stack: RunningStack) -> None:
+    """Not even with the management token: no password, no secret, no token, no question, no answer of theirs."""
+    heard: list[str] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append(request.path)
+        return web.json_response({"keys": [], "access_token": "of-a-stranger", "expires_in": 3600})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", hear)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    token = {"X-Consul-Token": stack.bootstrap.consul.management}
+    names = [f"{prefix}{name}" for prefix in ("zhiyin-", "") for name in ("login", "business", "intent")]
+    async with aiohttp.ClientSession(stack.consul_url, headers=token, raise_for_status=True) as consul:
+        for name in names:
+            entry = {"Name": name, "ID": f"a-{name}", "Address": "127.0.0.1", "Port": port}
+            await consul.put("/v1/agent/service/register", json=entry)
+        for name in ("login", "dialogue"):
+            # Who starts now has never known anything but this Consul.
+            await stack.restart(name)
+        await stack.until_passing(SERVICES)
+        for _ in range(5):
+            async with customer(stack, username="lilei") as person:
+                assert "SF1234567890" in texts(await person.say("订单 20261103001 到哪了"))
+        for name in names:
+            await consul.put(f"/v1/agent/service/deregister/a-{name}")
+    await runner.cleanup()
+    assert heard == []
 
 
 async def test_intent_stops_an_apology_is_given_a_person_offered_and_it_recovers(stack: RunningStack) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from cli.consul_process import registered
 from cli.ports import free_ports
 from cli.stack import SERVICES
 from tests.customers import Customer, customer, texts
@@ -143,9 +144,8 @@ async def test_one_of_two_dies_and_every_turn_is_answered_by_the_other(
     await stack.start("intent-2")
 
     async def both() -> bool:
-        url = f"{stack.consul_url}/v1/health/service/intent?passing=true"
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            return f"intent-{uid}" in {each["Service"]["ID"] for each in await answer.json()}
+        found = await registered(stack.stack.registry)
+        return f"zhiyin-intent-{uid}" in {each.id for each in found if each.health == "passing"}
 
     await eventually(both)
     async with customer(stack, language="en") as guest:
@@ -228,9 +228,8 @@ async def test_behind_a_clusters_service_too(stack: RunningStack) -> None:
         await stack.stop("dialogue-2")
 
 
-async def registered(stack: RunningStack) -> set[str]:
-    async with aiohttp.ClientSession() as session, session.get(f"{stack.consul_url}/v1/agent/services") as answer:
-        return {each["Service"] for each in (await answer.json()).values()}
+async def services_of(stack: RunningStack) -> set[str]:
+    return {each.service for each in await registered(stack.stack.registry)}
 
 
 async def test_a_stop_is_announced_before_it_happens(stack: RunningStack) -> None:
@@ -242,7 +241,7 @@ async def test_a_stop_is_announced_before_it_happens(stack: RunningStack) -> Non
         stack.send("dialogue", signal.SIGTERM)
         await until_status(f"{url}/health/ready", 503)
         assert await status_of(f"{url}/health/live") == 200
-        assert "dialogue" not in await registered(stack)
+        assert "dialogue" not in await services_of(stack)
         answer = await guest.post("hello")
         assert (answer.status, answer.headers.get("Connection")) == (200, "close")
         assert await stack.ended("dialogue") == 0
@@ -266,7 +265,7 @@ async def test_a_worker_that_is_stopped_answers_for_itself_until_its_action_is_d
         ready = f"{stack.url_of('worker')}/health/ready"
         await until_status(ready, 503)
         assert await status_of(f"{stack.url_of('worker')}/health/live") == 200
-        assert "worker" not in await registered(stack)
+        assert "worker" not in await services_of(stack)
         events = await guest.until(lambda seen: len(seen) > said)
         assert "attempt" not in texts(events)
         assert await stack.ended("worker") == 0

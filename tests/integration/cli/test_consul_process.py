@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from cli.consul_process import Registered, passing, registered
+from cli.consul_process import Registered, Registry, passing, registered
 from cli.errors import NotReachable
 from cli.process import wait_until
 from tests.externals import Consul
@@ -27,12 +26,8 @@ async def consul(tmp_path: Path) -> AsyncIterator[Consul]:
 
 
 async def register(consul: Consul, service: str, number: int, **more: Any) -> None:
-    entry = {"Name": service, "ID": f"{service}-{number}", "Port": 8000 + number, **more}
-    async with (
-        aiohttp.ClientSession(consul.url, raise_for_status=True) as session,
-        session.put("/v1/agent/service/register", json=entry),
-    ):
-        pass
+    entry = {"Name": f"zhiyin-{service}", "ID": f"{service}-{number}", "Port": 8000 + number, **more}
+    assert (await consul.call("PUT", "/v1/agent/service/register", entry))[0] == 200
 
 
 async def test_every_instance_is_listed_with_what_it_registered_and_its_worst_check(consul: Consul) -> None:
@@ -40,13 +35,14 @@ async def test_every_instance_is_listed_with_what_it_registered_and_its_worst_ch
     await register(consul, "well", 2, Address="10.0.0.2", Meta=about, Checks=CHECKS["well"])
     await register(consul, "well", 1, Address="10.0.0.1")
     await register(consul, "slow", 1, Checks=CHECKS["slow"])
+    assert (await consul.call("PUT", "/v1/agent/service/register", {"Name": "other-well", "ID": "of-others"}))[0] == 200
     await register(consul, "ill", 1, Address="10.0.0.1", Checks=CHECKS["ill"])
 
     async def known() -> bool:
-        return len(await registered(consul.url)) == 4
+        return len(await registered(consul.stack.registry)) == 4
 
     assert await wait_until(known, 30.0)
-    ill, slow, first, second = await registered(consul.url)
+    ill, slow, first, second = await registered(consul.stack.registry)
     assert (first.id, first.address, first.version, first.model, first.health) == (
         "well-1",
         "10.0.0.1:8001",
@@ -60,11 +56,11 @@ async def test_every_instance_is_listed_with_what_it_registered_and_its_worst_ch
     assert (ill.health, slow.health) == ("critical", "warning")
     assert slow.address.endswith(":8001")
     assert slow.address != ":8001", "without an address of its own it has the node's"
-    assert await passing(consul.url, ["well", "slow", "ill", "unknown"]) == {"well"}
+    assert await passing(consul.stack.registry, ["well", "slow", "ill", "unknown"]) == {"well"}
 
 
 async def test_a_consul_that_does_not_answer_is_named_and_nothing_passes() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(NotReachable, match=f"^Consul does not answer at {url} "):
-        await registered(url)
-    assert await passing(url, ["login"]) == set()
+        await registered(Registry(url))
+    assert await passing(Registry(url), ["login"]) == set()

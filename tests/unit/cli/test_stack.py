@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from cli.settings import PROJECT
 from cli.stack import SERVICES, Ports, Stack, http_answers, redis_answers
 
 
-def make(tmp_path: Path, *, consul: bool = True, host: str = "127.0.0.1") -> Stack:
+def make(
+    tmp_path: Path, *, consul: bool = True, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+) -> Stack:
     home = Home(tmp_path)
     home.prepare()
     return Stack(
@@ -25,7 +28,12 @@ def make(tmp_path: Path, *, consul: bool = True, host: str = "127.0.0.1") -> Sta
         bootstrap=load_bootstrap(home),
         assistant=PROJECT / "assistants" / "shop",
         host=host,
-        environment={"PATH": "/bin", "ZHIYIN_LOG_LEVEL": "debug", "ZHIYIN_REGISTRY": "kubernetes"},
+        environment={
+            "PATH": "/bin",
+            "ZHIYIN_LOG_LEVEL": "debug",
+            "ZHIYIN_REGISTRY": "kubernetes",
+            **(environment or {}),
+        },
     )
 
 
@@ -82,10 +90,36 @@ def test_every_process_gets_its_own_secrets_only(tmp_path: Path) -> None:
         "dialogue",
         bootstrap.client_secret("dialogue"),
     )
-    assert worker["ZHIYIN_CLIENT_ID"] == "business"
+    assert worker["ZHIYIN_CLIENT_ID"] == "worker"
     assert "ZHIYIN_LOGIN_SECRET" not in dialogue
     assert "ZHIYIN_BOOTSTRAP_FILE" not in dialogue
     assert "ZHIYIN_CLIENT_SECRET" not in login
+
+
+def test_one_machine_is_for_development_and_its_demo_stays_there(tmp_path: Path) -> None:
+    environment = make(tmp_path).service_program("login").environment
+    assert (environment["ZHIYIN_ENVIRONMENT"], environment["ZHIYIN_DEMO"]) == ("development", "true")
+    assert make(tmp_path, host="0.0.0.0").service_program("login").environment["ZHIYIN_DEMO"] == "false"
+    said = {"ZHIYIN_DEMO_PUBLIC": "true"}
+    open_demo = make(tmp_path, host="0.0.0.0", environment=said).service_program("login").environment
+    assert open_demo["ZHIYIN_DEMO"] == "true"
+    production = make(tmp_path, environment={"ZHIYIN_ENVIRONMENT": "production"}).service_program("login").environment
+    assert (production["ZHIYIN_ENVIRONMENT"], production["ZHIYIN_DEMO"]) == ("production", "false")
+
+
+def test_who_somebody_is_is_asked_at_logins_address(tmp_path: Path) -> None:
+    for service in SERVICES:
+        assert make(tmp_path).service_program(service).environment["ZHIYIN_LOGIN_URL"] == "http://127.0.0.1:9001"
+
+
+def test_each_service_has_its_own_token_for_consul_and_no_command_shows_one(tmp_path: Path) -> None:
+    stack = make(tmp_path)
+    tokens = {service: stack.service_program(service).environment["ZHIYIN_CONSUL_TOKEN"] for service in SERVICES}
+    assert len(set(tokens.values())) == len(SERVICES)
+    assert stack.bootstrap.consul.management not in tokens.values()
+    shown = " ".join(part for stage in stack.stages() for program in stage for part in program.command)
+    assert not [token for token in (stack.bootstrap.consul.management, *tokens.values()) if token in shown]
+    assert "ZHIYIN_CONSUL_TOKEN" not in make(tmp_path, consul=False).service_program("login").environment
 
 
 def test_another_replica(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_where_nothing_runs_it_says_how_to_start(home: Home) -> None:
 async def test_a_consul_that_is_away_is_named_while_services_run(home: Home) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with home.lock():
-        home.write_run({"registry": "consul", "consul_url": url, "processes": {}})
+        home.write_run({"registry": "consul", "consul_url": url, "installation": "zhiyin", "processes": {}})
         with pytest.raises(NotReachable, match=f"^Consul does not answer at {url} "):
             await instances(CommandSettings(consul_port=1), home)
 

@@ -25,6 +25,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yml").read_text(enco
 PROGRAMS: dict[str, dict[str, Any]] = COMPOSE["services"]
 MIGRATIONS = {"migrate-login", "migrate-dialogue", "migrate-business"}
 STORES = {"redis", "consul", "postgresql"}
+TOKENS = "consul-tokens"
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "login": LoginSettings,
@@ -42,7 +43,7 @@ def variables(value: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_every_service_every_migration_and_every_store_is_there() -> None:
-    assert PROGRAMS.keys() == {*SERVICES, *MIGRATIONS, *STORES}
+    assert PROGRAMS.keys() == {*SERVICES, *MIGRATIONS, *STORES, TOKENS}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -85,6 +86,42 @@ def test_a_service_is_given_settings_that_it_has(name: str) -> None:
     assert given["ZHIYIN_MIGRATE_ON_START"] == "false"
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_not_said_is_production(name: str) -> None:
+    given = PROGRAMS[name]["environment"]
+    assert given["ZHIYIN_ENVIRONMENT"] == "${ZHIYIN_ENVIRONMENT:-production}"
+    assert given.get("ZHIYIN_DEMO", "${ZHIYIN_DEMO:-false}") == "${ZHIYIN_DEMO:-false}"
+    assert given.get("ZHIYIN_DEMO_PUBLIC", "${ZHIYIN_DEMO_PUBLIC:-false}") == "${ZHIYIN_DEMO_PUBLIC:-false}"
+
+
+def test_the_demo_is_asked_for(prepared: Path) -> None:
+    assert not [name for name in prepare(prepared) if name.startswith("ZHIYIN_")]
+    demo = {"ZHIYIN_ENVIRONMENT": "development", "ZHIYIN_DEMO": "true", "ZHIYIN_DEMO_PUBLIC": "true"}
+    made = prepare(prepared, "--demo")
+    assert demo.items() <= made.items()
+    bootstrap = yaml.safe_load((prepared / "secrets" / "bootstrap.json").read_text(encoding="utf-8"))
+    assert "lilei" in {each["username"] for each in bootstrap["accounts"]}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_somebody_is_is_asked_at_login_and_each_has_its_own_token(name: str) -> None:
+    given = PROGRAMS[name]["environment"]
+    assert given["ZHIYIN_LOGIN_URL"] == "http://login:8080"
+    assert given["ZHIYIN_CONSUL_TOKEN"].startswith(f"${{CONSUL_TOKEN_{name.upper()}:?")
+    if name != "login":
+        assert given["ZHIYIN_CLIENT_ID"] == name
+
+
+def test_only_consul_and_who_makes_its_tokens_have_the_management_token() -> None:
+    having = {name for name in PROGRAMS if "CONSUL_MANAGEMENT_TOKEN" in variables(PROGRAMS[name])}
+    assert having == {"consul", TOKENS}
+    given = set(PROGRAMS[TOKENS]["environment"])
+    assert {f"ZHIYIN_CONSUL_TOKENS__{name.upper()}" for name in SERVICES} <= given
+    assert PROGRAMS[TOKENS]["entrypoint"] == ["python", "-m", "shared.calls.consul_acl"]
+    script = PROGRAMS["consul"]["entrypoint"][-1]
+    assert '"default_policy": "deny"' in script
+
+
 @pytest.mark.parametrize("name", sorted(MIGRATIONS))
 def test_a_migration_is_for_the_database_of_its_service_and_comes_before_it(name: str) -> None:
     service = name.removeprefix("migrate-")
@@ -111,7 +148,7 @@ def test_what_is_waited_for_can_come(name: str) -> None:
 
 
 def test_nothing_starts_without_secrets_of_its_own() -> None:
-    secret = re.compile(r"password|secret|REDISCLI_AUTH", re.IGNORECASE)
+    secret = re.compile(r"password|secret|token|REDISCLI_AUTH", re.IGNORECASE)
     for name, program in PROGRAMS.items():
         for variable, value in program.get("environment", {}).items():
             if secret.search(variable) or ("://" in value and "@" in value):
@@ -131,9 +168,9 @@ def prepared(tmp_path: Path) -> Path:
     return tmp_path / "deploy" / "compose"
 
 
-def prepare(folder: Path) -> dict[str, str]:
+def prepare(folder: Path, *options: str) -> dict[str, str]:
     # -S: with the standard library only, as somebody has it who never installed anything.
-    subprocess.run([sys.executable, "-S", folder / "prepare.py"], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-S", folder / "prepare.py", *options], check=True, capture_output=True, timeout=60)
     lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines)
 
@@ -153,6 +190,7 @@ def test_the_accounts_file_fits_the_services_secrets(prepared: Path) -> None:
     made = prepare(prepared)
     bootstrap = yaml.safe_load((prepared / "secrets" / "bootstrap.json").read_text(encoding="utf-8"))
     clients = {each["client_id"]: each["client_secret"] for each in bootstrap["clients"]}
-    assert clients["dialogue"] == made["DIALOGUE_CLIENT_SECRET"]
-    assert clients["business"] == made["BUSINESS_CLIENT_SECRET"]
+    for service in ("dialogue", "intent", "business", "worker"):
+        assert clients[service] == made[f"{service.upper()}_CLIENT_SECRET"]
+    assert {each["username"] for each in bootstrap["accounts"]} == {"agent", "operator", "admin"}
     assert (prepared / "secrets" / "bootstrap.json").stat().st_mode & 0o004, "login runs as another user"

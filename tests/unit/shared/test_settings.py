@@ -56,6 +56,13 @@ def test_faults_are_refused_in_production() -> None:
         ServiceSettings(environment="production", faults={"a.place": 1.0})
 
 
+def test_what_is_forgotten_is_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZHIYIN_ENVIRONMENT")
+    assert ServiceSettings().environment == "production"
+    with pytest.raises(ValidationError, match="ZHIYIN_CLIENT_SECRET"):
+        ServiceSettings(client_id="dialogue")
+
+
 def test_a_secret_is_neither_printed_nor_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZHIYIN_CLIENT_SECRET", "hush-hush")
     assert "hush-hush" not in repr(ServiceSettings())

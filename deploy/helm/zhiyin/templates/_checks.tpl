@@ -17,6 +17,27 @@
 {{- if and (eq $values.registry.mode "consul") (not $values.consul.enabled) (not $values.externalConsul.url) }}
 - "consul.enabled is false and there is no other; set externalConsul.url, or registry.mode: kubernetes."
 {{- end }}
+{{- if and $values.networkPolicy.enabled (eq $values.registry.mode "consul") (not $values.consul.enabled) (not $values.networkPolicy.consulFrom) }}
+- "an external Consul checks the services' health on their port 8080; set networkPolicy.consulFrom to where its agents are, or registry.mode: kubernetes."
+{{- end }}
+{{- $outside := list }}
+{{- range $route := list "ingress" "httpRoute" }}
+{{- if (get $values $route).enabled }}
+{{- $outside = append $outside (print $route ".enabled") }}
+{{- end }}
+{{- end }}
+{{- range $component, $facts := include "zhiyin.facts" . | fromYaml }}
+{{- $own := include "zhiyin.component" (dict "root" $ "name" $component) | fromYaml }}
+{{- if and $own.enabled (ne $own.service.type "ClusterIP") }}
+{{- $outside = append $outside (printf "components.%s.service.type" $component) }}
+{{- if and $facts.public $values.networkPolicy.enabled (not $values.networkPolicy.ingressFrom) }}
+- "components.{{ $component }}.service.type lets callers from outside of the cluster in, and networkPolicy.ingressFrom does not; set it to where they come from."
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $outside (eq $values.environment "development") (not $values.demo.public) }}
+- "{{ join ", " $outside }} would show the demo to strangers, each of whom is its customer; set environment: production, or demo.public: true if that is meant."
+{{- end }}
 {{- if and (not $values.postgresql.enabled) (not $values.externalPostgresql.existingSecret) }}
 {{- range $database := list "login" "dialogue" "business" }}
 {{- if not (get $values.externalPostgresql $database).url }}

@@ -2,14 +2,15 @@
 
 {{/*
 calls: services that it really calls, by name. redis, database: the stores that it really uses.
-client: its name when it asks login for a token. bootstrap: it makes the first accounts. threads: it computes.
+client: its name when it asks login for a token, or to vouch for what it registers. bootstrap: it makes the first
+accounts. threads: it computes.
 */}}
 {{- define "zhiyin.facts" -}}
 login: {calls: [], redis: true, database: login, bootstrap: true}
 dialogue: {calls: [login, intent, business], redis: true, database: dialogue, client: dialogue, public: true}
-intent: {calls: [login], threads: true, models: true}
+intent: {calls: [login], client: intent, threads: true, models: true}
 business: {calls: [login], redis: true, database: business, client: business}
-worker: {calls: [], redis: true, database: business, celery: true}
+worker: {calls: [{{ if eq .Values.registry.mode "consul" }}login{{ end }}], redis: true, database: business, client: worker, celery: true}
 {{- end -}}
 
 {{/* A component's values: its own over the defaults. Takes root and name. */}}

@@ -81,10 +81,10 @@ Which component calls which, as a list of from, to and port: services call servi
 {{- range $component, $facts := include "zhiyin.running" . | fromYaml -}}
 {{- $list := get $entries $component | default list -}}
 {{- if $facts.public -}}
-{{- $list = append $list (dict "port" 8080 "peers" $policy.ingressFrom) -}}
+{{- $list = append $list (dict "port" 8080 "peers" ($policy.ingressFrom | default $inCluster)) -}}
 {{- end -}}
 {{- if and (eq $.Values.registry.mode "consul") (not $.Values.consul.enabled) -}}
-{{- $list = append $list (dict "port" 8080 "peers" ($policy.externalTo | default (include "zhiyin.anywhere" $ | fromYamlArray))) -}}
+{{- $list = append $list (dict "port" 8080 "peers" $policy.consulFrom) -}}
 {{- end -}}
 {{- $list = append $list (dict "port" 9090 "peers" ($policy.metricsFrom | default $inCluster)) -}}
 {{- $_ := set $entries $component $list -}}

@@ -83,6 +83,13 @@ ZHIYIN_MLFLOW_URI: {value: {{ .url | quote }}}
 {{- define "zhiyin.ownConfig" -}}
 {{- $fullname := include "zhiyin.fullname" . -}}
 ZHIYIN_ENVIRONMENT: {{ .Values.environment | quote }}
+{{- if eq .Values.environment "development" }}
+ZHIYIN_DEMO: "true"
+# Pods listen for others by nature; who gets as far as this one is checked by the chart.
+ZHIYIN_DEMO_PUBLIC: "true"
+{{- end }}
+ZHIYIN_INSTALLATION: {{ include "zhiyin.installation" . | quote }}
+ZHIYIN_LOGIN_URL: {{ printf "http://%s-login:80" $fullname | quote }}
 ZHIYIN_LOG_LEVEL: {{ .Values.logLevel | quote }}
 ZHIYIN_HOST: "0.0.0.0"
 ZHIYIN_PORT: "8080"
@@ -145,6 +152,12 @@ ZHIYIN_LOGIN_SECRET:
 ZHIYIN_CLIENT_ID: {value: {{ . }}}
 ZHIYIN_CLIENT_SECRET:
   {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" $.root) "key" (print "client-secret-" .)) | nindent 2 }}
+{{- end }}
+{{- if eq .root.Values.registry.mode "consul" }}
+{{- with .root.Values.consul.enabled | ternary (include "zhiyin.secretName" .root) .root.Values.externalConsul.existingSecret }}
+ZHIYIN_CONSUL_TOKEN:
+  {{- include "zhiyin.fromSecret" (dict "name" . "key" (print "consul-token-" $.component)) | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- with .facts.database }}
 ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ include "zhiyin.text" $values.startupSeconds | quote }}}

@@ -26,6 +26,13 @@ name begins with a letter and has no dot. What had to be changed ends with a has
 {{- kindIs "string" . | ternary . (toJson .) -}}
 {{- end -}}
 
+{{/* What tells this installation apart where several share a store: no two releases of a cluster have the same. */}}
+{{- define "zhiyin.installation" -}}
+{{- $fullname := include "zhiyin.fullname" . -}}
+{{- $digest := printf "%s/%s" .Release.Namespace $fullname | sha256sum | trunc 8 -}}
+{{- .Values.installation | default (printf "%s-%s" ($fullname | trunc 23 | trimSuffix "-") $digest) -}}
+{{- end -}}
+
 {{/* Labels by which pods are found; they never change. Takes root and component, and pool where there are two. */}}
 {{- define "zhiyin.selector" -}}
 app.kubernetes.io/name: {{ include "zhiyin.name" .root }}

@@ -14,9 +14,14 @@ between them, so the generated ones are kept in the values.
 {{- $there := (lookup "v1" "Secret" .Release.Namespace (include "zhiyin.secretName" .)).data | default dict -}}
 {{- $data := deepCopy $there -}}
 {{- if not .Values.secrets.existingSecret -}}
-{{- range list "login-secret" "client-secret-dialogue" "client-secret-business" "client-secret-learning" "postgresql-password" "redis-password" -}}
+{{- range list "login-secret" "client-secret-dialogue" "client-secret-intent" "client-secret-business" "client-secret-worker" "client-secret-learning" "postgresql-password" "redis-password" -}}
 {{- if not (get $data .) -}}
 {{- $_ := set $data . (randAlphaNum 43 | b64enc) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := concat (list "consul-management-token") (include "zhiyin.consulTokenKeys" $ | fromYamlArray) -}}
+{{- if not (get $data $name) -}}
+{{- $_ := set $data $name (uuidv4 | b64enc) -}}
 {{- end -}}
 {{- end -}}
 {{- $bootstrap := include "zhiyin.bootstrap" (dict "root" . "data" $data) -}}
@@ -30,6 +35,13 @@ between them, so the generated ones are kept in the values.
 {{- $_ := set .Values "_secretData" $data -}}
 {{- end -}}
 {{- toYaml .Values._secretData -}}
+{{- end -}}
+
+{{/* Keys of the tokens that Consul knows the components by. */}}
+{{- define "zhiyin.consulTokenKeys" -}}
+{{- range $component, $facts := include "zhiyin.facts" . | fromYaml }}
+- consul-token-{{ $component }}
+{{- end }}
 {{- end -}}
 
 {{/* The accounts and clients that login makes at its start, in the format that the command line writes as well. */}}
@@ -52,7 +64,7 @@ between them, so the generated ones are kept in the values.
 {{- end -}}
 {{- end -}}
 {{- $clients := list -}}
-{{- range $client, $scopes := dict "dialogue" (list "intent:predict" "business:lookup" "login:gateway") "business" (list) "learning" (list) -}}
+{{- range $client, $scopes := dict "dialogue" (list "intent:predict" "business:lookup" "login:gateway") "intent" list "business" list "worker" list "learning" (list "intent:predict") -}}
 {{- $clients = append $clients (dict "client_id" $client "client_secret" (get $.data (print "client-secret-" $client) | b64dec) "scopes" $scopes) -}}
 {{- end -}}
 {{- $sorted := list -}}
@@ -80,6 +92,9 @@ between them, so the generated ones are kept in the values.
 {{- end }}
 {{- with .facts.client }}
 - client-secret-{{ . }}
+{{- end }}
+{{- if and .root.Values.consul.enabled (eq .root.Values.registry.mode "consul") }}
+- consul-token-{{ .component }}
 {{- end }}
 {{- if and .facts.redis .root.Values.redis.enabled }}
 - redis-password

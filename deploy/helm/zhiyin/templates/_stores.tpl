@@ -1,7 +1,7 @@
 {{/*
 The stores that the chart brings, by name. port; data: where the volume is; command, env, writable (more places that are
 written to), ready and live (probes), stop (before SIGTERM), config (files) and where they are, secretKey (what it reads
-of the Secret), grace (seconds).
+of the Secret; secretKeys where that is more), tokens (a container beside it), grace (seconds).
 */}}
 {{- define "zhiyin.stores" -}}
 {{- $secret := include "zhiyin.secretName" . -}}
@@ -43,8 +43,31 @@ consul:
   portName: http
   data: /consul/data
   grace: 20
-  # Its cluster is itself, so the address that it remembers must not change with the pod.
-  command: [consul, agent, -config-dir=/etc/consul, -data-dir=/consul/data]
+  # Its cluster is itself, so the address that it remembers must not change with the pod. `master` is what every version
+  # calls its initial management token.
+  command:
+    - sh
+    - -c
+    - >-
+      umask 077; printf '{"acl": {"tokens": {"master": "%s"}}}' "$MANAGEMENT_TOKEN" > /tmp/tokens.json;
+      exec consul agent -config-dir=/etc/consul -config-file=/tmp/tokens.json -data-dir=/consul/data
+  env:
+    MANAGEMENT_TOKEN:
+      {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "consul-management-token") | nindent 6 }}
+  secretKeys: {{ concat (list "consul-management-token") (include "zhiyin.consulTokenKeys" . | fromYamlArray) | toJson }}
+  # Beside it, and in Consul's own network: no other pod has the management token.
+  tokens:
+    command: [python, -m, shared.calls.consul_acl]
+    env:
+      ZHIYIN_CONSUL_URL: {value: "http://127.0.0.1:8500"}
+      ZHIYIN_INSTALLATION: {value: {{ include "zhiyin.installation" . | quote }}}
+      ZHIYIN_LOG_LEVEL: {value: {{ .Values.logLevel | quote }}}
+      ZHIYIN_CONSUL_MANAGEMENT_TOKEN:
+        {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "consul-management-token") | nindent 8 }}
+      {{- range $component, $facts := include "zhiyin.facts" . | fromYaml }}
+      ZHIYIN_CONSUL_TOKENS__{{ upper $component }}:
+        {{- include "zhiyin.fromSecret" (dict "name" $secret "key" (print "consul-token-" $component)) | nindent 8 }}
+      {{- end }}
   ready: {httpGet: {path: /v1/catalog/datacenters, port: 8500}}
   live: {tcpSocket: {port: 8500}}
   configPath: /etc/consul
@@ -60,6 +83,7 @@ consul:
         "ports": {"dns": -1, "grpc": -1, "serf_wan": -1},
         "disable_update_check": true,
         "leave_on_terminate": false,
+        "acl": {"enabled": true, "default_policy": "deny", "down_policy": "extend-cache"},
         "performance": {"raft_multiplier": 1},
         "telemetry": {"disable_hostname": true}
       }

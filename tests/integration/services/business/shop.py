@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from celery import Celery
 from kombu import Connection, Queue
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from cli.ports import free_ports
@@ -88,9 +89,13 @@ class Shop:
     async def start_worker(self, **extra: Any) -> None:
         """Starts the worker as the product does and waits until it consumes; `extra` are further settings."""
         settings = {name: getattr(self.settings, name) for name in self.settings.model_fields_set} | extra
+        plain = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in settings.items()
+        }
         variables = {
             f"ZHIYIN_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
-            for name, value in settings.items()
+            for name, value in plain.items()
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
         program = Program(

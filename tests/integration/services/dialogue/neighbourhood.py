@@ -126,7 +126,7 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
         stacks: dict[str, AsyncExitStack] = {}
         known: dict[str, str] = {}
         apps: dict[str, Callable[[], FastAPI]] = {
-            "login": lambda: create_login(LoginSettings(**common, bootstrap_file=bootstrap)),
+            "login": lambda: create_login(LoginSettings(**common, bootstrap_file=bootstrap, demo=True)),
             "intent": lambda: create_intent(
                 IntentSettings(**common, static_services=known, inference_backend="openvino", inference_streams=1)
             ),

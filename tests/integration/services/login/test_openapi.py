@@ -15,6 +15,6 @@ async def test_no_operation_answers_what_is_not_documented(stage: Stage) -> None
     )
     admin = (await login.post("/v1/login", json=ADMIN)).body["access_token"]
     for headers in ({}, {"Authorization": f"Bearer {admin}"}):
-        assert await asyncio.to_thread(explore, url, headers=headers) == 22
+        assert await asyncio.to_thread(explore, url, headers=headers) == 23
     async with calling(url) as still:
         assert (await still.get("/health/ready")).status == 200

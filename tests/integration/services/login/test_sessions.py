@@ -58,7 +58,8 @@ async def test_sessions_survive_a_restart(stage: Stage) -> None:
     assert (await after.post("/v1/refresh", json={"refresh_token": pair["refresh_token"]})).status == 200
 
 
-async def test_a_guest_is_the_demo_customer_in_development(login: Calls) -> None:
+async def test_a_guest_is_the_demo_customer_where_the_settings_say_so(stage: Stage) -> None:
+    login = await stage.login(demo=True)
     first, second = [(await login.post("/v1/guest", json={})).body for _ in range(2)]
     who = await verifier(login).verify(first["access_token"])
     assert who.subject.startswith("guest-")

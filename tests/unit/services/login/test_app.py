@@ -27,7 +27,7 @@ def settings(folder: Path, **told: Any) -> Settings:
 
 
 async def test_it_is_ready_alone_and_guests_come_in(tmp_path: Path) -> None:
-    async with serve(create_app(settings(tmp_path))) as server, calling(server.base_url) as login:
+    async with serve(create_app(settings(tmp_path, demo=True))) as server, calling(server.base_url) as login:
         assert (await login.get("/health/ready")).status == 200
         assert (await login.get("/health/live")).status == 200
         pair = (await login.post("/v1/guest")).body

@@ -1,6 +1,7 @@
 """Settings of login: what is believed by default, and what production refuses."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -10,17 +11,45 @@ from services.login.settings import Settings
 SECRET = SecretStr("x" * 32)
 
 
-def test_guests_are_the_demo_customer_in_development_only() -> None:
-    assert Settings().customer_of_guests == "C1001"
+def test_guests_are_the_demo_customer_only_where_that_is_said() -> None:
+    assert Settings().customer_of_guests is None
+    assert Settings(demo=True).customer_of_guests == "C1001"
     assert Settings(guest_customer="C1002").customer_of_guests == "C1002"
-    assert Settings(guest_customer="").customer_of_guests is None
+    assert Settings(demo=True, guest_customer="C1002").customer_of_guests == "C1002"
+    assert Settings(demo=True, guest_customer="").customer_of_guests is None
     assert Settings(environment="production", login_secret=SECRET).customer_of_guests is None
 
 
-def test_a_customer_for_guests_is_refused_in_production() -> None:
-    with pytest.raises(ValidationError, match="ZHIYIN_GUEST_CUSTOMER"):
-        Settings(environment="production", login_secret=SECRET, guest_customer="C1001")
+@pytest.mark.parametrize("opens", [{"demo": True}, {"guest_customer": "C1001"}])
+def test_a_customer_for_guests_is_refused_in_production(opens: dict[str, Any]) -> None:
+    (name,) = opens
+    with pytest.raises(ValidationError, match=f"ZHIYIN_{name.upper()}"):
+        Settings(environment="production", login_secret=SECRET, **opens)
+    with pytest.raises(ValidationError, match=f"ZHIYIN_{name.upper()}"):
+        Settings(environment="production", login_secret=SECRET, demo_public=True, **opens)
     assert Settings(environment="production", login_secret=SECRET, guest_customer="").customer_of_guests is None
+
+
+@pytest.mark.parametrize("opens", [{"demo": True}, {"guest_customer": "C1001"}])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "10.0.0.1", "shop.example.com"])
+def test_a_customer_for_guests_stays_on_this_machine_unless_that_is_allowed(host: str, opens: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="ZHIYIN_DEMO_PUBLIC"):
+        Settings(host=host, **opens)
+    assert Settings(host=host, demo_public=True, **opens).customer_of_guests
+    assert Settings(host=host).customer_of_guests is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_on_this_machine_the_demo_needs_no_more_words(host: str) -> None:
+    assert Settings(host=host, demo=True).customer_of_guests == "C1001"
+
+
+def test_without_any_setting_everything_is_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZHIYIN_ENVIRONMENT")
+    with pytest.raises(ValidationError, match="ZHIYIN_LOGIN_SECRET"):
+        Settings()
+    settings = Settings(login_secret=SECRET)
+    assert (settings.environment, settings.customer_of_guests) == ("production", None)
 
 
 @pytest.mark.parametrize("secret", ["development-only", "x" * 31])

@@ -346,6 +346,29 @@ async def test_the_breaker_leaves_a_failing_instance_alone_and_tries_it_again_la
         await client.get("shop", "/")
 
 
+async def test_an_instance_that_is_gone_is_forgotten_with_its_breaker(serve: Serve) -> None:
+    """Addresses are used again: who comes to one later starts with a clean record, and nothing piles up."""
+    moody = await serve(answering(503, {"detail": "moody"}))
+    good = await serve(fine)
+    known = Instances(moody.port)
+    client = ServiceClient(known, breaker=BreakerPolicy(failures=1, open_seconds=600))
+    with pytest.raises(Unavailable):
+        await client.get("shop", "/")
+    with pytest.raises(Unavailable, match="no instance of shop is known to work"):
+        await client.get("shop", "/")
+    for ports in ((), (good.port,)):
+        known.ports = ports
+        if ports:
+            await client.get("shop", "/")
+        else:
+            with pytest.raises(Unavailable):
+                await client.get("shop", "/")
+    moody.handler = fine
+    known.ports = (moody.port,)
+    assert await client.get("shop", "/") == {"fine": True}
+    await client.close()
+
+
 async def test_an_instance_that_hangs_opens_its_breaker(serve: Serve) -> None:
     server = await serve(never)
     async with calling(server.port, policy=BreakerPolicy(failures=1, open_seconds=60)) as client:

@@ -1,14 +1,16 @@
 """Where services are: fixed addresses, and the less busy of several instances."""
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.calls.discovery import Balancer, ConsulDiscovery, FixedDiscovery, split_address
+from shared.calls.discovery import Balancer, ConsulDiscovery, FixedDiscovery, PinnedLogin, split_address
 from shared.calls.registration import Instance
 from shared.errors import Unavailable
+from tests.tokens import TokenFactory
 
 
 def instance(number: int) -> Instance:
@@ -23,16 +25,21 @@ async def test_fixed_addresses_and_the_clusters_names() -> None:
     await fixed.close()
 
 
-@pytest.mark.parametrize("address", ["", "host", "host:", ":80", "host:port"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "host", "host:", ":80", "host:port", "ftp://host:1", "http://host/path", "http://a@host:1", "host:1?q"],
+)
 def test_an_address_needs_host_and_port(address: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
+    with pytest.raises(ValueError):
         split_address(address)
 
 
 async def test_without_consul_the_fallback_addresses_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     # Nobody waits for a list from a Consul that refuses: this patience would outlast the deadline.
     monkeypatch.setattr("shared.calls.discovery.FIRST_LIST_SECONDS", 600.0)
-    discovery = ConsulDiscovery("http://127.0.0.1:9", FixedDiscovery({"shop": "127.0.0.1:7001"}))
+    discovery = ConsulDiscovery(
+        "http://127.0.0.1:9", FixedDiscovery({"shop": "127.0.0.1:7001"}), proven=TokenFactory().proofs().hold
+    )
     async with asyncio.timeout(30):
         (found,) = await discovery.instances("shop")
         assert found.url == "http://127.0.0.1:7001"
@@ -40,10 +47,39 @@ async def test_without_consul_the_fallback_addresses_serve(monkeypatch: pytest.M
     await discovery.close()
 
 
-@given(st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True), st.integers(0, 65535), st.sampled_from(["", "http://"]))
-def test_an_address_is_host_and_port_with_or_without_a_scheme(host: str, port: int, scheme: str) -> None:
-    assert split_address(f"{scheme}{host}:{port}") == (host, port)
-    assert split_address(f"{scheme}{host}:{port}/") == (host, port)
+@given(st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,28}[a-z0-9])?", fullmatch=True), st.integers(1, 65535))
+def test_an_address_is_host_and_port_with_or_without_a_scheme(host: str, port: int) -> None:
+    assert split_address(f"{host}:{port}") == ("http", host, port)
+    assert split_address(f"http://{host}:{port}/") == ("http", host, port)
+    assert split_address(f"https://{host}:{port}") == ("https", host, port)
+    assert split_address(f"http://{host}") == ("http", host, 80)
+    assert split_address(f"https://{host}/") == ("https", host, 443)
+
+
+async def test_an_address_by_tls_and_one_of_ipv6_are_called_as_they_are_given() -> None:
+    fixed = FixedDiscovery({"login": "https://login.example.com", "intent": "http://[::1]:8002"})
+    assert [(await fixed.instances(name))[0].url for name in ("login", "intent")] == [
+        "https://login.example.com:443",
+        "http://[::1]:8002",
+    ]
+
+
+async def test_login_is_where_the_settings_say_and_nobody_else_is_asked() -> None:
+    class Registry:
+        asked: ClassVar[list[str]] = []
+
+        async def instances(self, service: str) -> tuple[Instance, ...]:
+            self.asked.append(service)
+            return (instance(7),)
+
+        async def close(self) -> None:
+            return None
+
+    pinned = PinnedLogin(FixedDiscovery({"login": "127.0.0.1:8001"}), Registry())
+    assert [each.url for each in await pinned.instances("login")] == ["http://127.0.0.1:8001"]
+    assert [each.port for each in await pinned.instances("business")] == [7]
+    assert await PinnedLogin(FixedDiscovery({}), Registry()).instances("login") == ()
+    assert Registry.asked == ["business"]
 
 
 async def test_a_clusters_name_stands_for_several_instances_and_a_fixed_address_for_one() -> None:

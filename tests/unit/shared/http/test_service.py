@@ -6,15 +6,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from shared.http.service import ServiceContext, make_discovery, make_instance
+from shared.calls.discovery import Discovery
+from shared.errors import ConfigurationError
+from shared.http.service import ServiceContext, find_login, make_discovery, make_instance
 from shared.settings import ServiceSettings
 from tests.calls import Calls, calling
 from tests.servers import free_port, serve
+from tests.tokens import TokenFactory
 from tests.unit.shared.http.shop import application
 
 
@@ -60,33 +64,89 @@ async def test_a_lifespan_that_fails_stops_the_start() -> None:
             pass
 
 
+def ways_to(settings: ServiceSettings) -> Discovery:
+    return make_discovery(settings, proven=TokenFactory().proofs().hold, beat=lambda loop: None)
+
+
 async def test_services_are_found_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    static = {"login": "127.0.0.1:8001"}
+    static = {"business": "127.0.0.1:8001"}
     nobody = f"http://127.0.0.1:{free_port()}"
     ways = [
-        make_discovery(ServiceSettings(registry="static", static_services=static)),
-        make_discovery(ServiceSettings(registry="kubernetes", static_services=static)),
-        make_discovery(ServiceSettings(registry="kubernetes")),
-        make_discovery(ServiceSettings(registry="consul", consul_url=nobody, static_services=static)),
+        ways_to(ServiceSettings(registry="static", static_services=static)),
+        ways_to(ServiceSettings(registry="kubernetes", static_services=static)),
+        ways_to(ServiceSettings(registry="kubernetes")),
+        ways_to(ServiceSettings(registry="consul", consul_url=nobody, static_services=static)),
     ]
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    ways.append(make_discovery(ServiceSettings(registry="consul", consul_url=nobody)))
-    found = await asyncio.gather(*(way.instances("login") for way in ways))
+    ways.append(ways_to(ServiceSettings(registry="consul", consul_url=nobody)))
+    found = await asyncio.gather(*(way.instances("business") for way in ways))
     assert [[each.url for each in instances] for instances in found] == [
         ["http://127.0.0.1:8001"],
         ["http://127.0.0.1:8001"],
-        ["http://login:80"],
+        ["http://business:80"],
         ["http://127.0.0.1:8001"],
-        ["http://login:80"],
+        ["http://business:80"],
     ]
     for way in ways:
         await way.close()
 
 
-def test_an_instance_is_named_after_its_pod_or_process() -> None:
-    settings = ServiceSettings(port=8001, advertise_host="10.1.2.3", instance="pod-7", zone="eu-1")
+@pytest.mark.parametrize("registry", ["consul", "kubernetes", "static"])
+async def test_login_is_at_its_configured_address_whatever_the_registry(
+    registry: Literal["consul", "kubernetes", "static"],
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    address = "https://login.example.com"
+    settings = ServiceSettings(
+        registry=registry, consul_url=nobody, login_url=address, static_services={"login": "127.0.0.1:1"}
+    )
+    for way in (find_login(settings), ways_to(settings)):
+        assert [each.url for each in await way.instances("login")] == [f"{address}:443"]
+        await way.close()
+
+
+async def test_without_an_address_of_login_no_registry_is_asked_for_it() -> None:
+    way = ways_to(ServiceSettings(registry="consul", consul_url=f"http://127.0.0.1:{free_port()}"))
+    assert await way.instances("login") == ()
+    await way.close()
+
+
+@pytest.mark.parametrize("address", ["login", "ftp://login:1", "http://login/path"])
+def test_an_address_of_login_that_cannot_be_used_is_named(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="ZHIYIN_LOGIN_URL"):
+        find_login(ServiceSettings(login_url=address))
+
+
+async def test_only_the_instance_itself_passes_its_check() -> None:
+    ready = False
+
+    async def check() -> None:
+        if not ready:
+            raise OSError("not yet")
+
+    app = application(settings=ServiceSettings(instance="pod-7"), ready_checks={"disk": check})
+    async with serve(app) as server, calling(server.base_url) as calls:
+        assert (await calls.get("/health/ready/zhiyin-shop-pod-7")).status == 503
+        assert (await calls.get("/health/ready/zhiyin-shop-pod-8")).status == 404
+        ready = True
+        assert (await calls.get("/health/ready/zhiyin-shop-pod-7")).status == 200
+        assert (await calls.get("/health/ready/zhiyin-shop-pod-8")).status == 404
+
+
+async def test_who_registers_needs_credentials_at_login() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    settings = ServiceSettings(registry="consul", consul_url=nobody, login_url=nobody, port=free_port())
+    with pytest.raises(ConfigurationError, match="ZHIYIN_CLIENT_ID"):
+        async with serve(application(settings=settings)):
+            pass
+
+
+def test_an_instance_is_named_after_its_installation_and_its_pod_or_process() -> None:
+    settings = ServiceSettings(
+        port=8001, advertise_host="10.1.2.3", instance="pod-7", zone="eu-1", installation="shop-a"
+    )
     instance = make_instance("login", settings)
-    assert (instance.id, instance.url) == ("login-pod-7", "http://10.1.2.3:8001")
+    assert (instance.id, instance.url) == ("shop-a-login-pod-7", "http://10.1.2.3:8001")
     assert instance.meta == {"version": "0.1.0", "zone": "eu-1"}
     assert make_instance("login", ServiceSettings()).id != instance.id
 

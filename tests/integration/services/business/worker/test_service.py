@@ -2,10 +2,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from pydantic import SecretStr
 from redis.asyncio import Redis as RedisClient
 from sqlalchemy import text
 
@@ -236,9 +240,35 @@ async def test_an_edited_rule_holds_for_the_next_action_without_a_restart(open_s
     assert result.status == "awaiting_approval"
 
 
+@asynccontextmanager
+async def login_that_vouches() -> AsyncIterator[str]:
+    """The one answer of login that a service needs to register."""
+
+    async def prove(_request: web.Request) -> web.Response:
+        return web.json_response({"proof": "1.a..b", "expires_in": 600})
+
+    app = web.Application()
+    app.router.add_post("/v1/instances", prove)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
 async def test_it_says_how_it_is_and_registers_as_worker(redis: Redis, tmp_path: Path) -> None:
-    async with Consul(tmp_path / "consul") as consul:
-        shop = Shop(tmp_path, redis, registry="consul", consul_url=consul.url, drain_seconds=0.1)
+    async with Consul(tmp_path / "consul") as consul, login_that_vouches() as login_url:
+        shop = Shop(
+            tmp_path,
+            redis,
+            registry="consul",
+            consul_url=consul.url,
+            consul_token=SecretStr(consul.stack.bootstrap.consul.services["worker"]),
+            login_url=login_url,
+            client_id="worker",
+            client_secret=SecretStr("secret"),
+            drain_seconds=0.1,
+        )
         await shop.open()
         await shop.start_worker()
         request = shop.refund()
@@ -246,7 +276,7 @@ async def test_it_says_how_it_is_and_registers_as_worker(redis: Redis, tmp_path:
         await shop.result(request)
 
         async def registered() -> bool:
-            return any(each.startswith("worker-") for each in await consul.service_ids())
+            return any(each.startswith("zhiyin-worker-") for each in await consul.service_ids())
 
         await shop.until(registered, "the worker did not register")
 
