@@ -23,7 +23,7 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 )
 
 CLIENTS: tuple[dict[str, Any], ...] = (
-    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup"]},
+    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup", "business:actions"]},
     {"client_id": "business", "scopes": ["intent:predict"]},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI
 
+from services.business.actions.ledger import Ledger
 from services.business.actions.outbox import LedgerOutbox
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
@@ -42,7 +43,8 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 log.info("demo_seeded", orders=added)
             outbox = LedgerOutbox(settings, database)
             relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
-            app.state.business = Business(database=database, rules=rules, relay=relay)
+            ledger = Ledger(database, rules, settings)
+            app.state.business = Business(database=database, rules=rules, ledger=ledger, relay=relay)
             max_age = settings.relay_seconds * 3 + 60
             task = asyncio.create_task(relay.run(lambda: context.health.beat("relay", max_age=max_age)), name="relay")
             try:

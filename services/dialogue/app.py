@@ -8,15 +8,16 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.dialogue.api import auth, conversations, desk, pages
+from services.dialogue.actions.outbox import ActionOutbox, action_relay
+from services.dialogue.actions.results import follow_results
+from services.dialogue.api import auth, conversations, dead_letters, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.notifier import Wakes
-from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
-from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
 from shared.http.service import ServiceContext, create_service
+from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
 from shared.storage.migrations import bring_up
 
@@ -34,19 +35,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         await bring_up("dialogue", settings)
         wakes = Wakes(settings.redis_url)
-        relay = action_relay(settings, database)
         taker = TurnTaker(
-            settings=settings, database=database, assistant=assistant, client=context.client, on_action=relay.kick
+            settings=settings,
+            database=database,
+            assistant=assistant,
+            client=context.client,
+            on_action=lambda: relay.kick(),
         )
         turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
 
         def beat(loop: str) -> None:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
-        results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
-        app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
+        outbox = ActionOutbox(settings, database, context.client, turns.finish_action)
+        relay = action_relay(database, outbox)
+        results = References(settings.redis_url, settings.installation, RESULTS)
+        app.state.turns, app.state.wakes, app.state.database, app.state.relay = turns, wakes, database, relay
         wakes.start()
-        results.start()
 
         async def end_streams() -> None:
             await context.health.stopping.wait()
@@ -54,6 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
+            asyncio.create_task(
+                follow_results(results, outbox.news, relay.kick, partial(beat, "results")), name="results"
+            ),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
             asyncio.create_task(end_streams(), name="end-streams"),
         ]
@@ -64,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
-            await results.stop()
+            await results.close()
             await wakes.close()
             await database.close()
 
@@ -74,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         name="dialogue",
         description="The conversation: takes messages, answers them, and serves the chat page.",
         direct=[conversations.DIRECT],
-        routers=[conversations.router, desk.router, auth.router, pages.router],
+        routers=[conversations.router, desk.router, dead_letters.router, auth.router, pages.router],
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )

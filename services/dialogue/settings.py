@@ -27,5 +27,7 @@ class Settings(ServiceSettings):
     recover_after_seconds: Seconds = 3.0
     """A message that is unanswered for so long is picked up by whichever replica sees it first."""
 
+    max_failures: Annotated[int, Field(ge=1, le=50)] = 8
+    """An action that business refuses, or whose result cannot be told, is given up after so many attempts."""
     resend_first_seconds: Seconds = 8.0
     resend_most_seconds: Seconds = 300.0

@@ -52,7 +52,7 @@ def test_login_accepts_the_first_accounts(variant: str) -> None:
     clients = {each.client_id: each for each in seed.clients}
     for name in ("dialogue", "business"):
         assert clients[name].client_secret == data[f"client-secret-{name}"]
-    assert set(clients["dialogue"].scopes) == {"intent:predict", "business:lookup"}
+    assert set(clients["dialogue"].scopes) == {"intent:predict", "business:lookup", "business:actions"}
 
 
 def test_the_demos_customers_are_in_development_only() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, TraceRow
@@ -40,6 +42,7 @@ def request_of(conversation: ConversationRow, action: ActionCall) -> ActionReque
         conversation_id=conversation.id,
         arguments=dict(action.arguments),
         requested_at=now(),
+        request_id=get_contextvars().get("request_id"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Dialogue's tables: conversations, their transcript, traces, the outbox and hand-offs."""
+"""Dialogue's tables: conversations, their transcript, traces, the outbox with its dead letters, and hand-offs."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
-__all__ = ["Base", "Conversation", "Entry", "Handoff", "OutboxRow", "Trace"]
+__all__ = ["Base", "Conversation", "DeadLetter", "Entry", "Handoff", "OutboxRow", "Trace"]
 
 
 class Base(TableBase):
@@ -86,8 +86,29 @@ class OutboxRow(TenantMixin, Base):
     status: Mapped[str | None] = mapped_column(String(32))
     result_version: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    """How often it failed by itself, in a row: it could not be read, was refused, or its result could not be told."""
+    last_error: Mapped[str | None] = mapped_column(String(200))
     next_attempt_at: Mapped[datetime] = mapped_column(default=now)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DeadLetter(TenantMixin, Base):
+    """An action of the outbox that was given up, and what became of that."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    action_id: Mapped[str] = mapped_column(String(64), index=True)
+    conversation_id: Mapped[str] = mapped_column(String(64))
+    error: Mapped[str] = mapped_column(String(200))
+    attempts: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    retried_at: Mapped[datetime | None]
+    retried_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_at: Mapped[datetime | None]
+    dismissed_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_because: Mapped[str | None] = mapped_column(String(500))
 
 
 class Handoff(TenantMixin, Base):

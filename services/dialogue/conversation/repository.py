@@ -41,7 +41,6 @@ __all__ = [
     "add_trace",
     "append_message",
     "append_replies",
-    "due_actions",
     "events_after",
     "find_action",
     "find_conversation",
@@ -240,7 +239,7 @@ ADD_TRACE = insert_into(Trace, *_names(TraceRow))
 ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "created_at")
 ADD_ACTION = insert_into(
     OutboxRow, "action_id", "conversation_id", "request", "context", "done", "result_version", "attempts",
-    "next_attempt_at", "created_at",
+    "failures", "next_attempt_at", "created_at",
 )  # fmt: skip
 
 
@@ -389,6 +388,7 @@ def add_action(unit: Unit, request: ActionRequest, context: dict[str, Any]) -> N
         done=False,
         result_version=0,
         attempts=0,
+        failures=0,
         next_attempt_at=moment,
         created_at=moment,
     )
@@ -448,18 +448,6 @@ async def overdue_conversations(session: AsyncSession, before: datetime, limit: 
         .limit(limit)
     )
     return [(row.tenant, row.id) for row in rows]
-
-
-async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:
-    """Actions to be sent now."""
-    rows = await session.scalars(
-        select(OutboxRow)
-        .where(OutboxRow.done.is_(False), OutboxRow.next_attempt_at <= moment)
-        .order_by(OutboxRow.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(rows)
 
 
 def _values(row: ConversationRow | EntryRow | TraceRow) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class TurnTaker:
         decision, steps = await self._decide(conversation, event, stages)
         state = decision.state
         drafts = [draft_of(self._assistant, say) for say in decision.replies]
+        # Here and not in the unit of work, which may run in a thread that does not know the request's id.
+        requests = [(request_of(conversation, action), action.origin) for action in decision.actions]
         trace = trace_of(conversation, event, answers, steps, stages)
 
         def write(unit: Unit) -> Appended:
@@ -115,9 +117,8 @@ class TurnTaker:
                 answers=answers,
                 status="waiting_for_agent" if decision.handoff else None,
             )
-            for action in decision.actions:
-                request = request_of(conversation, action)
-                repository.add_action(unit, request, action.origin.model_dump(mode="json"))
+            for request, origin in requests:
+                repository.add_action(unit, request, origin.model_dump(mode="json"))
             if decision.handoff is not None:
                 repository.add_handoff(unit, conversation.id, decision.handoff.reason)
             repository.add_trace(unit, trace)
