@@ -7,8 +7,9 @@ from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.installation import InstallationMixin
 
-__all__ = ["ActionRecord", "Base", "DeadLetter", "LedgerStatus"]
+__all__ = ["ActionRecord", "Base", "DeadLetter", "Installation", "LedgerStatus"]
 
 LedgerStatus = Literal["started", "awaiting_approval", "succeeded", "failed", "rejected"]
 
@@ -77,3 +78,9 @@ class DeadLetter(TenantMixin, Base):
     dismissed_at: Mapped[datetime | None]
     dismissed_by: Mapped[str | None] = mapped_column(String(128))
     dismissed_because: Mapped[str | None] = mapped_column(String(500))
+
+
+class Installation(InstallationMixin, Base):
+    """Whose database this is."""
+
+    __tablename__ = "installation"

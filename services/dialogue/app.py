@@ -12,13 +12,16 @@ from services.dialogue.actions.outbox import ActionOutbox, action_relay
 from services.dialogue.actions.results import follow_results
 from services.dialogue.api import auth, conversations, dead_letters, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
 from shared.http.service import ServiceContext, create_service
+from shared.queue.installation import claim_prefix
 from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
+from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
@@ -34,7 +37,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         await bring_up("dialogue", settings)
-        wakes = Wakes(settings.redis_url)
+        identity = await identity_of(database, Installation)
+        await claim_prefix(settings.redis_url, settings.installation, "dialogue", identity)
+        wakes = Wakes(settings.redis_url, settings.installation)
         taker = TurnTaker(
             settings=settings,
             database=database,

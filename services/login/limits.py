@@ -86,7 +86,7 @@ class Limits:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
-        self._prefix = f"zhiyin:login:{settings.tenant}"
+        self._prefix = f"{settings.installation}:login:{settings.tenant}"
         window = settings.failure_window_seconds
         self._per_account = Limit(name="account", count=settings.failures_per_account, seconds=window)
         self._per_address = Limit(name="address", count=settings.failures_per_address, seconds=window)

@@ -13,6 +13,7 @@ import structlog
 from celery import Celery, bootsteps, signals
 from celery.apps import worker as celery_worker
 from celery.apps.worker import Worker
+from celery.exceptions import SecurityWarning
 from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # the stubs do not have it
 from celery.worker import state
 
@@ -23,7 +24,7 @@ from services.business.worker.pipe import Beat, Done, Pipe
 from shared.contracts.actions import ActionReference
 from shared.logs import configure_logs
 from shared.queue.celery import celery_app
-from shared.queue.references import ACTIONS
+from shared.queue.references import ACTIONS, Malformed
 from shared.queue.transport import PERFORM_TASK
 
 __all__ = ["PIPE_VARIABLE", "create_consumer", "main"]
@@ -58,8 +59,10 @@ class _Child:
 
 def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
     """The Celery application with its one task."""
+    malformed = Malformed(ACTIONS)
 
     def on_malformed() -> None:
+        malformed()
         pipe.send(Done(name="unknown", outcome="malformed", seconds=0))
 
     app = celery_app("business-worker", settings.redis_url, settings.installation, on_malformed)
@@ -92,7 +95,9 @@ def _beat_step(pipe: Pipe) -> type[bootsteps.StartStopStep]:
 
         def start(self, parent: Any) -> None:
             self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat, (parent,))
-            self._beat(parent)
+            # At the very first start the queue is joined a moment later.
+            if parent.task_consumer.consuming_from(ACTIONS):
+                self._beat(parent)
 
         def stop(self, parent: Any) -> None:
             if self._timer is not None:
@@ -145,7 +150,8 @@ def quieten() -> None:
     # Its words on shutting down go to the terminal in plain text, past every logger.
     celery_worker.safe_say = lambda *_: None
     logging.captureWarnings(capture=True)
-    warnings.simplefilter("ignore", category=RuntimeWarning)
+    # Who runs it is the image's business, which has a user of its own.
+    warnings.simplefilter("ignore", category=SecurityWarning)
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

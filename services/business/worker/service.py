@@ -23,15 +23,18 @@ from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from services.business.actions.outbox import LedgerOutbox
+from services.business.models import Installation
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.worker.consumer import PIPE_VARIABLE
 from services.business.worker.pipe import Beat, Done, read_line
 from shared.errors import Unavailable
 from shared.http.service import ServiceContext, create_service
+from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
 from shared.queue.references import ACTIONS
 from shared.storage.database import Database
+from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 
 __all__ = ["Consumer", "create_app"]
@@ -218,6 +221,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         context.meta = lambda: {"queue": ACTIONS}
         await bring_up("business", settings)
+        identity = await identity_of(database, Installation)
+        await claim_prefix(settings.redis_url, settings.installation, "business", identity)
         beat = partial(context.health.beat, "consumer", max_age=2 * MAX_RESTART_SECONDS)
         running = asyncio.create_task(consumer.run(beat), name="consumer-run")
         # Without business, too, what failed is tried again and what was lost is found.

@@ -7,8 +7,9 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.installation import InstallationMixin
 
-__all__ = ["Base", "Conversation", "DeadLetter", "Entry", "Handoff", "OutboxRow", "Trace"]
+__all__ = ["Base", "Conversation", "DeadLetter", "Entry", "Handoff", "Installation", "OutboxRow", "Trace"]
 
 
 class Base(TableBase):
@@ -122,3 +123,9 @@ class Handoff(TenantMixin, Base):
     status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
     agent: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Installation(InstallationMixin, Base):
+    """Whose database this is."""
+
+    __tablename__ = "installation"

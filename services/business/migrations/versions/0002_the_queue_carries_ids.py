@@ -24,8 +24,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("dismissed_by", sa.String(length=128), nullable=True))
         batch_op.add_column(sa.Column("dismissed_because", sa.String(length=500), nullable=True))
 
+    op.create_table(
+        "installation",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("identity", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_installation")),
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("installation")
+
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
         batch_op.drop_column("dismissed_because")
         batch_op.drop_column("dismissed_by")

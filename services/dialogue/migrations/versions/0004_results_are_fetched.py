@@ -38,8 +38,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_dead_letters_action_id"), ["action_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_dead_letters_tenant"), ["tenant"], unique=False)
 
+    op.create_table(
+        "installation",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("identity", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_installation")),
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("installation")
+
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dead_letters_tenant"))
         batch_op.drop_index(batch_op.f("ix_dead_letters_action_id"))

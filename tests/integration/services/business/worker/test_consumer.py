@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -89,9 +90,10 @@ async def test_what_a_stranger_writes_is_counted_and_does_nothing(working: Shop,
     assert await count(shop, DeadLetter.id) == 0, "a stranger must not fill the table"
 
     async def counted() -> bool:
-        return await shop.metric("zhiyin_worker_actions_total") == len(MALFORMED) + len(UNKNOWN) + 1
+        return await shop.metric("zhiyin_worker_actions_total") > len(MALFORMED) + len(UNKNOWN)
 
     await shop.until(counted, "not every entry was counted")
+    assert 1 <= shop.log.count("queue_entry_malformed") <= 3, "a stranger must not fill the log"
     assert "forged" not in shop.log
 
 
@@ -169,16 +171,20 @@ async def test_redis_holds_no_word_of_a_customer_and_the_logs_neither(working: S
     for request in requests:
         await shop.send(request)
         async for key in stranger.scan_iter():
-            assert await stranger.type(key) == b"list", key
-            seen += [key, *await stranger.lrange(key, 0, -1)]
+            seen.append(key)
+            if await stranger.type(key) == b"list":
+                seen += await stranger.lrange(key, 0, -1)
+            else:
+                seen.append(await stranger.get(key) or b"")
     for request in requests:
-        await shop.until(lambda request=request: is_done(shop, request), "an action was not performed")
+        await shop.until(partial(is_done, shop, request), "an action was not performed")
 
     written = b"\n".join(seen)
     for secret in ("机密", "secret", "C1001", "subject"):
         assert secret.encode() not in written
         assert secret not in shop.log
-    assert all(key.startswith(b"zhiyin:") for key in seen if b"{" not in key)
+    async for key in stranger.scan_iter():
+        assert key.startswith(b"zhiyin:")
 
 
 async def is_done(shop: Shop, request: Any) -> bool:
