@@ -136,7 +136,7 @@ def main() -> None:
         without_heartbeat=True,
         quiet=True,
     )
-    worker.start()  # type: ignore[no-untyped-call]
+    worker.start()
     raise SystemExit(worker.exitcode or 0)
 
 
@@ -148,7 +148,7 @@ def quieten() -> None:
 
     signals.setup_logging.connect(keep, weak=False)
     # Its words on shutting down go to the terminal in plain text, past every logger.
-    celery_worker.safe_say = lambda *_: None
+    celery_worker.safe_say = lambda *_: None  # type: ignore[attr-defined]  # the stubs do not have it
     logging.captureWarnings(capture=True)
     # Who runs it is the image's business, which has a user of its own.
     warnings.simplefilter("ignore", category=SecurityWarning)

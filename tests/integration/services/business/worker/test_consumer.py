@@ -166,7 +166,7 @@ async def test_it_goes_on_whatever_becomes_of_the_keys(working: Shop, stranger: 
 
 async def test_redis_holds_no_word_of_a_customer_and_the_logs_neither(working: Shop, stranger: RedisClient) -> None:
     shop = working
-    seen: list[bytes] = []
+    seen: list[Any] = []
     requests = [shop.action("open_ticket", subject=f"机密 secret {number}") for number in range(20)]
     for request in requests:
         await shop.send(request)

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.integration.services.dialogue.neighbourhood import AGENT, OPERATOR, N
 PATH = "/v1/outbox/dead-letters"
 
 
-async def token_of(calls: Calls, account: dict[str, object]) -> str:
+async def token_of(calls: Calls, account: Mapping[str, object]) -> str:
     login = {"username": account["username"], "password": account["password"]}
     token: str = (await calls.post("/v1/auth/login", json=login)).body["access_token"]
     return token
