@@ -14,6 +14,7 @@ __all__ = ["Bootstrap", "load_bootstrap"]
 
 PASSWORD_BYTES = 12
 SECRET_BYTES = 32
+REQUIRE = "requirepass "
 
 ACCOUNTS: tuple[dict[str, Any], ...] = (
     {"username": "lilei", "roles": ["customer"], "customer": "C1001", "display_name": "李雷 Li Lei"},
@@ -24,7 +25,10 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 )
 
 CLIENTS: tuple[dict[str, Any], ...] = (
-    {"client_id": "dialogue", "scopes": ["intent:predict", "business:lookup", "login:gateway"]},
+    {
+        "client_id": "dialogue",
+        "scopes": ["intent:predict", "business:lookup", "business:actions", "login:gateway"],
+    },
     {"client_id": "intent", "scopes": []},
     {"client_id": "business", "scopes": []},
     {"client_id": "worker", "scopes": []},
@@ -34,10 +38,15 @@ CLIENTS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What login reads at its start (`path`), the secret that its keys are encrypted with, and Consul's tokens."""
+    """What login reads at its start (`path`), the secret that its keys are encrypted with, and Consul's tokens.
+
+    `redis_conf` is the file that Redis reads its password from: arguments can be seen by everybody on the machine.
+    """
 
     path: Path
     login_secret: str
+    redis_conf: Path
+    redis_password: str
     accounts: tuple[dict[str, Any], ...]
     clients: tuple[dict[str, Any], ...]
     consul: ConsulTokens
@@ -79,24 +88,27 @@ def load_bootstrap(home: Home, *, demo: bool = True) -> Bootstrap:
     document = {"accounts": list(accounts.values()), "clients": list(clients.values())}
     if document != known:
         write_atomically(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n", mode=0o600)
+    redis_conf = home.secrets / "redis.conf"
     return Bootstrap(
-        path,
-        load_secret(home.secrets / "login"),
-        tuple(accounts.values()),
-        tuple(clients.values()),
-        load_consul_tokens(home),
+        path=path,
+        login_secret=load_secret(home.secrets / "login"),
+        redis_conf=redis_conf,
+        redis_password=load_secret(redis_conf, before=REQUIRE),
+        accounts=tuple(accounts.values()),
+        clients=tuple(clients.values()),
+        consul=load_consul_tokens(home),
     )
 
 
-def load_secret(path: Path) -> str:
-    """The secret in a file; made when the file is not there.
+def load_secret(path: Path, *, before: str = "") -> str:
+    """The secret in a file, behind what stands before it; made when the file is not there.
 
     Raises:
         EnvironmentUnfit: the file cannot be read.
     """
     try:
         if not path.exists():
-            write_atomically(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", mode=0o600)
-        return path.read_text(encoding="utf-8").strip()
+            write_atomically(path, f"{before}{secrets.token_urlsafe(SECRET_BYTES)}\n", mode=0o600)
+        return path.read_text(encoding="utf-8").strip().removeprefix(before)
     except (OSError, ValueError) as error:
         raise EnvironmentUnfit(f"{path} cannot be read ({type(error).__name__}); restore it from a copy.") from error

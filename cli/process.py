@@ -29,6 +29,8 @@ Condition = Callable[[], Awaitable[bool]]
 class Program:
     """What is run, and how it is known to be ready. `address` is host:port, `ready_seconds` the deadline.
 
+    `live` says whether it still works: one that runs and does not is ended and started again.
+
     `results` is the file that standard output goes to, where that is not the log.
     """
 
@@ -37,6 +39,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     ready: Condition
+    live: Condition | None = None
     ready_seconds: float = 60.0
     address: str | None = None
     results: Path | None = None

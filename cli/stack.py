@@ -27,6 +27,8 @@ SERVICES = REGISTERED
 DEFAULT_INSTALLATION = "zhiyin"
 
 LOOK_SECONDS = 2.0
+LIVE_SECONDS = 10.0
+"""So long a service may keep the question waiting whether it is alive: a training may have taken all cores."""
 DRAIN_SECONDS = 0.2
 STOP_SECONDS = 3
 
@@ -81,8 +83,8 @@ class Stack:
 
     @property
     def redis_url(self) -> str:
-        """Where Redis is."""
-        return f"redis://127.0.0.1:{self.ports.redis}/0"
+        """Where Redis is, with its password."""
+        return f"redis://:{self.bootstrap.redis_password}@127.0.0.1:{self.ports.redis}/0"
 
     @property
     def _is_demo(self) -> bool:
@@ -118,6 +120,7 @@ class Stack:
             name="redis",
             command=(
                 str(self.redis),
+                str(self.bootstrap.redis_conf),
                 *("--bind", "127.0.0.1"),
                 *("--port", str(self.ports.redis)),
                 *("--dir", str(self._redis_data)),
@@ -185,6 +188,7 @@ class Stack:
             command=(sys.executable, "-m", "shared.http", service),
             environment={**self.service_environment(service), "ZHIYIN_PORT": str(port), **(extra or {})},
             ready=http_answers(f"http://{address}/health/ready"),
+            live=http_answers(f"http://{address}/health/live", seconds=LIVE_SECONDS),
             ready_seconds=self.ready_seconds,
             address=address,
         )
@@ -226,13 +230,13 @@ class Stack:
         return {**defaults, **self.environment, **own}
 
 
-def http_answers(url: str) -> Condition:
-    """Whether a GET of `url` is answered with 200."""
+def http_answers(url: str, *, seconds: float = LOOK_SECONDS) -> Condition:
+    """Whether a GET of `url` is answered with 200 in time."""
 
     async def look() -> bool:
         try:
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_SECONDS)) as session,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
                 session.get(url) as response,
             ):
                 return response.status == 200

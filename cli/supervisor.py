@@ -36,6 +36,9 @@ class RestartPolicy:
     first_seconds: float = 1.0
     longest_seconds: float = 30.0
     most_failures: int = 6
+    look_seconds: float = 5.0
+    most_refusals: int = 6
+    """A program that is not alive so many looks in a row is ended; a machine that slept needs some patience."""
     stable_seconds: float = SERVICE_STABLE_SECONDS
 
     def pause(self, failures: int) -> float:
@@ -175,10 +178,29 @@ class Supervisor:
         while True:
             assert slot.process is not None
             ready_at = loop.time()
-            code = await slot.process.wait()
+            reason = await self._end_of(slot.process)
             if loop.time() - ready_at >= self._policy.stable_seconds:
                 slot.failures = 0
-            await self._come_back(slot, describe_end(code))
+            await self._come_back(slot, reason)
+
+    async def _end_of(self, process: Process) -> str:
+        """Why a process is to be replaced: it has ended, or it said too often that it does not work and was ended."""
+        if process.program.live is None:
+            return describe_end(await process.wait())
+        ended = asyncio.create_task(process.wait())
+        refusals = 0
+        try:
+            while True:
+                await asyncio.wait({ended}, timeout=self._policy.look_seconds)
+                if ended.done():
+                    return describe_end(ended.result())
+                refusals = 0 if await process.program.live() else refusals + 1
+                if refusals >= self._policy.most_refusals and process.running:
+                    await process.kill()
+                    return f"did not work any more ({refusals} looks in a row)"
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
     async def _come_back(self, slot: Slot, reason: str) -> None:
         """Returns when the program is ready again; tries as often as the policy says."""

@@ -7,15 +7,19 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI
 
+from services.business.actions.ledger import Ledger
 from services.business.actions.outbox import LedgerOutbox
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
+from services.business.models import Installation
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
 from shared.http.service import JwksFetch, ServiceContext, create_service
+from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
 from shared.storage.database import Database
+from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
@@ -37,12 +41,15 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         try:
             await bring_up("business", settings)
+            identity = await identity_of(database, Installation)
+            await claim_prefix(settings.redis_url, settings.installation, "business", identity)
             if settings.demo:
                 added = await seed(database, settings.tenant)
                 log.info("demo_seeded", orders=added)
             outbox = LedgerOutbox(settings, database)
             relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
-            app.state.business = Business(database=database, rules=rules, relay=relay)
+            ledger = Ledger(database, rules, settings)
+            app.state.business = Business(database=database, rules=rules, ledger=ledger, relay=relay)
             max_age = settings.relay_seconds * 3 + 60
             task = asyncio.create_task(relay.run(lambda: context.health.beat("relay", max_age=max_age)), name="relay")
             try:

@@ -7,8 +7,9 @@ from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.installation import InstallationMixin
 
-__all__ = ["ActionRecord", "Base", "DeadLetter", "LedgerStatus"]
+__all__ = ["ActionRecord", "Base", "DeadLetter", "Installation", "LedgerStatus"]
 
 LedgerStatus = Literal["started", "awaiting_approval", "succeeded", "failed", "rejected"]
 
@@ -45,6 +46,12 @@ class ActionRecord(TenantMixin, Base):
     last_error: Mapped[str | None] = mapped_column(String(200))
     running_until: Mapped[datetime | None]
     """Until then an attempt may still be under way; nobody else may conclude that it is not."""
+    running_on: Mapped[str | None] = mapped_column(String(128))
+    """The process that makes the attempt, for others on its machine to see that it has ended."""
+    not_before: Mapped[datetime | None]
+    """After a failed attempt: the next one is not made before, whatever comes off the queue."""
+    sends: Mapped[int] = mapped_column(default=0)
+    """How often its reference was queued since its last attempt; the pauses between grow with it."""
     resend_at: Mapped[datetime | None]
     """When the outbox sends it next: the action while it is not finished, its result until that is published."""
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -55,7 +62,7 @@ class ActionRecord(TenantMixin, Base):
 
 
 class DeadLetter(TenantMixin, Base):
-    """A message that was given up, with everything an operator needs to understand it and try again."""
+    """An action that was given up, with everything an operator needs to understand it and try again."""
 
     __tablename__ = "dead_letters"
 
@@ -68,3 +75,12 @@ class DeadLetter(TenantMixin, Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     retried_at: Mapped[datetime | None]
     retried_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_at: Mapped[datetime | None]
+    dismissed_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_because: Mapped[str | None] = mapped_column(String(500))
+
+
+class Installation(InstallationMixin, Base):
+    """Whose database this is."""
+
+    __tablename__ = "installation"

@@ -2,33 +2,43 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, and_, case, func, select, update
+from sqlalchemy import and_, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
-from services.business.models import ActionRecord, DeadLetter
-from shared.contracts.actions import ActionResult
+from services.business.models import UNFINISHED, ActionRecord, DeadLetter
+from shared.contracts.actions import ActionReference
 
 __all__ = [
     "add_action",
     "add_dead_letter",
+    "backlog",
     "claim_action",
     "count_dead_letters",
     "dead_letter_by_id",
     "dead_letters_after",
-    "due_records",
+    "due_rows",
     "find_action",
     "flush",
     "has_due_records",
-    "is_buried",
     "mark_published",
+    "postpone",
     "records_after",
 ]
 
 
-async def find_action(session: AsyncSession, action_id: str, *, lock: bool = False) -> ActionRecord | None:
-    """An action's row in the ledger."""
+UNTOUCHED = (DeadLetter.retried_at.is_(None), DeadLetter.dismissed_at.is_(None))
+
+
+async def find_action(
+    session: AsyncSession, action_id: str, *, lock: bool = False, without_json: bool = False
+) -> ActionRecord | None:
+    """An action's row in the ledger; `without_json` where the request or the result cannot be read."""
     query = select(ActionRecord).where(ActionRecord.action_id == action_id)
+    if without_json:
+        query = query.options(defer(ActionRecord.request), defer(ActionRecord.result))
     return await session.scalar(query.with_for_update() if lock else query)
 
 
@@ -38,9 +48,13 @@ async def records_after(session: AsyncSession, status: str, after: int, limit: i
     return (await session.scalars(query.order_by(ActionRecord.id).limit(limit))).all()
 
 
-async def dead_letters_after(session: AsyncSession, after: int, limit: int) -> Sequence[DeadLetter]:
-    """Dead letters, oldest first, from behind an id."""
+async def dead_letters_after(
+    session: AsyncSession, after: int, limit: int, *, waiting: bool = False
+) -> Sequence[DeadLetter]:
+    """Dead letters, oldest first, from behind an id; all of them, or those that wait for somebody."""
     query = select(DeadLetter).where(DeadLetter.id > after).order_by(DeadLetter.id).limit(limit)
+    if waiting:
+        query = query.where(*UNTOUCHED)
     return (await session.scalars(query)).all()
 
 
@@ -50,14 +64,15 @@ async def dead_letter_by_id(session: AsyncSession, letter_id: int) -> DeadLetter
 
 
 async def count_dead_letters(session: AsyncSession) -> int:
-    """How many dead letters have not been retried."""
-    query = select(func.count()).select_from(DeadLetter).where(DeadLetter.retried_at.is_(None))
-    return await session.scalar(query) or 0
+    """How many dead letters were neither retried nor dismissed."""
+    return await session.scalar(select(func.count()).select_from(DeadLetter).where(*UNTOUCHED)) or 0
 
 
-async def is_buried(session: AsyncSession, action_id: str) -> bool:
-    """Whether there is a dead letter about an action."""
-    return await session.scalar(select(DeadLetter.id).where(DeadLetter.action_id == action_id).limit(1)) is not None
+async def backlog(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many actions are not done, and since when the oldest of them waits."""
+    query = select(func.count(), func.min(ActionRecord.created_at)).where(ActionRecord.status == "started", UNFINISHED)
+    count, oldest = (await session.execute(query)).one()
+    return count, oldest
 
 
 def add_dead_letter(session: AsyncSession, letter: DeadLetter) -> None:
@@ -86,12 +101,24 @@ async def flush(session: AsyncSession) -> None:
     await session.flush()
 
 
-def _due(moment: datetime) -> tuple[Select[ActionRecord], ...]:
+DUE_COLUMNS = (
+    ActionRecord.id,
+    ActionRecord.action_id,
+    ActionRecord.tenant,
+    ActionRecord.status,
+    ActionRecord.sends,
+    ActionRecord.result_version,
+    ActionRecord.published_version,
+)
+"""What a relay needs. A request or a result that cannot be read must not keep other rows from being sent."""
+
+
+def _due(moment: datetime) -> tuple[Any, ...]:
     """One query for each of the two partial indexes; an OR of both conditions would read the whole table."""
-    by_time = select(ActionRecord).where(ActionRecord.resend_at <= moment).order_by(ActionRecord.resend_at)
+    by_time = select(*DUE_COLUMNS).where(ActionRecord.resend_at <= moment).order_by(ActionRecord.resend_at)
     # The release before this one left `resend_at` empty when it closed an action; its unpublished results are due too.
     unpublished = ActionRecord.published_version < ActionRecord.result_version
-    by_result = select(ActionRecord).where(unpublished, ActionRecord.resend_at.is_(None)).order_by(ActionRecord.id)
+    by_result = select(*DUE_COLUMNS).where(unpublished, ActionRecord.resend_at.is_(None)).order_by(ActionRecord.id)
     return by_time, by_result
 
 
@@ -103,27 +130,37 @@ async def has_due_records(session: AsyncSession, moment: datetime) -> bool:
     return False
 
 
-async def due_records(session: AsyncSession, moment: datetime, limit: int) -> Sequence[ActionRecord]:
-    """Actions that are to be sent, or whose result is, locked; those that another process has locked are skipped.
+async def due_rows(session: AsyncSession, moment: datetime, limit: int) -> Sequence[Any]:
+    """`DUE_COLUMNS` of what is to be sent, locked; rows that another process has locked are skipped.
 
     Up to `limit` of each kind: of this release, and of the one before.
     """
-    rows: list[ActionRecord] = []
+    rows: list[Any] = []
     for query in _due(moment):
-        rows += await session.scalars(query.limit(limit).with_for_update(skip_locked=True))
+        rows += await session.execute(query.limit(limit).with_for_update(skip_locked=True))
     return rows
 
 
-async def mark_published(session: AsyncSession, result: ActionResult) -> None:
-    """Remember that a version of a result is on its queue; without a newer one there is nothing left to send."""
-    nothing_left = and_(ActionRecord.result_version <= result.version, ActionRecord.status != "started")
+async def postpone(session: AsyncSession, ids: Sequence[int], until: datetime | None, *, sends: int) -> None:
+    """Set when rows are due again (`None`: nothing of them is), and count `sends` more."""
+    await session.execute(
+        update(ActionRecord)
+        .where(ActionRecord.id.in_(ids))
+        .values(resend_at=until, sends=ActionRecord.sends + sends)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def mark_published(session: AsyncSession, action: ActionReference, version: int) -> None:
+    """Remember that a version of a result was announced; without a newer one there is nothing left to send."""
+    nothing_left = and_(ActionRecord.result_version <= version, ActionRecord.status != "started")
     await session.execute(
         update(ActionRecord)
         .where(
-            ActionRecord.tenant == result.tenant,
-            ActionRecord.action_id == result.action_id,
-            ActionRecord.published_version <= result.version,
+            ActionRecord.tenant == action.tenant,
+            ActionRecord.action_id == action.id,
+            ActionRecord.published_version <= version,
         )
-        .values(published_version=result.version, resend_at=case((nothing_left, None), else_=ActionRecord.resend_at))
+        .values(published_version=version, resend_at=case((nothing_left, None), else_=ActionRecord.resend_at))
         .execution_options(synchronize_session=False)
     )

@@ -7,13 +7,14 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.dialogue.api import auth, conversations, dead_turns, desk, pages
+from services.dialogue.actions.outbox import ActionOutbox, action_relay
+from services.dialogue.actions.results import follow_results
+from services.dialogue.api import auth, conversations, dead_letters, dead_turns, desk, pages
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
-from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.reader import Reader
-from services.dialogue.conversation.results import ResultsConsumer
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.desk.ownership import Desk
@@ -21,7 +22,10 @@ from services.dialogue.limits import Limits
 from services.dialogue.settings import Settings
 from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
+from shared.queue.installation import claim_prefix
+from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
+from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 
 __all__ = ["create_app"]
@@ -37,10 +41,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         await bring_up("dialogue", settings)
-        wakes = Wakes(settings.redis_url)
-        relay = action_relay(settings, database)
+        identity = await identity_of(database, Installation)
+        await claim_prefix(settings.redis_url, settings.installation, "dialogue", identity)
+        wakes = Wakes(settings.redis_url, settings.installation)
         taker = TurnTaker(
-            settings=settings, database=database, assistant=assistant, client=context.client, on_action=relay.kick
+            settings=settings,
+            database=database,
+            assistant=assistant,
+            client=context.client,
+            on_action=lambda: relay.kick(),
         )
         turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
 
@@ -48,12 +57,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
         limits = Limits(settings, queued=lambda: turns.queued)
-        results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
+        outbox = ActionOutbox(settings, database, context.client, turns.finish_action)
+        relay = action_relay(database, outbox)
+        results = References(settings.redis_url, settings.installation, RESULTS)
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
-        app.state.desk, app.state.streams = Desk(database, wakes), streams
+        app.state.desk, app.state.streams, app.state.relay = Desk(database, wakes), streams, relay
         wakes.start(partial(beat, "wakes"))
-        results.start()
 
         async def end_streams() -> None:
             await context.health.stopping.wait()
@@ -62,6 +72,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
+            asyncio.create_task(
+                follow_results(results, outbox.news, relay.kick, partial(beat, "results")), name="results"
+            ),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
             asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
             asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
@@ -75,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await streams.close()
-            await results.stop()
+            await results.close()
             await wakes.close()
             await limits.close()
             await database.close()
@@ -86,7 +99,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         name="dialogue",
         description="The conversation: takes messages, answers them, and serves the chat page.",
         direct=[conversations.DIRECT],
-        routers=[conversations.router, desk.router, dead_turns.router, auth.router, pages.router],
+        routers=[
+            conversations.router,
+            desk.router,
+            dead_letters.router,
+            dead_turns.router,
+            auth.router,
+            pages.router,
+        ],
         lifespan=lifespan,
         ready_checks={"database": database.check},
     )

@@ -55,5 +55,7 @@ class Settings(ServiceSettings):
     session_seconds: Seconds = 1800.0
     """What a conversation was in the middle of is dropped when nothing has happened in it for so long."""
 
+    max_failures: Annotated[int, Field(ge=1, le=50)] = 8
+    """An action that business refuses, or whose result cannot be told, is given up after so many attempts."""
     resend_first_seconds: Seconds = 8.0
     resend_most_seconds: Seconds = 300.0

@@ -18,7 +18,7 @@ ReadyCheck = Callable[[], Awaitable[object]]
 
 
 class Health:
-    """Alive: the event loop runs and background loops have reported lately. Ready: all checks pass, not stopping."""
+    """Alive: the event loop runs and background loops have reported lately. Ready: alive, checks pass, not stopping."""
 
     def __init__(self, checks: Mapping[str, ReadyCheck]) -> None:
         self._checks = dict(checks)
@@ -42,7 +42,9 @@ class Health:
             return {"process": "stopping"}
         names = list(self._checks)
         outcomes = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
-        return {name: problem for name, problem in zip(names, outcomes, strict=True) if problem}
+        problems = {name: problem for name, problem in zip(names, outcomes, strict=True) if problem}
+        # Who is to be restarted should not be sent anything meanwhile.
+        return problems | dict.fromkeys(self.stalled(), "stalled")
 
     async def require_ready(self) -> None:
         """Returns when this process is ready.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.queue.celery import ACTIONS
+from shared.queue.references import ACTIONS, queue_prefix
 from tests.chart.chart import Object, Rendered, render
 from tests.chart.variants import COMPONENTS, VARIANTS, rendered
 from tests.kubernetes import CommandFailed
@@ -66,7 +66,19 @@ def test_a_target_needs_what_it_is_a_share_of() -> None:
         assert rendered("default").container(component)["resources"]["requests"]["cpu"]
 
 
-def test_keda_scales_the_worker_by_queued_and_running_actions() -> None:
+@pytest.mark.parametrize("installation", ["zhiyin", "shop-2"])
+def test_keda_counts_the_queue_of_its_own_installation(installation: str) -> None:
+    chart = render(
+        {
+            "config": {"ZHIYIN_INSTALLATION": installation},
+            "components": {"worker": {"keda": {"enabled": True}}},
+        }
+    )
+    (trigger,) = chart.get("ScaledObject", "worker")["spec"]["triggers"]
+    assert trigger["metadata"]["listName"] == queue_prefix(installation) + ACTIONS
+
+
+def test_keda_scales_the_worker_by_queued_actions() -> None:
     chart = render({"components": {"worker": {"concurrency": 3, "keda": {"enabled": True, "maxReplicas": 7}}}})
     assert "replicas" not in chart.get("Deployment", "worker")["spec"]
     assert chart.names("HorizontalPodAutoscaler") == set()
@@ -74,9 +86,8 @@ def test_keda_scales_the_worker_by_queued_and_running_actions() -> None:
     assert spec["scaleTargetRef"]["name"] == "zhiyin-worker"
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 7)
     counted = {each["name"]: each["metadata"]["listName"] for each in spec["triggers"]}
-    assert counted == {"queued": ACTIONS, "running": "unacked"}
-    assert spec["advanced"]["scalingModifiers"]["formula"] == "queued + running"
-    assert spec["advanced"]["scalingModifiers"]["target"] == "3"
+    assert counted == {"queued": queue_prefix("zhiyin") + ACTIONS}
+    assert spec["triggers"][0]["metadata"]["listLength"] == "3"
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     action = chart.container("worker")
     longest = next(each["value"] for each in action["env"] if each["name"] == "ZHIYIN_WARM_STOP_SECONDS")

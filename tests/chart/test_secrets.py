@@ -52,7 +52,9 @@ def test_login_accepts_the_first_accounts(variant: str) -> None:
     clients = {each.client_id: each for each in seed.clients}
     for name in ("dialogue", "intent", "business", "worker"):
         assert clients[name].client_secret == data[f"client-secret-{name}"]
-    assert set(clients["dialogue"].scopes) == {"intent:predict", "business:lookup", "login:gateway"}
+    assert set(clients["dialogue"].scopes) == {
+        "intent:predict", "business:lookup", "business:actions", "login:gateway",
+    }  # fmt: skip
 
 
 def test_the_demos_customers_are_in_development_only() -> None:

@@ -1,6 +1,8 @@
-"""Decisions of people: on refunds that wait for approval, and on retrying actions that were given up."""
+"""Decisions of people: on refunds that wait for approval, and on what becomes of actions that were given up."""
 
 from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business import repository
 from services.business.actions.ledger import GAVE_UP, close
@@ -11,7 +13,7 @@ from services.business.shop.repository import refund_of_action
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.storage.database import Database, now
 
-__all__ = ["Verdict", "decide", "try_again"]
+__all__ = ["Verdict", "decide", "dismiss", "try_again"]
 
 Verdict = Literal["approve", "reject"]
 
@@ -73,21 +75,42 @@ async def try_again(database: Database, tenant: str, letter_id: int, *, by: str)
 
     Raises:
         NotFound: there is no such dead letter.
-        Conflict: it was tried again already, or it is not about an action that was given up.
+        Conflict: it was tried again or dismissed already, or it is not about an action that was given up.
     """
     moment = now()
     async with database.transaction(tenant) as session:
-        letter = await repository.dead_letter_by_id(session, letter_id)
-        if letter is None:
-            raise NotFound("there is no such dead letter")
-        if letter.retried_at is not None:
-            raise Conflict("this dead letter was tried again already")
+        letter = await _waiting_letter(session, letter_id)
         record = (
             None if letter.action_id is None else await repository.find_action(session, letter.action_id, lock=True)
         )
         if record is None or record.status != "failed" or (record.result or {}).get("error_code") != GAVE_UP:
             raise Conflict("this dead letter is not about an action that was given up")
         letter.retried_at, letter.retried_by = moment, by
-        record.status, record.attempts, record.running_until = "started", 0, None
+        record.status, record.attempts, record.sends = "started", 0, 0
+        record.running_until = record.running_on = record.not_before = None
         record.resend_at = record.updated_at = moment
         return letter
+
+
+async def dismiss(database: Database, tenant: str, letter_id: int, *, by: str, because: str) -> DeadLetter:
+    """Takes a dead letter off the list of those that wait; who did it, when and why is kept with it.
+
+    Raises:
+        NotFound: there is no such dead letter.
+        Conflict: it was tried again or dismissed already.
+    """
+    async with database.transaction(tenant) as session:
+        letter = await _waiting_letter(session, letter_id)
+        letter.dismissed_at, letter.dismissed_by, letter.dismissed_because = now(), by, because
+        return letter
+
+
+async def _waiting_letter(session: AsyncSession, letter_id: int) -> DeadLetter:
+    letter = await repository.dead_letter_by_id(session, letter_id)
+    if letter is None:
+        raise NotFound("there is no such dead letter")
+    if letter.retried_at is not None:
+        raise Conflict(f"this dead letter was tried again already, by {letter.retried_by}")
+    if letter.dismissed_at is not None:
+        raise Conflict(f"this dead letter was dismissed already, by {letter.dismissed_by}")
+    return letter

@@ -1,31 +1,44 @@
-"""Business's outbox: results that are stored and not published, and actions that were begun and never ended.
+"""Business's outbox: references to actions that are to be performed, and to results that dialogue should fetch.
 
-The worker publishes a result right after the commit that stored it. What a crash or a queue that was away left behind
-is found here by the ledger row's `resend_at`.
+The ledger says what is due by `resend_at`. A relay in the service and in every worker puts references to it on the
+queues; what a crash or a Redis that was away, wiped or tampered with left behind is found the same way.
 """
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business import repository
-from services.business.actions.ledger import PUBLISH_GRACE, stored_result
-from services.business.actions.publisher import ResultPublisher
-from services.business.models import ActionRecord
+from services.business.actions.ledger import PUBLISH_GRACE
 from services.business.settings import Settings
-from shared.contracts.actions import PERFORM_TASK, ActionResult
-from shared.queue.celery import ACTIONS, celery_app
-from shared.storage.database import Database
+from shared.contracts.actions import ActionReference
+from shared.queue.outbox import pause_after
+from shared.queue.references import ACTIONS, RESULTS, References
+from shared.storage.database import ALL_TENANTS, Database, now
 
-__all__ = ["LedgerOutbox"]
+__all__ = ["DueReference", "LedgerOutbox"]
 
-PUBLISHED = Counter("zhiyin_business_results_relayed_total", "Results that the relay published")
+MAX_RESEND_SECONDS = 300.0
+AWAY = timedelta(seconds=2)
+
+PUBLISHED = Counter("zhiyin_business_results_relayed_total", "Results that the relay announced")
 RESENT = Counter("zhiyin_business_actions_resent_total", "Actions that were stuck and were put on the queue again")
-LETTERS = Gauge("zhiyin_business_dead_letters_waiting", "Dead letters that nobody has tried again")
+LETTERS = Gauge("zhiyin_business_dead_letters_waiting", "Dead letters that were neither tried again nor dismissed")
+WAITING = Gauge("zhiyin_business_actions_waiting", "Actions that were accepted and are not done")
+OLDEST = Gauge("zhiyin_business_oldest_action_seconds", "For how long the oldest action that is not done has waited")
+
+
+@dataclass(frozen=True)
+class DueReference:
+    """A reference to be sent; `version` is that of the result, `None` where the action is to be performed."""
+
+    row: int
+    reference: ActionReference
+    version: int | None
+    again: bool
 
 
 class LedgerOutbox:
@@ -33,48 +46,56 @@ class LedgerOutbox:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
-        self._resend = timedelta(seconds=settings.resend_seconds)
-        self._publisher = ResultPublisher(settings.redis_url)
-        self._celery = celery_app("business", settings.redis_url)
+        self._resend_seconds = settings.resend_seconds
+        self._actions = References(settings.redis_url, settings.installation, ACTIONS)
+        self._results = References(settings.redis_url, settings.installation, RESULTS)
 
     async def has_due(self, session: AsyncSession, moment: datetime) -> bool:
-        """Whether a row is due; also keeps the figure of waiting dead letters up to date."""
+        """Whether a row is due; also keeps the figures of what waits up to date."""
         LETTERS.set(await repository.count_dead_letters(session))
+        waiting, oldest = await repository.backlog(session)
+        WAITING.set(waiting)
+        OLDEST.set(0 if oldest is None else (moment - oldest).total_seconds())
         return await repository.has_due_records(session, moment)
 
-    async def claim(
-        self, session: AsyncSession, moment: datetime, limit: int
-    ) -> Sequence[ActionResult | dict[str, Any]]:
-        """Results to be published, and requests of unfinished actions to be queued again."""
-        items = [self._postponed(record, moment) for record in await repository.due_records(session, moment, limit)]
-        return [item for item in items if item is not None]
+    async def claim(self, session: AsyncSession, moment: datetime, limit: int) -> Sequence[DueReference]:
+        """References to unfinished actions and to results that were not announced."""
+        items: list[DueReference] = []
+        for row in await repository.due_rows(session, moment, limit):
+            reference = ActionReference.model_construct(id=row.action_id, tenant=row.tenant)
+            if row.published_version < row.result_version:
+                await repository.postpone(session, [row.id], moment + PUBLISH_GRACE, sends=0)
+                items.append(DueReference(row.id, reference, row.result_version, again=False))
+            elif row.status == "started":
+                pause = pause_after(row.sends + 1, first_seconds=self._resend_seconds, most_seconds=MAX_RESEND_SECONDS)
+                await repository.postpone(session, [row.id], moment + pause, sends=1)
+                items.append(DueReference(row.id, reference, None, again=row.sends > 0))
+            else:
+                await repository.postpone(session, [row.id], None, sends=0)
+        return items
 
-    def _postponed(self, record: ActionRecord, moment: datetime) -> ActionResult | dict[str, Any] | None:
-        """What is to be sent of the row, which is due again after a pause; `None` if nothing is left to send."""
-        result = stored_result(record)
-        if result is not None and record.published_version < result.version:
-            record.resend_at = moment + PUBLISH_GRACE
-            return result
-        if record.status == "started":
-            record.resend_at = moment + self._resend
-            return record.request
-        record.resend_at = None
-        return None
+    async def send(self, item: DueReference) -> None:
+        """Announce a result and mark it, or have an action performed."""
+        if item.version is None:
+            await self._actions.push(item.reference)
+            if item.again:
+                RESENT.inc()
+            return
+        await self._results.push(item.reference)
+        PUBLISHED.inc()
+        async with self._database.transaction(item.reference.tenant) as session:
+            await repository.mark_published(session, item.reference, item.version)
 
-    async def send(self, item: ActionResult | dict[str, Any]) -> None:
-        """Publish a result and mark it, or put an action on the queue again."""
-        if isinstance(item, ActionResult):
-            await asyncio.to_thread(self._publisher.publish, item)
-            PUBLISHED.inc()
-            async with self._database.transaction(item.tenant) as session:
-                await repository.mark_published(session, item)
-        else:
-            await asyncio.to_thread(
-                self._celery.send_task, PERFORM_TASK, kwargs={"action": item}, task_id=item["id"], queue=ACTIONS
-            )
-            RESENT.inc()
+    async def failed(self, item: DueReference, error: Exception) -> None:
+        """Nothing in a row can keep it from being sent, so it is only tried again at its time."""
+
+    async def put_off(self, items: Sequence[DueReference]) -> None:
+        """Have these sent soon after the queue is back."""
+        async with self._database.transaction(ALL_TENANTS) as session:
+            waiting = [item.row for item in items]
+            await repository.postpone(session, waiting, now() + AWAY, sends=0)
 
     async def close(self) -> None:
         """Give the connections back."""
-        await asyncio.to_thread(self._publisher.close)
-        await asyncio.to_thread(self._celery.close)
+        await self._actions.close()
+        await self._results.close()

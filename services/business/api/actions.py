@@ -1,4 +1,4 @@
-"""What became of actions."""
+"""Actions that conversations ask for, and what became of them."""
 
 from datetime import datetime
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.business import repository
-from services.business.api.dependencies import ActionId, InBusiness, Reader, View
+from services.business.api.dependencies import ActionCaller, ActionId, InBusiness, Reader, View
 from services.business.models import ActionRecord
-from shared.errors import NotFound, responses
+from shared.contracts.actions import ActionReceipt, ActionRequest
+from shared.errors import Forbidden, NotFound, responses
 
 __all__ = ["ActionView", "action_view", "router"]
 
@@ -30,6 +31,17 @@ class ActionView(View):
     error_code: str | None
     created_at: datetime
     updated_at: datetime
+
+
+@router.post("/v1/actions", status_code=202, responses=responses(403, 409))
+async def accept_action(body: ActionRequest, business: InBusiness, principal: ActionCaller) -> ActionReceipt:
+    """Takes an action into the ledger, to be performed once; asked again, answers with its newest result."""
+    if body.tenant != principal.tenant:
+        raise Forbidden("this token belongs to another tenant")
+    receipt = await business.ledger.accept(body)
+    if receipt.result is None:
+        business.relay.kick()
+    return receipt
 
 
 @router.get("/v1/actions/{action_id}", responses=responses(404))

@@ -1,10 +1,11 @@
-"""Messages that were given up, and their retry by an operator."""
+"""Actions that were given up, and what an operator does about them."""
 
 from datetime import datetime
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.business import repository
 from services.business.actions import approvals
@@ -22,8 +23,11 @@ router = APIRouter(tags=["dead letters"])
 LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
 
 
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+
 class DeadLetterView(View):
-    """A message that was given up."""
+    """An action that was given up."""
 
     id: int
     action_id: str | None
@@ -34,10 +38,21 @@ class DeadLetterView(View):
     created_at: datetime
     retried_at: datetime | None
     retried_by: str | None
+    dismissed_at: datetime | None
+    dismissed_by: str | None
+    dismissed_because: str | None
+
+
+class Dismissal(BaseModel):
+    """Why nothing more is to be done."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
 
 
 class DeadLetterList(View):
-    """Messages that were given up, oldest first; `next_after` is null on the last page."""
+    """Actions that were given up, oldest first; `next_after` is null on the last page."""
 
     dead_letters: list[DeadLetterView]
     next_after: int | None
@@ -45,11 +60,11 @@ class DeadLetterList(View):
 
 @router.get("/v1/dead-letters")
 async def list_dead_letters(
-    business: InBusiness, principal: Operator, after: After = 0, limit: Limit = 50
+    business: InBusiness, principal: Operator, after: After = 0, limit: Limit = 50, waiting: bool = False
 ) -> DeadLetterList:
-    """Messages that were given up."""
+    """Actions that were given up: those that wait, or all."""
     async with business.database.reading(principal.tenant) as session:
-        letters = await repository.dead_letters_after(session, after, limit + 1)
+        letters = await repository.dead_letters_after(session, after, limit + 1, waiting=waiting)
     page = letters[:limit]
     return DeadLetterList(
         dead_letters=[_letter_view(letter) for letter in page],
@@ -66,6 +81,18 @@ async def retry_dead_letter(letter_id: LetterId, business: InBusiness, principal
     return _letter_view(letter)
 
 
+@router.post("/v1/dead-letters/{letter_id}/dismiss", responses=responses(404, 409))
+async def dismiss_dead_letter(
+    letter_id: LetterId, body: Dismissal, business: InBusiness, principal: Operator
+) -> DeadLetterView:
+    """Leaves an action that was given up as it is; the reason is kept with it."""
+    letter = await approvals.dismiss(
+        business.database, principal.tenant, letter_id, by=principal.subject, because=body.reason
+    )
+    log.info("dead_letter_dismissed", letter=letter_id, by=principal.subject)
+    return _letter_view(letter)
+
+
 def _letter_view(letter: DeadLetter) -> DeadLetterView:
     return DeadLetterView(
         id=letter.id,
@@ -77,4 +104,7 @@ def _letter_view(letter: DeadLetter) -> DeadLetterView:
         created_at=letter.created_at,
         retried_at=letter.retried_at,
         retried_by=letter.retried_by,
+        dismissed_at=letter.dismissed_at,
+        dismissed_by=letter.dismissed_by,
+        dismissed_because=letter.dismissed_because,
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from services.business.actions.ledger import Ledger
 from services.business.rules.rule_book import RuleBook
 from shared.contracts.actions import Identifier
 from shared.errors import Forbidden
@@ -14,8 +15,10 @@ from shared.queue.outbox import OutboxRelay
 from shared.storage.database import ALL_TENANTS, Database
 
 __all__ = [
+    "ACTIONS_SCOPE",
     "LOOKUP_SCOPE",
     "MAX_ROW_ID",
+    "ActionCaller",
     "ActionId",
     "After",
     "Agent",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 LOOKUP_SCOPE = "business:lookup"
+ACTIONS_SCOPE = "business:actions"
 MAX_ROW_ID = 2**31 - 1
 
 
@@ -38,6 +42,7 @@ class Business:
 
     database: Database
     rules: RuleBook
+    ledger: Ledger
     relay: OutboxRelay
 
 
@@ -58,6 +63,10 @@ async def _lookup_caller(principal: Annotated[Principal, Depends(require(scopes=
     return _of_one_tenant(principal)
 
 
+async def _action_caller(principal: Annotated[Principal, Depends(require(scopes={ACTIONS_SCOPE}))]) -> Principal:
+    return _of_one_tenant(principal)
+
+
 async def _reader(
     principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}, scopes={LOOKUP_SCOPE}))],
 ) -> Principal:
@@ -74,6 +83,7 @@ async def _operator(principal: Annotated[Principal, Depends(require(roles={"oper
 
 InBusiness = Annotated[Business, Depends(_business)]
 LookupCaller = Annotated[Principal, Depends(_lookup_caller)]
+ActionCaller = Annotated[Principal, Depends(_action_caller)]
 Reader = Annotated[Principal, Depends(_reader)]
 Agent = Annotated[Principal, Depends(_agent)]
 Operator = Annotated[Principal, Depends(_operator)]

@@ -1,37 +1,38 @@
-"""The Celery side of the worker: takes actions off the queue and has forked processes perform them.
+"""The Celery side of the worker: takes references to actions off the queue and has forked processes perform them.
 
 Started and supervised by `services.business.worker.service`.
 """
 
 import logging
 import os
-import random
 import signal
+import warnings
 from typing import Any
 
 import structlog
-from celery import Celery, Task, bootsteps, signals
+from celery import Celery, bootsteps, signals
+from celery.apps import worker as celery_worker
+from celery.apps.worker import Worker
+from celery.exceptions import SecurityWarning
 from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # the stubs do not have it
 from celery.worker import state
 
-from services.business.actions.ledger import AttemptFailed
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.worker.performer import Performer
 from services.business.worker.pipe import Beat, Done, Pipe
-from shared.contracts.actions import PERFORM_TASK
+from shared.contracts.actions import ActionReference
 from shared.logs import configure_logs
-from shared.queue.celery import ACTIONS, celery_app
+from shared.queue.celery import celery_app
+from shared.queue.references import ACTIONS, Malformed
+from shared.queue.transport import PERFORM_TASK
 
-__all__ = ["PIPE_VARIABLE", "create_consumer", "main", "pause_before"]
+__all__ = ["PIPE_VARIABLE", "create_consumer", "main"]
 
 log = structlog.get_logger(__name__)
 
 PIPE_VARIABLE = "ZHIYIN_WORKER_PIPE"
 BEAT_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 20.0
-MAX_RETRIES = 12
-"""Far more than the ledger allows: only what cannot even be counted, for want of a database, comes so far."""
 ACTIONS_PER_PROCESS = 2000
 
 
@@ -56,14 +57,15 @@ class _Child:
             self._performer = None
 
 
-def pause_before(retry: int, first_seconds: float) -> float:
-    """Seconds until a failed attempt's message is delivered again: doubles, with jitter."""
-    return float(min(MAX_PAUSE_SECONDS, first_seconds * 2**retry) * random.uniform(0.5, 1.0))
-
-
 def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
     """The Celery application with its one task."""
-    app = celery_app("business-worker", settings.redis_url)
+    malformed = Malformed(ACTIONS)
+
+    def on_malformed() -> None:
+        malformed()
+        pipe.send(Done(name="unknown", outcome="malformed", seconds=0))
+
+    app = celery_app("business-worker", settings.redis_url, settings.installation, on_malformed)
     app.conf.update(
         task_time_limit=settings.hard_limit_seconds,
         # The softer limit is the ledger's own: an exception thrown into an event loop from outside would break it.
@@ -73,15 +75,9 @@ def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
     child = _Child(settings, rules)
     signals.worker_process_shutdown.connect(child.close, weak=False)
 
-    @app.task(name=PERFORM_TASK, bind=True, max_retries=MAX_RETRIES, shared=False)
-    def perform(task: Task[Any, Any], action: Any = None) -> None:
-        try:
-            done = child.performer().perform(action)
-        except AttemptFailed as error:
-            pipe.send(Done(name="unknown", outcome="retry", seconds=0))
-            countdown = pause_before(task.request.retries or 0, settings.retry_seconds)
-            raise task.retry(exc=error, countdown=countdown) from None
-        pipe.send(done)
+    @app.task(name=PERFORM_TASK, shared=False)
+    def perform(action_id: str, tenant: str) -> None:
+        pipe.send(child.performer().perform(ActionReference(id=action_id, tenant=tenant)))
 
     app.steps["consumer"].add(_beat_step(pipe))
     return app
@@ -98,15 +94,21 @@ def _beat_step(pipe: Pipe) -> type[bootsteps.StartStopStep]:
             super().__init__(parent)
 
         def start(self, parent: Any) -> None:
-            self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat)
-            self._beat()
+            self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat, (parent,))
+            # At the very first start the queue is joined a moment later.
+            if parent.task_consumer.consuming_from(ACTIONS):
+                self._beat(parent)
 
         def stop(self, parent: Any) -> None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
-        def _beat(self) -> None:
+        def _beat(self, parent: Any) -> None:
+            # A loop that turns and takes nothing off the queue is no consumer: without beats it is started again.
+            if not parent.task_consumer.consuming_from(ACTIONS):
+                log.error("consumer_detached")
+                return
             beat = Beat(received=sum(state.total_count.values()), active=len(state.active_requests))
             if not pipe.send(beat):
                 log.error("worker_gone")
@@ -121,32 +123,37 @@ def main() -> None:
     set_pdeathsig("SIGKILL")
     settings = Settings()
     configure_logs("worker", settings.log_level)
-    signals.setup_logging.connect(configure_celery_logs, weak=False)
+    quieten()
     app = create_consumer(settings, RuleBook(settings.rules_dir), Pipe(int(os.environ[PIPE_VARIABLE])))
-    app.worker_main(
-        [
-            "worker",
-            "--pool=prefork",
-            f"--concurrency={settings.concurrency}",
-            f"--queues={ACTIONS}",
-            f"--hostname=business-{os.getpid()}@%h",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ]
+    worker = Worker(
+        app=app,
+        pool_cls="prefork",
+        concurrency=settings.concurrency,
+        queues=[ACTIONS],
+        hostname=f"business-{os.getpid()}@worker",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
     )
+    worker.start()
+    raise SystemExit(worker.exitcode or 0)
 
 
-def configure_celery_logs(**_: Any) -> None:
-    """Leaves the logs as they are, but for the arguments of messages, which are a customer's words."""
+def quieten() -> None:
+    """Leaves the logs as they are: JSON, without a banner, and without what Celery says of each message."""
+
+    def keep(**_: Any) -> None:
+        """Celery sets up logs of its own where nobody listens to this signal."""
+
+    signals.setup_logging.connect(keep, weak=False)
+    # Its words on shutting down go to the terminal in plain text, past every logger.
+    celery_worker.safe_say = lambda *_: None  # type: ignore[attr-defined]  # the stubs do not have it
+    logging.captureWarnings(capture=True)
+    # Who runs it is the image's business, which has a user of its own.
+    warnings.simplefilter("ignore", category=SecurityWarning)
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request"):
-        logging.getLogger(name).addFilter(_without_arguments)
-    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
-
-
-def _without_arguments(record: logging.LogRecord) -> bool:
-    record.__dict__.pop("data", None)
-    return True
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,26 @@
 
 import asyncio
 import time
-from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from services.business import repository
-from services.business.actions.ledger import AttemptFailed, Ledger, describe
-from services.business.actions.publisher import ResultPublisher
+from services.business.actions.ledger import GAVE_UP, UNREADABLE, AttemptFailed, Ledger, NothingToDo
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.actions import ACTIONS
 from services.business.worker.pipe import Done
 from shared import faults
-from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.actions import ActionReference, ActionResult
 from shared.queue.outbox import QUEUE_ERRORS
+from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
 
 __all__ = ["Performer"]
 
 log = structlog.get_logger(__name__)
+
+UNNAMED = "unknown"
 
 
 class Performer:
@@ -32,51 +32,39 @@ class Performer:
         self._runner = asyncio.Runner()
         self._database = Database(settings.business_database, pool_size=2)
         self._ledger = Ledger(self._database, rules, settings)
-        self._publisher = ResultPublisher(settings.redis_url)
+        self._results = References(settings.redis_url, settings.installation, RESULTS)
 
-    def perform(self, payload: Any) -> Done:
-        """One attempt at the action in a message, whose result is then published.
-
-        Raises:
-            AttemptFailed: it did not work this time; the message should come again.
-        """
+    def perform(self, reference: ActionReference) -> Done:
+        """One attempt at an action, whose result is then announced. Whatever happens, the ledger says what follows."""
         started = time.perf_counter()
+        name, outcome, dead = UNNAMED, "retry", False
         try:
-            name, outcome = self._runner.run(self._perform(payload))
+            result = self._runner.run(self._perform(reference))
+            name, outcome = (result.name if result.name in ACTIONS else UNNAMED), result.status
+            dead = result.error_code in (GAVE_UP, UNREADABLE)
+        except NothingToDo as nothing:
+            outcome = nothing.why
         except AttemptFailed:
-            raise
+            pass
         except Exception as error:
             # Most likely the database is away, so that not even the attempt could be counted.
-            log.warning("attempt_not_counted", error=type(error).__name__)
-            raise AttemptFailed(describe(error)) from error
-        return Done(name=name, outcome=outcome, seconds=round(time.perf_counter() - started, 4))
+            log.warning("attempt_not_counted", action=reference.id, error=type(error).__name__)
+        return Done(name=name, outcome=outcome, seconds=round(time.perf_counter() - started, 4), dead=dead)
 
     def close(self) -> None:
         """Gives everything back."""
+        self._runner.run(self._results.close())
         self._runner.run(self._database.close())
         self._runner.close()
-        self._publisher.close()
 
-    async def _perform(self, payload: Any) -> tuple[str, str]:
+    async def _perform(self, reference: ActionReference) -> ActionResult:
+        result = await self._ledger.perform(reference)
         try:
-            request = ActionRequest.model_validate(payload)
-        except ValidationError as error:
-            first = error.errors()[0]
-            await self._ledger.bury(payload, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-            return "unknown", "malformed"
-        name = request.name if request.name in ACTIONS else "unknown"
-        result = await self._ledger.perform(request)
-        if result is None:
-            return name, "busy"
-        await self._publish(result)
-        return name, result.status
-
-    async def _publish(self, result: ActionResult) -> None:
-        """Publish the result for the conversation; the outbox does it later if the queue is away now."""
-        try:
-            self._publisher.publish(result)
+            await self._results.push(reference)
         except QUEUE_ERRORS as error:
-            log.warning("result_not_published", action=result.action_id, error=type(error).__name__)
-            return
-        async with self._database.transaction(result.tenant) as session:
-            await repository.mark_published(session, result)
+            # The outbox does it later.
+            log.warning("result_not_announced", action=reference.id, error=type(error).__name__)
+            return result
+        async with self._database.transaction(reference.tenant) as session:
+            await repository.mark_published(session, reference, result.version)
+        return result

@@ -22,12 +22,16 @@ class Beat(BaseModel):
 
 
 class Done(BaseModel):
-    """A message was dealt with; `outcome` is a result's status, `busy`, `retry` or `malformed`."""
+    """A reference was dealt with; `outcome` is a result's status, why nothing was done, `retry` or `malformed`.
+
+    `dead` says that the action was given up.
+    """
 
     kind: Literal["done"] = "done"
     name: str
     outcome: str
     seconds: float
+    dead: bool = False
 
 
 Report = Annotated[Beat | Done, Field(discriminator="kind")]

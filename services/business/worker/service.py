@@ -22,13 +22,19 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 
+from services.business.actions.outbox import LedgerOutbox
+from services.business.models import Installation
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.worker.consumer import PIPE_VARIABLE
 from services.business.worker.pipe import Beat, Done, read_line
 from shared.errors import Unavailable
 from shared.http.service import ServiceContext, create_service
-from shared.queue.celery import ACTIONS
+from shared.queue.installation import claim_prefix
+from shared.queue.outbox import OutboxRelay
+from shared.queue.references import ACTIONS
+from shared.storage.database import Database
+from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 
 __all__ = ["Consumer", "create_app"]
@@ -48,6 +54,7 @@ SECONDS = Histogram("zhiyin_worker_action_seconds", "Time an attempt at an actio
 RECEIVED = Gauge("zhiyin_worker_received", "Messages received since Celery was last started")
 ACTIVE = Gauge("zhiyin_worker_active", "Actions in hand")
 BEAT_AGE = Gauge("zhiyin_worker_beat_age_seconds", "Time since Celery's consumer last said that it turns")
+DEAD = Counter("zhiyin_business_dead_letters_total", "Actions that were given up")
 RESTARTS = Counter("zhiyin_worker_restarts_total", "Times that Celery was started again")
 
 
@@ -159,9 +166,11 @@ class Consumer:
                     self._beat_at = time.monotonic()
                     RECEIVED.set(received)
                     ACTIVE.set(active)
-                case Done(name=name, outcome=outcome, seconds=seconds):
+                case Done(name=name, outcome=outcome, seconds=seconds, dead=dead):
                     PERFORMED.labels(name, outcome).inc()
                     SECONDS.labels(name).observe(seconds)
+                    # The processes that perform actions are not scraped, this one is.
+                    DEAD.inc(int(dead))
                 case None:
                     log.warning("consumer_not_understood")
 
@@ -206,13 +215,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     RuleBook(settings.rules_dir)
     consumer = Consumer(settings)
+    database = Database(settings.business_database, pool_size=2)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         context.meta = lambda: {"queue": ACTIONS}
         await bring_up("business", settings)
+        identity = await identity_of(database, Installation)
+        await claim_prefix(settings.redis_url, settings.installation, "business", identity)
         beat = partial(context.health.beat, "consumer", max_age=2 * MAX_RESTART_SECONDS)
         running = asyncio.create_task(consumer.run(beat), name="consumer-run")
+        # Without business, too, what failed is tried again and what was lost is found.
+        outbox = LedgerOutbox(settings, database)
+        relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
+        relay_beat = partial(context.health.beat, "relay", max_age=settings.relay_seconds * 3 + 60)
+        relaying = asyncio.create_task(relay.run(relay_beat), name="relay")
 
         async def warm_stop() -> None:
             await consumer.stop(settings.warm_stop_seconds)
@@ -225,6 +242,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             await warm_stop()
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+            await outbox.close()
+            await database.close()
 
     return create_service(
         settings,

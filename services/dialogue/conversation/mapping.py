@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, HandoffDraft, TraceRow
@@ -74,6 +76,7 @@ def request_of(conversation: ConversationRow, action: ActionCall, customer: str 
         conversation_id=conversation.id,
         arguments=dict(action.arguments),
         requested_at=now(),
+        request_id=get_contextvars().get("request_id"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Dialogue's tables: conversations, their transcript, traces, the outbox, hand-offs and the desk's audit log."""
+"""Dialogue's tables: conversations with transcript and traces, the outbox, timers, the desk, and what was given up."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text, TypeDecor
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.installation import InstallationMixin
 from shared.storage.timers import TimerMixin
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "QUEUE",
     "Base",
     "Conversation",
+    "DeadLetter",
     "DeadTurn",
     "DeskEvent",
     "Entry",
     "Handoff",
+    "Installation",
     "OutboxRow",
     "Timer",
     "Trace",
@@ -141,8 +144,29 @@ class OutboxRow(TenantMixin, Base):
     status: Mapped[str | None] = mapped_column(String(32))
     result_version: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    """How often it failed by itself, in a row: it could not be read, was refused, or its result could not be told."""
+    last_error: Mapped[str | None] = mapped_column(String(200))
     next_attempt_at: Mapped[datetime] = mapped_column(default=now)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DeadLetter(TenantMixin, Base):
+    """An action of the outbox that was given up, and what became of that."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    action_id: Mapped[str] = mapped_column(String(64), index=True)
+    conversation_id: Mapped[str] = mapped_column(String(64))
+    error: Mapped[str] = mapped_column(String(200))
+    attempts: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    retried_at: Mapped[datetime | None]
+    retried_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_at: Mapped[datetime | None]
+    dismissed_by: Mapped[str | None] = mapped_column(String(128))
+    dismissed_because: Mapped[str | None] = mapped_column(String(500))
 
 
 class Handoff(TenantMixin, Base):
@@ -216,3 +240,9 @@ class Timer(TimerMixin, Base):
     """What dialogue does later."""
 
     __tablename__ = "timers"
+
+
+class Installation(InstallationMixin, Base):
+    """Whose database this is."""
+
+    __tablename__ = "installation"

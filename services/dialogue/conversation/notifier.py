@@ -24,8 +24,6 @@ __all__ = ["Wakes", "Watch", "Watcher"]
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "zhiyin:dialogue:wake"
-LEASE_KEY = "zhiyin:dialogue:lease:{conversation}"
 CALL_SECONDS = 0.5
 LOOK_AGAIN_SECONDS = 5.0
 LISTEN_SECONDS = 5.0
@@ -69,7 +67,10 @@ class Watch(asyncio.Event):
 class Wakes:
     """Conversations with waiters, and the calls that end their wait."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, installation: str) -> None:
+        """The channel and the leases carry the installation's name: several of them may share a Redis."""
+        self._channel = f"{installation}:dialogue:wake"
+        self._lease_key = f"{installation}:dialogue:lease:"
         self._redis: Redis = Redis.from_url(
             redis_url, socket_connect_timeout=CALL_SECONDS, socket_timeout=None, health_check_interval=10
         )
@@ -96,7 +97,7 @@ class Wakes:
     async def wake(self, conversation: str) -> None:
         """Ends every wait on the conversation, here and in the other processes."""
         self.wake_here(conversation)
-        await self._ask(partial(self._redis.publish, CHANNEL, conversation))
+        await self._ask(partial(self._redis.publish, self._channel, conversation))
 
     def wake_here(self, conversation: str) -> None:
         """Ends every wait on the conversation in this process."""
@@ -177,9 +178,9 @@ class Wakes:
     @asynccontextmanager
     async def _stored_lease(self, conversation: str, seconds: float, *, wakes: bool) -> AsyncIterator[bool]:
         """The lease among processes."""
-        key, token = LEASE_KEY.format(conversation=conversation), uuid.uuid4().hex
+        key, token = self._lease_key + conversation, uuid.uuid4().hex
         woken = conversation if wakes else ""
-        take = partial(self._redis.eval, TAKE, 1, key, token, int(seconds * 1000), CHANNEL, woken)
+        take = partial(self._redis.eval, TAKE, 1, key, token, int(seconds * 1000), self._channel, woken)
         answer = await self._ask(take, otherwise=AWAY)
         if not answer or answer is AWAY:
             yield answer is AWAY
@@ -191,7 +192,7 @@ class Wakes:
             woken = conversation
         finally:
             await renewal.stop()
-            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token, CHANNEL, woken))
+            await self._ask(partial(self._redis.eval, RELEASE, 1, key, token, self._channel, woken))
 
     async def _renew(self, key: str, token: str, seconds: float) -> None:
         while True:
@@ -215,7 +216,7 @@ class Wakes:
             beat()
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
+                    await pubsub.subscribe(self._channel)
                     await self._hear(pubsub, beat)
             except REDIS_ERRORS as error:
                 if self.listening:

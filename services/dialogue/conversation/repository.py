@@ -44,7 +44,6 @@ __all__ = [
     "append_holding_reply",
     "append_message",
     "append_replies",
-    "due_actions",
     "events_after",
     "find_action",
     "find_conversation",
@@ -286,7 +285,7 @@ ADD_TRACE = insert_into(Trace, *_names(TraceRow))
 ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "flow", "slots", "told", "created_at")
 ADD_ACTION = insert_into(
     OutboxRow, "action_id", "conversation_id", "request", "context", "done", "result_version", "attempts",
-    "next_attempt_at", "created_at",
+    "failures", "next_attempt_at", "created_at",
 )  # fmt: skip
 
 
@@ -484,6 +483,7 @@ def add_action(unit: Unit, request: ActionRequest, context: dict[str, Any]) -> N
         done=False,
         result_version=0,
         attempts=0,
+        failures=0,
         next_attempt_at=moment,
         created_at=moment,
     )
@@ -530,18 +530,6 @@ async def last_seqs(session: AsyncSession, conversations: Sequence[str]) -> Sequ
         select(Conversation.id, Conversation.last_seq).where(Conversation.id.in_(conversations))
     )
     return [(row[0], row[1]) for row in found]
-
-
-async def due_actions(session: AsyncSession, moment: datetime, limit: int) -> list[OutboxRow]:
-    """Actions to be sent now."""
-    rows = await session.scalars(
-        select(OutboxRow)
-        .where(OutboxRow.done.is_(False), OutboxRow.next_attempt_at <= moment)
-        .order_by(OutboxRow.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(rows)
 
 
 def _values(row: ConversationRow | EntryRow | TraceRow) -> dict[str, Any]:

@@ -130,6 +130,8 @@ class TurnTaker:
             steps = ["another customer: what was under way ends", *steps]
             said = Say(name="customer_changed", language=state.language or conversation.language)
             drafts = [draft_of(self._assistant, said), *drafts]
+        # Here and not in the unit of work, which may run in a thread that does not know the request's id.
+        requests = [(request_of(conversation, action, customer), action.origin) for action in decision.actions]
         trace = trace_of(conversation, event, answers, steps, stages)
 
         def write(unit: Unit) -> Appended:
@@ -143,9 +145,8 @@ class TurnTaker:
                 customer=customer,
                 handoff=None if decision.handoff is None else handoff_of(decision.handoff),
             )
-            for action in decision.actions:
-                request = request_of(conversation, action, customer)
-                repository.add_action(unit, request, action.origin.model_dump(mode="json"))
+            for request, origin in requests:
+                repository.add_action(unit, request, origin.model_dump(mode="json"))
             repository.add_trace(unit, trace)
             if settle is not None:
                 settle(unit)

@@ -37,6 +37,14 @@ def test_made_once(home: Home) -> None:
     assert first.client_secret("nobody") == ""
 
 
+def test_redis_reads_its_password_from_a_file_that_nobody_else_reads(home: Home) -> None:
+    bootstrap = load_bootstrap(home)
+    assert bootstrap.redis_conf.stat().st_mode & 0o777 == 0o600
+    assert bootstrap.redis_conf.read_text(encoding="utf-8") == f"requirepass {bootstrap.redis_password}\n"
+    assert len(bootstrap.redis_password) >= 40
+    assert load_bootstrap(home).redis_password == bootstrap.redis_password
+
+
 def test_two_folders_have_different_passwords(home: Home, tmp_path: Path) -> None:
     other = Home(tmp_path / "other")
     other.prepare()

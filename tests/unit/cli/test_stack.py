@@ -46,7 +46,7 @@ def test_order(tmp_path: Path) -> None:
 
 def test_redis_keeps_everything_and_listens_here_only(tmp_path: Path) -> None:
     command = " ".join(make(tmp_path).redis_program().command)
-    assert command.startswith("/opt/redis-server --bind 127.0.0.1 --port 9005 ")
+    assert command.startswith(f"/opt/redis-server {tmp_path}/secrets/redis.conf --bind 127.0.0.1 --port 9005 ")
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
 
@@ -64,7 +64,7 @@ def test_a_service_gets_the_address_of_everything(tmp_path: Path) -> None:
     assert environment["ZHIYIN_HOME"] == str(tmp_path)
     assert environment["ZHIYIN_PORT"] == "9000"
     assert environment["ZHIYIN_REGISTRY"] == "consul"
-    assert environment["ZHIYIN_REDIS_URL"] == "redis://127.0.0.1:9005/0"
+    assert environment["ZHIYIN_REDIS_URL"] == f"redis://:{stack.bootstrap.redis_password}@127.0.0.1:9005/0"
     assert environment["ZHIYIN_ASSISTANT"] == str(PROJECT / "assistants" / "shop")
     assert environment["ZHIYIN_MODELS"] == '["shop"]'
     assert environment["ZHIYIN_LOG_LEVEL"] == "debug", "what the person set reaches the services"

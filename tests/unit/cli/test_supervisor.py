@@ -16,7 +16,7 @@ import pytest
 from cli.home import Home
 from cli.process import NeverReady, Program
 from cli.supervisor import Happening, RestartPolicy, Supervisor
-from tests.unit.cli.programs import IGNORES_TERM, WRITES_AND_WAITS, shell, until
+from tests.unit.cli.programs import IGNORES_TERM, WRITES_AND_WAITS, shell, until, whether
 
 FAST = RestartPolicy(first_seconds=0.01, longest_seconds=0.02, most_failures=3)
 
@@ -75,6 +75,44 @@ async def test_starts_in_order_and_stops_in_reverse(home: Home, make: Make, happ
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
     assert not home.run_file.exists()
     assert (home.logs / "one.log").read_text() == "stopped\n"
+
+
+async def test_what_runs_and_does_not_work_is_ended_and_started_again(
+    home: Home, make: Make, happened: list[Happening]
+) -> None:
+    """It works while the file is there."""
+    works = home.root / "works"
+    works.touch()
+    program = replace(shell(home, "hung", IGNORES_TERM), live=whether(works.exists))
+    policy = replace(FAST, look_seconds=0.05, most_refusals=2, most_failures=100)
+    supervisor = make([program], policy=policy)
+    await supervisor.start()
+    before = running(home)["hung"]
+
+    works.unlink()
+    await until(lambda: running(home)["hung"] != before)
+    works.touch()
+    await until(lambda: len(kinds(happened, "ready")) >= 2)
+
+    died = next(each for each in happened if each.kind == "died")
+    assert "did not work any more" in died.detail
+    assert not psutil.pid_exists(before)
+
+
+async def test_what_works_is_left_alone_and_its_end_is_seen(home: Home, make: Make, happened: list[Happening]) -> None:
+    looks: list[int] = []
+
+    def alive() -> bool:
+        looks.append(1)
+        return True
+
+    program = replace(shell(home, "one"), live=whether(alive))
+    supervisor = make([program], policy=replace(FAST, look_seconds=0.01, most_refusals=1))
+    await supervisor.start()
+    await until(lambda: len(looks) > 5)
+    assert kinds(happened, "died") == []
+    os.kill(running(home)["one"], signal.SIGKILL)
+    await until(lambda: kinds(happened, "died") == [("died", "one")])
 
 
 async def test_run_ends_when_it_is_asked_to(home: Home, make: Make) -> None:

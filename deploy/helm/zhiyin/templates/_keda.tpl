@@ -19,3 +19,8 @@
 {{- toYaml $redis -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The list in Redis that a queue is. Takes root and queue. */}}
+{{- define "zhiyin.queueKey" -}}
+{{- printf "%s:queue:%s" (.root.Values.config.ZHIYIN_INSTALLATION | default "zhiyin") .queue -}}
+{{- end -}}

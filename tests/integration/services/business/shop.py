@@ -9,26 +9,26 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import aiohttp
-from celery import Celery
-from kombu import Connection, Queue
 from pydantic import SecretStr
+from redis.asyncio import Redis as RedisClient
 from sqlalchemy import func, select
 
 from cli.ports import free_ports
 from cli.process import Process, Program, wait_until
 from cli.stack import http_answers
 from services.business import repository
+from services.business.actions.ledger import Ledger
 from services.business.models import ActionRecord
+from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.models import Refund
 from services.business.shop.seed import seed
-from shared.contracts.actions import PERFORM_TASK, ActionRequest, ActionResult
-from shared.queue.celery import ACTIONS, RESULTS, celery_app
+from shared.contracts.actions import ActionRequest, ActionResult
 from shared.queue.outbox import QUEUE_ERRORS
+from shared.queue.references import ACTIONS, RESULTS, References, queue_prefix
 from shared.storage.database import Database
 from shared.storage.migrations import migrate
 from tests.externals import Redis
@@ -57,9 +57,10 @@ class Shop:
         )
         self.database = Database(self.settings.business_database)
         self.worker: Process | None = None
-        self._celery: Celery = celery_app("tests", redis.url)
-        self._connection: Connection | None = None
-        self._results: Any = None
+        self.ledger = Ledger(self.database, RuleBook(self.settings.rules_dir), self.settings)
+        self.actions_key = queue_prefix(self.settings.installation) + ACTIONS
+        self._actions = References(redis.url, self.settings.installation, ACTIONS)
+        self._results = References(redis.url, self.settings.installation, RESULTS)
 
     @property
     def url(self) -> str:
@@ -80,11 +81,8 @@ class Shop:
         """Leaves no process and no connection behind."""
         await self.kill_worker()
         await self.database.close()
-        await asyncio.to_thread(self._close_queues)
-
-    def _close_queues(self) -> None:
-        self._celery.close()
-        self._close_results()
+        await self._actions.close()
+        await self._results.close()
 
     async def start_worker(self, **extra: Any) -> None:
         """Starts the worker as the product does and waits until it consumes; `extra` are further settings."""
@@ -114,14 +112,15 @@ class Shop:
             await self.worker.kill()
             self.worker = None
 
-    def send(self, request: ActionRequest) -> None:
-        """Puts a message on the queue as dialogue does."""
-        payload = {"action": request.model_dump(mode="json")}
-        self._celery.send_task(PERFORM_TASK, kwargs=payload, task_id=request.id, queue=ACTIONS)
+    async def send(self, request: ActionRequest) -> None:
+        """Takes an action into the ledger and has it performed, as business does when dialogue asks."""
+        await self.ledger.accept(request)
+        await self._actions.push(request)
 
-    def send_raw(self, payload: Any) -> None:
+    async def send_raw(self, *entries: bytes | str) -> None:
         """Puts anything on the queue."""
-        self._celery.send_task(PERFORM_TASK, kwargs={"action": payload}, queue=ACTIONS)
+        async with RedisClient.from_url(self.redis.url) as stranger:
+            await stranger.lpush(self.actions_key, *entries)
 
     def refund(self, order_number: str = "20261103003") -> ActionRequest:
         """Asks for a refund."""
@@ -140,33 +139,19 @@ class Shop:
         )
 
     async def result(self, request: ActionRequest, version: int = 1) -> ActionResult:
-        """Reads the queue of results until the one for this action comes."""
+        """Reads the queue of results until the one for this action comes, and fetches it as dialogue does."""
         deadline = asyncio.get_running_loop().time() + RESULT_SECONDS
         while True:
             left = deadline - asyncio.get_running_loop().time()
             assert left > 0, f"no result of {request.id}:\n{self.log[-5000:]}"
-            result = await asyncio.to_thread(self._next_result, min(left, 1.0))
-            if result is not None and (result.action_id, result.version) == (request.id, version):
-                return result
-
-    def _next_result(self, seconds: float) -> ActionResult | None:
-        try:
-            if self._results is None:
-                self._connection = Connection(self.redis.url)
-                self._results = self._connection.SimpleQueue(Queue(RESULTS))  # type: ignore[arg-type]
-            message = self._results.get(timeout=seconds)
-        except Empty:
-            return None
-        except QUEUE_ERRORS:
-            self._close_results()
-            return None
-        message.ack()
-        return ActionResult.model_validate(message.payload)
-
-    def _close_results(self) -> None:
-        if self._connection is not None:
-            self._connection.release()
-        self._connection = self._results = None
+            try:
+                reference = await self._results.pop(min(left, 1.0))
+            except QUEUE_ERRORS:
+                continue
+            if reference is not None and reference.id == request.id:
+                result = (await self.ledger.accept(request)).result
+                if result is not None and result.version == version:
+                    return result
 
     async def record(self, request: ActionRequest) -> ActionRecord | None:
         """The action's row in the ledger."""

@@ -9,7 +9,7 @@ import pytest
 
 from services.business import repository
 from services.business.models import ActionRecord, DeadLetter
-from shared.contracts.actions import ActionResult
+from shared.contracts.actions import ActionReference
 from shared.storage.database import ALL_TENANTS, Database, now
 from shared.storage.migrations import migrate
 from tests.postgres import Postgres
@@ -51,10 +51,7 @@ async def find(database: Database, action_id: str) -> ActionRecord:
     return record
 
 
-def published(version: int) -> ActionResult:
-    return ActionResult(
-        action_id="a", tenant="default", name="refund", conversation_id="c1", status="succeeded", version=version
-    )
+ACTION = ActionReference(id="a", tenant="default")
 
 
 async def test_of_many_that_claim_an_action_at_once_one_gets_it(database: Database) -> None:
@@ -86,7 +83,7 @@ async def test_there_is_nothing_left_to_send_when_the_newest_result_is_marked(
 ) -> None:
     await add(database, "a", status, result_version=result_version)
     async with database.transaction("default") as session:
-        await repository.mark_published(session, published(marked))
+        await repository.mark_published(session, ACTION, marked)
     record = await find(database, "a")
     assert record.published_version == published_version
     assert (record.resend_at is not None) is left
@@ -96,7 +93,7 @@ async def test_an_older_mark_that_comes_late_changes_nothing(database: Database)
     await add(database, "a", "succeeded", result_version=2)
     for version in (2, 1):
         async with database.transaction("default") as session:
-            await repository.mark_published(session, published(version))
+            await repository.mark_published(session, ACTION, version)
     assert (await find(database, "a")).published_version == 2
 
 
@@ -104,7 +101,7 @@ async def test_another_tenants_action_of_the_same_id_is_not_marked(database: Dat
     for tenant in ("default", "other"):
         await add(database, "a", "succeeded", tenant, result_version=1)
     async with database.transaction(ALL_TENANTS) as session:
-        await repository.mark_published(session, published(1))
+        await repository.mark_published(session, ACTION, 1)
     for tenant, version in (("default", 1), ("other", 0)):
         async with database.reading(tenant) as session:
             record = await repository.find_action(session, "a")
@@ -124,8 +121,6 @@ async def test_dead_letters_that_were_tried_again_are_listed_and_not_counted(dat
         assert [letter.action_id for letter in letters] == ["a", "b"]
         assert [each.action_id for each in await repository.dead_letters_after(session, letters[-1].id, 2)] == ["c"]
         assert await repository.count_dead_letters(session) == 2
-        assert await repository.is_buried(session, "b")
-        assert not await repository.is_buried(session, "d")
     async with database.reading("other") as session:
         assert await repository.count_dead_letters(session) == 0
 
@@ -135,4 +130,4 @@ async def test_what_is_due_is_what_has_its_moment_behind_it(database: Database) 
     for moment, ids in ((MOMENT - timedelta(seconds=1), []), (MOMENT, ["a"])):
         async with database.transaction(ALL_TENANTS) as session:
             assert await repository.has_due_records(session, moment) is bool(ids)
-            assert [each.action_id for each in await repository.due_records(session, moment, 10)] == ids
+            assert [each.action_id for each in await repository.due_rows(session, moment, 10)] == ids

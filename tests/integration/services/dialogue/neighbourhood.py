@@ -4,7 +4,6 @@ The model is a tiny one whose answers can be foretold; the test itself takes the
 """
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,27 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import redis.asyncio
 from fastapi import FastAPI
-from kombu import Connection
 from pydantic import SecretStr
+from redis.asyncio import Redis as RedisClient
 
+from services.business.actions.ledger import close
 from services.business.app import create_app as create_business
+from services.business.repository import find_action
 from services.business.settings import Settings as BusinessSettings
+from services.business.shop.actions import Outcome
 from services.dialogue.app import create_app
 from services.dialogue.settings import Settings
 from services.intent.app import create_app as create_intent
 from services.intent.settings import Settings as IntentSettings
 from services.login.app import create_app as create_login
 from services.login.settings import Settings as LoginSettings
-from shared.contracts.actions import ActionRequest
-from shared.queue.celery import ACTIONS, RESULTS, TRANSPORT_OPTIONS
+from shared.contracts.actions import ActionRequest, ActionStatus
+from shared.queue.references import ACTIONS, RESULTS, References, queue_prefix
+from shared.storage.database import Database, now
 from tests.calls import Calls
 from tests.customers import Customer
 from tests.externals import Redis
 from tests.models import write_model
 from tests.servers import RunningServer, serve
-from tests.stack import eventually
 
 __all__ = [
     "ADMIN",
@@ -48,10 +49,11 @@ __all__ = [
     "opened_by",
 ]
 
+ACTION_SECONDS = 30.0
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
-    "scopes": ["intent:predict", "business:lookup", "login:gateway"],
+    "scopes": ["intent:predict", "business:lookup", "business:actions", "login:gateway"],
 }
 PASSWORD = "a password of the test"
 AGENT, BEN, SUPERVISOR, OPERATOR, ADMIN, CUSTOMER = (
@@ -81,6 +83,11 @@ class Neighbourhood:
     settings: Settings
     """Those of dialogue."""
 
+    ledger: Database
+    """Business's own."""
+    outbox: Database
+    """Dialogue's own."""
+
     def another(self, **changes: Any) -> FastAPI:
         """A second dialogue among the same neighbours, with other settings."""
         return create_app(self.settings.model_copy(update=changes))
@@ -90,28 +97,31 @@ class Neighbourhood:
         await self.servers.pop(service).aclose()
 
     async def waiting_action(self) -> ActionRequest:
-        """The action that lies in the queue, taken off it."""
-        client = redis.asyncio.Redis.from_url(self.redis.url)
+        """The action whose reference lies in the queue, taken off it."""
+        queue = References(self.redis.url, "zhiyin", ACTIONS)
+        try:
+            async with asyncio.timeout(ACTION_SECONDS):
+                while (reference := await queue.pop(1.0)) is None:
+                    pass
+        finally:
+            await queue.close()
+        async with self.ledger.reading(reference.tenant) as session:
+            record = await find_action(session, reference.id)
+        assert record is not None
+        return ActionRequest.model_validate(record.request)
 
-        async def there() -> bool:
-            return bool(await client.llen(ACTIONS))
+    async def perform(self, action: ActionRequest, status: ActionStatus, **data: Any) -> None:
+        """Closes the action in the ledger, as the worker does; business tells that there is news."""
+        async with self.ledger.transaction(action.tenant) as session:
+            record = await find_action(session, action.id, lock=True)
+            assert record is not None
+            close(record, Outcome(status=status, data=data), now())
+            record.resend_at = now()
 
-        await eventually(there, what="an action in the queue")
-        raw = await client.rpop(ACTIONS)
-        await client.aclose()
-        assert isinstance(raw, bytes)
-        message = json.loads(raw)
-        _, arguments, _ = json.loads(base64.b64decode(message["body"]))
-        return ActionRequest.model_validate(arguments["action"])
-
-    async def tell(self, body: dict[str, Any]) -> None:
-        """Puts something into the queue of results."""
-
-        def publish() -> None:
-            with Connection(self.redis.url, transport_options=dict(TRANSPORT_OPTIONS)) as connection:
-                connection.Producer().publish(body, routing_key=RESULTS, serializer="json")
-
-        await asyncio.to_thread(publish)
+    async def tell(self, *entries: bytes | str) -> None:
+        """Puts anything into the queue of results, as a stranger may."""
+        async with RedisClient.from_url(self.redis.url) as stranger:
+            await stranger.lpush(queue_prefix("zhiyin") + RESULTS, *entries)
 
 
 @asynccontextmanager
@@ -130,7 +140,7 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
             "intent": lambda: create_intent(
                 IntentSettings(**common, static_services=known, inference_backend="openvino", inference_streams=1)
             ),
-            "business": lambda: create_business(BusinessSettings(**common, static_services=known)),
+            "business": lambda: create_business(BusinessSettings(**common, static_services=known, relay_seconds=0.1)),
         }
         for name, create in apps.items():
             stacks[name] = await stack.enter_async_context(AsyncExitStack())
@@ -152,7 +162,10 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
             **usual | settings,
         )
         dialogue = await stack.enter_async_context(serve(create_app(own)))
-        yield Neighbourhood(dialogue, stacks, running, known, own)
+        ledger, outbox = (Database(own.database(each)) for each in ("business", "dialogue"))
+        stack.push_async_callback(ledger.close)
+        stack.push_async_callback(outbox.close)
+        yield Neighbourhood(dialogue, stacks, running, known, own, ledger, outbox)
 
 
 async def logged_in(calls: Calls, account: dict[str, Any]) -> str:

@@ -11,9 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.business.actions.outbox import LedgerOutbox
 from services.business.models import ActionRecord
 from services.business.settings import Settings as BusinessSettings
+from services.dialogue.actions.outbox import ActionOutbox
 from services.dialogue.conversation.models import Conversation, OutboxRow
-from services.dialogue.conversation.outbox import ActionOutbox
 from services.dialogue.settings import Settings as DialogueSettings
+from shared.calls.client import ServiceClient
+from shared.calls.discovery import FixedDiscovery
+from shared.contracts.actions import ActionResult
 from shared.queue.outbox import OutboxSource
 from shared.storage.database import ALL_TENANTS, Database, now
 from shared.storage.migrations import migrate
@@ -44,6 +47,10 @@ async def add_business_rows(session: AsyncSession) -> None:
         )  # fmt: skip
 
 
+async def nobody(_: ActionResult) -> None:
+    """Takes no result."""
+
+
 @pytest.fixture(params=["dialogue", "business"])
 async def outbox(request: pytest.FixtureRequest, postgres: Postgres) -> AsyncIterator[Outbox]:
     url = await postgres.new_database()
@@ -52,7 +59,9 @@ async def outbox(request: pytest.FixtureRequest, postgres: Postgres) -> AsyncIte
     async with database.transaction(ALL_TENANTS) as session:
         await (add_dialogue_rows if request.param == "dialogue" else add_business_rows)(session)
     if request.param == "dialogue":
-        yield database, ActionOutbox(DialogueSettings(redis_url=NO_REDIS))
+        client = ServiceClient(FixedDiscovery({}))
+        yield database, ActionOutbox(DialogueSettings(redis_url=NO_REDIS), database, client, nobody)
+        await client.close()
     else:
         yield database, LedgerOutbox(BusinessSettings(redis_url=NO_REDIS), database)
     await database.close()

@@ -21,6 +21,7 @@ from shared.storage.migrations import migrate
 from tests.calls import Calls, calling
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory
+from tests.unit.services.business.performing import perform
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 
@@ -60,7 +61,7 @@ def settings_in(folder: Path, template: Path) -> Settings:
         redis_url=NO_REDIS,
         migrate_on_start=False,
         seed_demo=False,
-        retry_seconds=0.01,
+        retry_seconds=1e-9,
     )
 
 
@@ -157,7 +158,7 @@ def operator(tokens: TokenFactory) -> str:
 async def waiting(ledger: Ledger, ask: Ask) -> ActionRequest:
     """A refund that waits for a person."""
     request: ActionRequest = ask("refund", order_number="20261103004", reason="按键失灵")
-    await ledger.perform(request)
+    await perform(ledger, request)
     return request
 
 
@@ -168,6 +169,6 @@ async def given_up(database: Database, rules: RuleBook, settings: Settings, ask:
     hopeless = Ledger(database, rules, settings.model_copy(update={"action_seconds": 1e-9}))
     for _ in range(settings.max_attempts - 1):
         with pytest.raises(AttemptFailed):
-            await hopeless.perform(request)
-    await hopeless.perform(request)
+            await perform(hopeless, request)
+    await perform(hopeless, request)
     return request

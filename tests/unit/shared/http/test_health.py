@@ -29,7 +29,7 @@ async def test_alive_and_ready_are_two_questions() -> None:
         assert (await service.get("/health/live")).status == 200
 
 
-async def test_a_loop_that_stands_still_makes_the_process_not_alive() -> None:
+async def test_a_loop_that_stands_still_makes_the_process_neither_alive_nor_ready() -> None:
     async with serve(application()) as server, calling(server.base_url) as service:
         health: Health = server.app.state.context.health
         health.beat("relay", max_age=60)
@@ -37,6 +37,8 @@ async def test_a_loop_that_stands_still_makes_the_process_not_alive() -> None:
         health.beat("relay", max_age=-1)
         answer = await service.get("/health/live")
         assert (answer.status, answer.body["detail"]) == (503, "stalled: relay")
+        answer = await service.get("/health/ready")
+        assert (answer.status, answer.body["detail"]) == (503, "relay: stalled")
         health.stopping.set()
         assert (await service.get("/health/live")).status == 200, "its loops are meant to end"
 

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.errors import Unavailable
 from shared.queue.outbox import OutboxRelay, pause_after
 from shared.storage.database import ALL_TENANTS, Database, TableBase, new_metadata, now
 
@@ -38,6 +39,8 @@ class Items:
         self.sent: list[int] = []
         self.claims = 0
         self.fails: list[Exception] = []
+        self.failures: list[int] = []
+        self.away: list[int] = []
         self.changed = asyncio.Event()
 
     async def has_due(self, session: AsyncSession, moment: datetime) -> bool:
@@ -55,6 +58,12 @@ class Items:
         if self.fails:
             raise self.fails.pop(0)
         self.sent.append(item)
+
+    async def failed(self, item: int, error: Exception) -> None:
+        self.failures.append(item)
+
+    async def put_off(self, items: Sequence[int]) -> None:
+        self.away += items
 
 
 @pytest.fixture
@@ -119,11 +128,11 @@ async def test_nothing_due_begins_no_transaction(database: Database) -> None:
 
 async def test_what_could_not_be_sent_is_due_again_later_and_not_lost(database: Database) -> None:
     source = Items()
-    source.fails = [OperationalError("away")]
+    source.fails = [RedisConnectionError("away")]
     relay = OutboxRelay("test", database, source, look_seconds=60)
     await add(database, 1)
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(RedisConnectionError):
         await relay.look()
     assert await relay.look() == 0
     await make_due(database, 1)
@@ -145,7 +154,7 @@ async def test_a_kick_ends_the_wait(database: Database) -> None:
     assert len(beats) >= 2
 
 
-@pytest.mark.parametrize("failure", [OperationalError("away"), RuntimeError("a row that cannot be read")])
+@pytest.mark.parametrize("failure", [RedisConnectionError("away"), RuntimeError("a row that cannot be read")])
 async def test_a_failure_does_not_stop_the_loop(database: Database, failure: Exception) -> None:
     source = Items()
     source.fails = [failure]
@@ -158,6 +167,32 @@ async def test_a_failure_does_not_stop_the_loop(database: Database, failure: Exc
         await until(source, lambda: source.sent == [1])
 
 
+async def test_an_item_that_fails_by_itself_does_not_hold_up_the_others(database: Database) -> None:
+    source = Items()
+    source.fails = [RuntimeError("a row that cannot be read"), ValueError("another")]
+    await add(database, 1, 2, 3, 4)
+
+    assert await OutboxRelay("test", database, source, look_seconds=60).look() == 2
+
+    assert (source.failures, source.sent, source.away) == ([1, 2], [3, 4], [])
+
+
+@pytest.mark.parametrize("away", [RedisConnectionError("away"), Unavailable("business"), TimeoutError(), OSError()])
+async def test_where_the_other_side_is_away_the_rest_is_put_off_and_no_failure(
+    database: Database, away: Exception
+) -> None:
+    source = Items()
+    source.fails = [away]
+    await add(database, 1, 2, 3)
+
+    with pytest.raises(type(away)):
+        await OutboxRelay("test", database, source, look_seconds=60).look()
+
+    assert (source.failures, source.sent, source.away) == ([], [], [1, 2, 3])
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 8), (2, 16), (3, 32), (6, 256), (7, 300), (10_000, 300)])
-def test_pauses_double_up_to_the_longest(attempts: int, seconds: float) -> None:
-    assert pause_after(attempts, first_seconds=8, most_seconds=300) == timedelta(seconds=seconds)
+def test_pauses_double_up_to_the_longest_and_are_not_all_the_same(attempts: int, seconds: float) -> None:
+    pauses = [pause_after(attempts, first_seconds=8, most_seconds=300) for _ in range(50)]
+    assert all(timedelta(seconds=0.8 * seconds) <= pause <= timedelta(seconds=seconds) for pause in pauses)
+    assert len(set(pauses)) > 1

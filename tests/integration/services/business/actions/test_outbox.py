@@ -13,6 +13,7 @@ from tests.calls import Calls, calling
 from tests.integration.services.business.shop import Shop
 from tests.servers import serve
 from tests.tokens import TokenFactory
+from tests.unit.services.business.performing import perform
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ async def test_a_decision_is_sent_as_the_next_version_of_the_result(
     open_shop: Shop, calls: Calls, tokens: TokenFactory
 ) -> None:
     request = open_shop.refund("20261103004")
-    open_shop.send(request)
+    await open_shop.send(request)
     interim = await open_shop.result(request)
     assert (interim.status, interim.version) == ("awaiting_approval", 1)
 
@@ -49,15 +50,12 @@ async def test_a_decision_is_sent_as_the_next_version_of_the_result(
     assert answer.status == 200
     final = await open_shop.result(request, version=2)
     assert (final.status, final.data["order_number"]) == ("succeeded", "20261103004")
-    open_shop.send(request)
-    assert await open_shop.result(request, version=2) == final
+    assert (await open_shop.ledger.accept(request)).result == final
 
 
 async def test_a_result_that_a_crash_left_unsent_is_sent(open_shop: Shop, calls: Calls) -> None:
     request = open_shop.refund("20261103003")
-    performed = await Ledger(open_shop.database, RuleBook(open_shop.settings.rules_dir), open_shop.settings).perform(
-        request
-    )
+    performed = await perform(open_shop.ledger, request)
 
     assert await open_shop.result(request) == performed
 
@@ -71,7 +69,7 @@ async def test_a_result_that_a_crash_left_unsent_is_sent(open_shop: Shop, calls:
 async def test_an_action_that_got_stuck_is_put_on_the_queue_again(open_shop: Shop, calls: Calls) -> None:
     request = open_shop.refund("20261103002")
     with pytest.raises(AttemptFailed):
-        await hopeless(open_shop).perform(request)
+        await perform(hopeless(open_shop), request)
     async with open_shop.database.transaction("default") as session:
         record = await repository.find_action(session, request.id)
         assert record is not None
@@ -84,7 +82,7 @@ async def test_what_was_given_up_and_is_tried_again_is_done(
     open_shop: Shop, calls: Calls, tokens: TokenFactory
 ) -> None:
     request = open_shop.refund("20261103001")
-    await hopeless(open_shop, max_attempts=1).perform(request)
+    await perform(hopeless(open_shop, max_attempts=1), request)
     assert (await open_shop.result(request)).error_code == GAVE_UP
     operator = tokens.issue(roles={"operator"})
     (letter,) = (await calls.get("/v1/dead-letters", token=operator)).body["dead_letters"]
@@ -99,7 +97,7 @@ async def test_what_cannot_be_sent_while_the_queue_is_away_is_sent_when_it_is_ba
     open_shop: Shop, calls: Calls, tokens: TokenFactory
 ) -> None:
     request = open_shop.refund("20261103005")
-    open_shop.send(request)
+    await open_shop.send(request)
     assert (await open_shop.result(request)).status == "awaiting_approval"
 
     await open_shop.redis.kill()

@@ -24,7 +24,7 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def pair(redis_server: Redis) -> AsyncIterator[tuple[Wakes, Wakes]]:
     """Two replicas that listen."""
-    first, second = Wakes(redis_server.url), Wakes(redis_server.url)
+    first, second = Wakes(redis_server.url, "zhiyin"), Wakes(redis_server.url, "zhiyin")
     first.start()
     second.start()
     yield first, second

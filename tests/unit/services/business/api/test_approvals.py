@@ -7,6 +7,7 @@ from shared.contracts.actions import ActionRequest
 from shared.storage.database import Database
 from tests.calls import Calls
 from tests.tokens import TokenFactory
+from tests.unit.services.business.performing import perform
 from tests.unit.services.business.refunds import refunds_of
 
 Ask = Any
@@ -46,7 +47,7 @@ async def test_a_rejected_refund_pays_nothing_and_may_be_asked_for_again(
     assert otherwise.status == 409
     (refund,) = await refunds_of(database, "20261103004")
     assert refund.status == "rejected"
-    again = await ledger.perform(ask("refund", order_number="20261103004"))
+    again = await perform(ledger, ask("refund", order_number="20261103004"))
     assert again is not None
     assert again.status == "awaiting_approval"
 
@@ -71,7 +72,7 @@ async def test_only_what_waits_is_listed_and_can_be_decided(
     paid = ask("refund", order_number="20261103003")
     cancelled = ask("cancel_order", order_number="20261103002")
     for request in (paid, cancelled):
-        await ledger.perform(request)
+        await perform(ledger, request)
 
     listed = await calls.get("/v1/approvals", token=agent)
 
@@ -89,7 +90,7 @@ async def test_only_what_waits_is_listed_and_can_be_decided(
 async def test_lists_are_read_page_by_page(calls: Calls, ledger: Ledger, ask: Ask, agent: str) -> None:
     expected = [ask("refund", order_number=number) for number in ("20261103004", "20261103005")]
     for request in expected:
-        await ledger.perform(request)
+        await perform(ledger, request)
 
     first = (await calls.get("/v1/approvals?limit=1", token=agent)).body
     second = (await calls.get(f"/v1/approvals?limit=1&after={first['next_after']}", token=agent)).body

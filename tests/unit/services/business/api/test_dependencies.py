@@ -16,6 +16,7 @@ ROUTES = [
     ("POST", "/v1/approvals/action-1"),
     ("GET", "/v1/dead-letters"),
     ("POST", "/v1/dead-letters/1/retry"),
+    ("POST", "/v1/dead-letters/1/dismiss"),
 ]
 
 
@@ -24,7 +25,11 @@ async def test_every_route_wants_a_token_with_the_right(
     untouched: Calls, tokens: TokenFactory, method: str, path: str
 ) -> None:
     everything: dict[str, Any] = {"roles": {"agent", "operator", "admin"}, "scopes": {"business:lookup"}}
-    body: dict[str, Any] = {"decision": "approve"} if "approvals" in path else {"customer": None, "arguments": {}}
+    body: dict[str, Any] = {"customer": None, "arguments": {}}
+    if "approvals" in path:
+        body = {"decision": "approve"}
+    elif "dismiss" in path:
+        body = {"reason": "done by hand"}
 
     async def status(token: str | None) -> int:
         return (await untouched.send(method, path, json=body if method == "POST" else None, token=token)).status
@@ -46,6 +51,7 @@ async def test_every_route_wants_a_token_with_the_right(
         ("POST", "/v1/approvals/action-1", "operator"),
         ("GET", "/v1/dead-letters", "agent"),
         ("POST", "/v1/dead-letters/1/retry", "agent"),
+        ("POST", "/v1/dead-letters/1/dismiss", "agent"),
         ("GET", "/v1/actions/action-1", "operator"),
     ],
 )

@@ -13,6 +13,7 @@ from services.business.shop.models import Invoice, Order, Refund, Ticket
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.errors import Conflict
 from shared.storage.database import Database
+from tests.unit.services.business import performing
 
 Ask = Any
 
@@ -22,7 +23,7 @@ TAX_ID = "91440300708461136T"
 
 
 async def perform(ledger: Ledger, request: Any) -> ActionResult:
-    result = await ledger.perform(request)
+    result = await performing.perform(ledger, request)
     assert result is not None
     return result
 

@@ -11,14 +11,15 @@ from services.business.shop.models import Order, OrderEvent, Refund
 from services.business.shop.orders import order_details
 from services.business.shop.repository import newest_orders, order_numbers, order_of_customer, read_order
 from shared.storage.database import Database
+from tests.unit.services.business.performing import perform
 
 Ask = Any
 CUSTOMERS = ["C1001", "C1002", "C1003", "C9999", None]
 
 
 async def test_look_ups_and_actions_see_the_same_order(database: Database, ledger: Ledger, ask: Ask) -> None:
-    await ledger.perform(ask("refund", order_number="20261103003"))
-    await ledger.perform(ask("request_invoice", order_number="20261103002", title="个人"))
+    await perform(ledger, ask("refund", order_number="20261103003"))
+    await perform(ledger, ask("request_invoice", order_number="20261103002", title="个人"))
     async with database.reading("default") as session:
         numbers = await order_numbers(session)
         seen = 0

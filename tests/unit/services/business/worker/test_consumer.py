@@ -1,16 +1,22 @@
+import asyncio
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery, signals
-from celery.exceptions import Retry
+from kombu import Connection, Queue
+from kombu import Consumer as KombuConsumer
 
+from services.business.actions.ledger import Ledger
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
-from services.business.worker.consumer import MAX_PAUSE_SECONDS, create_consumer, pause_before
+from services.business.worker.consumer import create_consumer
 from services.business.worker.pipe import Beat, Done, Pipe, read_line
-from shared.contracts.actions import PERFORM_TASK
+from shared.contracts.actions import ActionRequest
+from shared.queue.transport import PERFORM_TASK
+from shared.storage.database import Database
 
 Ask = Any
 
@@ -44,68 +50,89 @@ def consumer(settings: Settings, rules: RuleBook, ears: Ears) -> Celery:
     return create_consumer(settings, rules, Pipe(ears.writing))
 
 
-def deliver(consumer: Celery, payload: Any, retries: int = 0) -> Any:
-    return consumer.tasks[PERFORM_TASK].apply(kwargs={"action": payload}, retries=retries, throw=True)
+def deliver(consumer: Celery, request: ActionRequest) -> Any:
+    return consumer.tasks[PERFORM_TASK].apply(kwargs={"action_id": request.id, "tenant": request.tenant}, throw=True)
 
 
-def test_a_message_is_performed_and_its_result_sent(consumer: Celery, ears: Ears, ask: Ask) -> None:
-    payload = ask("refund").model_dump(mode="json")
+def accept(settings: Settings, rules: RuleBook, request: ActionRequest) -> None:
+    async def write() -> None:
+        database = Database(settings.business_database)
+        try:
+            await Ledger(database, rules, settings).accept(request)
+        finally:
+            await database.close()
 
-    deliver(consumer, payload)
-    deliver(consumer, payload)
-
-    first, second = ears.heard()
-    assert isinstance(first, Done)
-    assert isinstance(second, Done)
-    assert (first.name, first.outcome, second.outcome) == ("refund", "succeeded", "succeeded")
-    assert first.seconds > 0
+    asyncio.run(write())
 
 
-@pytest.mark.parametrize("payload", [None, {}, {"id": "action-1"}, "text", 7])
-def test_a_malformed_message_is_done_with(consumer: Celery, ears: Ears, payload: Any) -> None:
-    deliver(consumer, payload)
-
-    assert [each.outcome for each in ears.heard() if isinstance(each, Done)] == ["malformed"]
+def outcomes(ears: Ears) -> list[tuple[str, str, bool]]:
+    return [(each.name, each.outcome, each.dead) for each in ears.heard() if isinstance(each, Done)]
 
 
-def test_a_failed_attempt_is_retried_until_it_is_given_up(
+def test_an_action_is_performed_once_however_often_its_reference_comes(
+    settings: Settings, rules: RuleBook, consumer: Celery, ears: Ears, ask: Ask
+) -> None:
+    request = ask("refund")
+    accept(settings, rules, request)
+
+    deliver(consumer, request)
+    deliver(consumer, request)
+
+    assert outcomes(ears) == [("refund", "succeeded", False), ("unknown", "done", False)]
+
+
+def test_an_action_that_nobody_asked_for_is_not_performed(consumer: Celery, ears: Ears, ask: Ask) -> None:
+    deliver(consumer, ask("refund"))
+
+    assert outcomes(ears) == [("unknown", "unknown", False)]
+
+
+def test_a_failed_attempt_is_repeated_until_the_action_is_given_up(
     settings: Settings, rules: RuleBook, ears: Ears, ask: Ask
 ) -> None:
     hopeless = settings.model_copy(update={"action_seconds": 1e-9})
     consumer = create_consumer(hopeless, rules, Pipe(ears.writing))
-    payload = ask("refund").model_dump(mode="json")
+    request = ask("refund")
+    accept(settings, rules, request)
 
-    for retries in range(settings.max_attempts - 1):
-        with pytest.raises(Retry) as caught:
-            consumer.tasks[PERFORM_TASK].apply(kwargs={"action": payload}, retries=retries, throw=True)
-        assert "TimeoutError" in str(caught.value)
-    deliver(consumer, payload)
+    for _ in range(settings.max_attempts + 1):
+        deliver(consumer, request)
 
-    outcomes = [each.outcome for each in ears.heard() if isinstance(each, Done)]
-    assert outcomes == ["retry"] * (settings.max_attempts - 1) + ["failed"]
+    failed = [("unknown", "retry", False)] * (settings.max_attempts - 1)
+    assert outcomes(ears) == [*failed, ("refund", "failed", True), ("unknown", "done", False)]
 
 
-def test_a_database_that_is_away_is_a_failed_attempt_without_a_customers_words(
-    settings: Settings, rules: RuleBook, ears: Ears, ask: Ask
-) -> None:
+def test_a_database_that_is_away_is_no_attempt(settings: Settings, rules: RuleBook, ears: Ears, ask: Ask) -> None:
     (settings.home / "folder").mkdir()
     away = settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{settings.home / 'folder'}"})
-    consumer = create_consumer(away, rules, Pipe(ears.writing))
 
-    with pytest.raises(Retry) as caught:
-        deliver(consumer, ask("refund", reason="机密").model_dump(mode="json"))
+    deliver(create_consumer(away, rules, Pipe(ears.writing)), ask("refund"))
 
-    assert "机密" not in repr(caught.value)
-    assert [each.outcome for each in ears.heard() if isinstance(each, Done)] == ["retry"]
+    assert outcomes(ears) == [("unknown", "retry", False)]
 
 
-def test_pauses_grow_to_a_limit() -> None:
-    assert 0.5 <= pause_before(0, 1.0) <= 1.0
-    assert 2.0 <= pause_before(2, 1.0) <= 4.0
-    assert MAX_PAUSE_SECONDS / 2 <= pause_before(50, 1.0) <= MAX_PAUSE_SECONDS
+def test_a_loop_that_takes_nothing_off_the_queue_does_not_beat(consumer: Celery, ears: Ears) -> None:
+    (step,) = [each for each in consumer.steps["consumer"] if each.__name__ == "BeatStep"]
+    parent = SimpleNamespace(task_consumer=None, timer=SimpleNamespace(call_repeatedly=lambda _, beat, of: beat(*of)))
+    heard = []
+    for attached in (True, False):
+        with Connection("memory://") as connection:
+            parent.task_consumer = KombuConsumer(connection, [Queue("actions")], callbacks=[print])
+            if attached:
+                parent.task_consumer.consume()
+            step(parent).start(parent)
+        Pipe(ears.writing).send(Done(name="the", outcome="end", seconds=0))
+        heard.append({type(each) for each in ears.heard()} - {Done})
+
+    assert heard == [{Beat}, set()]
 
 
-def test_the_time_limit_is_below_the_visibility_of_a_message(consumer: Celery, settings: Settings) -> None:
-    assert consumer.conf.task_time_limit == settings.hard_limit_seconds < consumer.conf.visibility_timeout
+def test_nobody_gives_the_consumer_orders(consumer: Celery) -> None:
+    assert not consumer.conf.worker_enable_remote_control
+    assert not consumer.conf.worker_send_task_events
+
+
+def test_the_time_limit_is_the_ledgers(consumer: Celery, settings: Settings) -> None:
+    assert consumer.conf.task_time_limit == settings.hard_limit_seconds
     assert consumer.conf.task_soft_time_limit is None
     assert settings.action_seconds < settings.hard_limit_seconds

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from services.business import repository
+from services.business.actions.ledger import Ledger
 from services.business.models import ActionRecord
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.worker.performer import Performer
+from shared.contracts.actions import ActionRequest
 from shared.storage.database import Database
 
 Ask = Any
@@ -21,27 +23,43 @@ def performer(settings: Settings, rules: RuleBook) -> Iterator[Performer]:
     performer.close()
 
 
-def test_an_unknown_action_is_not_a_label_of_its_own(performer: Performer, ask: Ask) -> None:
-    done = performer.perform(ask("make_coffee").model_dump(mode="json"))
+def accepted(settings: Settings, rules: RuleBook, request: ActionRequest) -> ActionRequest:
+    async def write() -> None:
+        database = Database(settings.business_database)
+        try:
+            await Ledger(database, rules, settings).accept(request)
+        finally:
+            await database.close()
+
+    asyncio.run(write())
+    return request
+
+
+def test_an_unknown_action_is_not_a_label_of_its_own(
+    performer: Performer, settings: Settings, rules: RuleBook, ask: Ask
+) -> None:
+    done = performer.perform(accepted(settings, rules, ask("make_coffee")))
 
     assert (done.name, done.outcome) == ("unknown", "failed")
 
 
-def test_what_is_given_up_is_reported_again_when_it_comes_again(settings: Settings, rules: RuleBook, ask: Ask) -> None:
+def test_what_is_given_up_is_counted_once_however_often_it_comes(settings: Settings, rules: RuleBook, ask: Ask) -> None:
     once = Performer(settings.model_copy(update={"action_seconds": 1e-9, "max_attempts": 1}), rules)
-    payload = ask("refund").model_dump(mode="json")
+    request = accepted(settings, rules, ask("refund"))
     try:
-        assert [once.perform(payload).outcome for _ in range(2)] == ["failed", "failed"]
+        done = [once.perform(request) for _ in range(3)]
     finally:
         once.close()
 
+    assert [(each.outcome, each.dead) for each in done] == [("failed", True), ("done", False), ("done", False)]
 
-def test_a_result_that_cannot_be_published_is_left_to_the_outbox(
-    performer: Performer, settings: Settings, ask: Ask
+
+def test_a_result_that_cannot_be_announced_is_left_to_the_outbox(
+    performer: Performer, settings: Settings, rules: RuleBook, ask: Ask
 ) -> None:
-    request = ask("refund")
+    request = accepted(settings, rules, ask("refund"))
 
-    assert performer.perform(request.model_dump(mode="json")).outcome == "succeeded"
+    assert performer.perform(request).outcome == "succeeded"
 
     async def look() -> ActionRecord | None:
         database = Database(settings.business_database)

@@ -1,13 +1,13 @@
 """Customers may withdraw a refund that waits for approval
 
-Revision: 0002, after 0001, 2026-11-30 12:58:00.000000
+Revision: 0003, after 0002, 2026-11-30 12:58:00.000000
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
