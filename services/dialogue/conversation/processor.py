@@ -347,7 +347,9 @@ class Turns:
         stages: Stages = {}
         with timed("load", stages):
             conversation, message = await self._database.read(tenant, partial(_next_unanswered, conversation_id))
-        return None if message is None else Waiting(conversation, message, stages)
+        if message is None or conversation.floor != ASSISTANT:
+            return None
+        return Waiting(conversation, message, stages)
 
     async def finish_action(self, result: ActionResult) -> None:
         """Tells the conversation what became of an action, once for each version of the result."""

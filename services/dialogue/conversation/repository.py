@@ -242,7 +242,7 @@ TELL_ONCE = Statement(
 _answered = bindparam("answered", type_=CONVERSATIONS.c.answered_seq.type)
 COMMIT_TURN = Statement(
     update(CONVERSATIONS)
-    .where(_this, CONVERSATIONS.c.version == bindparam("seen"), CONVERSATIONS.c.floor == bindparam("seen_floor"))
+    .where(_this, CONVERSATIONS.c.version == bindparam("seen"), CONVERSATIONS.c.floor == bindparam("speaker"))
     .values(
         floor=bindparam("new_floor"),
         customer=bindparam("new_customer"),
@@ -390,6 +390,7 @@ def append_replies(
     language: str,
     answers: EntryRow | None,
     customer: str | None,
+    by: str = ASSISTANT,
     floor: str | None = None,
     handoff: HandoffDraft | None = None,
 ) -> Appended:
@@ -397,6 +398,7 @@ def append_replies(
 
     Args:
         customer: whom the state is about.
+        by: who must have the floor for this to be written.
         floor: who has the floor from now on, if that changes.
         handoff: given, the conversation waits for a person from now on.
 
@@ -404,23 +406,23 @@ def append_replies(
         StaleTurn: another turn was committed since `conversation` was read, or the floor was taken.
     """
     moment = now()
-    to = QUEUE if handoff is not None else floor or conversation.floor
+    to = QUEUE if handoff is not None else floor or by
     # What still waits is a person's as soon as it is no longer the assistant's alone.
     answered = None
-    if conversation.floor == to == ASSISTANT:
+    if by == to == ASSISTANT:
         answered = conversation.answered_seq if answers is None else answers.seq
     written = unit.row(
         COMMIT_TURN,
         conversation=conversation.id,
         seen=conversation.version,
-        seen_floor=conversation.floor,
+        speaker=by,
         new_floor=to,
         new_customer=customer,
         replies=len(drafts),
         answered=answered,
         new_state=state,
         new_language=language,
-        new_status=None if to == conversation.floor else status_of(to),
+        new_status=None if to == by else status_of(to),
         moment=moment,
     )
     if written is None:

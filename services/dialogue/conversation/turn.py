@@ -189,6 +189,7 @@ class TurnTaker:
                 language=conversation.language,
                 answers=None,
                 customer=conversation.customer,
+                by=conversation.floor,
             )
             repository.add_trace(unit, trace)
             settle(unit)

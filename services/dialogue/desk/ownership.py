@@ -158,7 +158,7 @@ class Desk:
             _refuse_others(agent, conversation)
             appended = conversations.append_replies(
                 unit, conversation, drafts=[draft], state=conversation.state, language=conversation.language,
-                answers=None, customer=conversation.customer,
+                answers=None, customer=conversation.customer, by=agent.subject,
             )  # fmt: skip
             events = [entry.event() for entry in appended.entries]
             return Said(events, _noted(unit, REPLIED, agent, handoff, {"seq": events[-1].seq}))
@@ -245,7 +245,8 @@ class Desk:
         _refuse_others(agent, conversation)
         appended = conversations.append_replies(
             unit, conversation, drafts=[] if draft is None else [draft], state=fresh(conversation.state),
-            language=conversation.language, answers=None, customer=conversation.customer, floor=ASSISTANT,
+            language=conversation.language, answers=None, customer=conversation.customer, by=agent.subject,
+            floor=ASSISTANT,
         )  # fmt: skip
         before = appended.last_seq - len(appended.entries)
         if read_to is not None and before > read_to:

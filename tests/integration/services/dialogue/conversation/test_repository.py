@@ -172,6 +172,8 @@ async def test_what_waits_at_a_hand_off_and_comes_after_it_is_a_persons(database
         await answered(database, late, second, "too late")
     conversation = await read(database)
     assert conversation.pending_since is None
+    with pytest.raises(StaleTurn):
+        await answered(database, conversation, third.entry, "the assistant, who read who has the floor")
     assert await database.read("default", lambda unit: repository.next_unanswered(unit, conversation)) is None
 
 

@@ -102,6 +102,7 @@ async def test_a_person_is_told_of_whom_the_customer_speaks_now(around: Replicas
     assert [event.data["reply"] for event in said.replies] == ["hello"], "the assistant began anew anyhow"
 
 
+@pytest.mark.budget(120, "some hundred courses of a conversation, each with sixteen things at once")
 @pytest.mark.parametrize("courses", [100, pytest.param(1000, marks=pytest.mark.long)])
 async def test_no_course_of_events_lets_the_assistant_talk_over_a_person_or_loses_anything(
     around: Replicas, courses: int
