@@ -7,10 +7,12 @@ A token is `<family>.<secret>`. Of a family the database knows the digest of the
   that refresh at the same moment, or a client whose answer was lost on the way, so keep their session; there is still
   never more than one live token a family, and a thief who comes within that window shares a token that the next
   exchange unmasks.
-* Anything else was used before, or forged with a known family id: the family is revoked.
+* Another one that login once made was used before: the family is revoked.
+* Anything else is made up. It ends nothing, or whoever knows a family's id could end a session.
 
 The next secret is computed from the presented one and the login secret, which is what makes the second answer equal
-to the first without a token being stored anywhere.
+to the first without a token being stored anywhere. A secret ends with a code over its beginning, by which login knows
+its own ones when it has long forgotten them.
 """
 
 import hashlib
@@ -22,13 +24,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.login.models import Account, Family
+from services.login.models import Account, Family, new_id
 from services.login.repository import account_by_id, add_family, family_for_update
 from services.login.settings import Settings
 
 __all__ = ["Families", "Opened", "Renewed", "Reused", "session_id"]
 
 SECRET_BYTES = 32
+MAC_LENGTH = 64
 SEPARATOR = "."
 
 
@@ -78,9 +81,10 @@ class Families:
 
     async def open(self, session: AsyncSession, *, subject: str, account: Account | None) -> Opened:
         """A new family and its first refresh token."""
-        secret = secrets.token_urlsafe(SECRET_BYTES)
-        moment = self._clock()
+        family_id, moment = new_id(), self._clock()
+        secret = self._sealed(family_id, secrets.token_hex(SECRET_BYTES))
         family = Family(
+            id=family_id,
             subject=subject,
             account_id=None if account is None else account.id,
             current=_digest(secret),
@@ -111,6 +115,8 @@ class Families:
             and hmac.compare_digest(shown, family.previous)
             and moment - family.rotated_at < self._grace
         ):
+            if not self._made_here(family.id, secret):
+                return None
             family.revoked_at = moment
             return Reused(family.subject)
         account = None
@@ -122,15 +128,9 @@ class Families:
         return Renewed(family.subject, account, f"{family.id}{SEPARATOR}{following}", session_id(family.id))
 
     async def close(self, session: AsyncSession, token: str) -> Family | None:
-        """Ends the family whose token this is, the current one or the one before; None if there is nothing to end.
-
-        A family's id alone ends nothing: it is in the database and in every token of the family that was ever sent.
-        """
+        """Ends the family whose token this is, old or new; None if there is nothing to end, or the token is made up."""
         family, secret = await self._find(session, token)
-        if family is None or family.revoked_at is not None:
-            return None
-        shown = _digest(secret)
-        if not any(hmac.compare_digest(shown, each) for each in (family.current, family.previous or "")):
+        if family is None or family.revoked_at is not None or not self._made_here(family.id, secret):
             return None
         family.revoked_at = self._clock()
         return family
@@ -140,8 +140,17 @@ class Families:
         return await family_for_update(session, family_id), secret
 
     def _following(self, family: Family, secret: str) -> str:
-        mac = hmac.new(self._key, f"refresh:{family.id}:{secret}".encode(), hashlib.sha256)
-        return mac.hexdigest()
+        return self._sealed(family.id, self._mac(f"refresh:{family.id}:{secret}"))
+
+    def _sealed(self, family_id: str, random: str) -> str:
+        return random + self._mac(f"sealed:{family_id}:{random}")
+
+    def _made_here(self, family_id: str, secret: str) -> bool:
+        random = secret[:-MAC_LENGTH]
+        return hmac.compare_digest(secret.encode(), self._sealed(family_id, random).encode())
+
+    def _mac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _digest(secret: str) -> str:

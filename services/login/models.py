@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 
-__all__ = ["Account", "AuditEvent", "Base", "Client", "Family", "SigningKey"]
+__all__ = ["Account", "AuditEvent", "Base", "Client", "Family", "SigningKey", "new_id"]
 
 ID, SUBJECT, NAME, DIGEST, HASH = String(32), String(64), String(64), String(64), String(256)
 
