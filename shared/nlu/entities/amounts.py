@@ -20,7 +20,7 @@ CURRENCIES = {
     "HKD": "hk$ hkd 港币 港元",
     "TWD": "nt$ twd 新台币 台币",
     "JPY": "jpy yen 日元 日币 円",
-    "KRW": "₩ krw won 韩元 韩币",
+    "KRW": "₩ krw 韩元 韩币",
     "AUD": "a$ aud 澳元 澳币",
     "CAD": "c$ cad 加元 加币",
     "SGD": "s$ sgd 新加坡元 新币",
@@ -42,7 +42,8 @@ NUMBER = re.compile(
 )
 """A whole number, also one that cannot be read: so that no part of it is taken for the amount."""
 BEFORE = re.compile(
-    rf"(?:(?<![a-z])(?:{NAMED}|us\$|hk\$|nt\$|[acs]\$)|{SIGNS}|人民币|美元|美金|港币|欧元) ?\Z", re.IGNORECASE
+    rf"(?:(?<![a-z])(?:{NAMED}|us\$|hk\$|nt\$|[acs]\$)|(?<![a-z])(?:{SIGNS})|人民币|美元|美金|港币|欧元) ?\Z",
+    re.IGNORECASE,
 )
 AFTER = re.compile(
     rf" ?({LETTERS})(?![a-z])| ?({SIGNS})(?![0-9a-z])| ?({HAN})(?!旦|素|件|宝|老|首|帅|年|月|桥|里|勋|朝)",
@@ -101,6 +102,8 @@ MIN_BARE_CHINESE = 10
 MONEY_VERB = re.compile("(?:[退付花赔收扣补给][我你您他她了过掉款钱]{0,2}|退款|金额是?)\\Z")
 SHORT_FORM = re.compile(f"[一二三四五六七八九两][百千万]{DIGIT}\\Z")
 AFTER_SHORT_FORM = re.compile(r"\W|[吧吗呢啊了的行可就呀]|\Z")
+LONG = re.compile("[0-9]{10}")
+"""More digits in a row than an amount has: the number of an order, or of a phone."""
 EUROPEAN = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{2}|[0-9]{1,6},[0-9]{2}")
 MOST_DECIMALS = re.compile(r"[^.点]*(?:[.点][^.点]{1,2})?\Z|.*[万千百亿kw]\Z", re.IGNORECASE)
 
@@ -174,6 +177,8 @@ def _amount(text: str, number: re.Match[str]) -> tuple[int, int, str] | None:
 
 
 def _value(number: str, code: str) -> Decimal | None:
+    if LONG.search(number):
+        return None
     if EUROPEAN.fullmatch(number) and code != "CNY":
         return Decimal(number.replace(".", "").replace(",", "."))
     return parse_number(number) if MOST_DECIMALS.match(number) else None

@@ -55,6 +55,7 @@ CN = "(?:[0-9]{1,2}|[一二三四五六七八九十廿卅]{1,3})"
 CN_YEAR = "20[0-9]{2}|二[〇零○][一二三四五六七八九〇零○]{2}|[0-9]{2}|[一二三][一二三四五六七八九〇零○]"
 NAMED_YEAR = {"今": 0, "本": 0, "去": -1, "明": 1, "前": -2, "后": 2}
 MONTH_OF_YEAR, DAY_OF_MONTH = "(1[0-2]|0?[1-9])", "(3[01]|[12][0-9]|0?[1-9])"
+SAYS_A_DAY = "(?=[下买寄发收付签拍订购][的了到货单出件款给]|[之以][前后]|那天)"
 NO_COUNTED = "(?!楼|号|线|店|院|门|房|车|馆|厅|库|口|桌|机|柜|仓|单元|商品|码|弄|室|城|球|级|款|色|尺|订单|会员|客服)"
 """What follows a number that counts houses, lines or shops and no days."""
 NO_NUMBER = "(?<![A-Za-z0-9一二三四五六七八九十百廿卅.,/路道街弄巷村区镇第大小型年月每份号日-])(?<![年月份] )"
@@ -257,16 +258,20 @@ CHINESE_RULES: Rules = (
     _rule(f"{NO_MONTH}({CN}) ?月({CN}){NO_MEASURE}", _chinese_month_day),
     # Figures without a word for day are one only where Chinese follows that says so, or 于, 在 come before.
     _rule(
-        rf"(?<![0-9A-Za-z./:-]){MONTH_OF_YEAR}[-/.]{DAY_OF_MONTH} ?"
-        "(?:[日号]|(?=[下买寄发收付签拍订购][的了到货单出件款给]|[之以][前后]|那天))",
+        f"(?<![0-9A-Za-z./:-]){MONTH_OF_YEAR}[/.]{DAY_OF_MONTH} ?(?:[日号]|{SAYS_A_DAY})",
+        _chinese_month_day,
+    ),
+    # With a hyphen only in full: 3-5 and 11-12号 are from one to the other.
+    _rule(
+        rf"(?<![0-9A-Za-z./:-])(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ?{SAYS_A_DAY}",
         _chinese_month_day,
     ),
     _rule(f"(?<=[于从自]){MONTH_OF_YEAR}[-/]{DAY_OF_MONTH}(?![0-9/.-])", _chinese_month_day),
     _rule(f"(上{{1,2}}|[这本]|下{{1,2}})个?月(?:份)?的? ?({CN}) ?[日号]{NO_COUNTED}", _chinese_relative_month),
     _rule(f"{NO_NUMBER}{NO_RANGE}({CN}) ?号{NO_COUNTED}", _chinese_day_of_month),
-    _rule("(昨|今|明)[天儿]", _chinese_day),
-    _rule("(?<![以之大目])(大{0,2}[前后])[天儿](?!气)", _chinese_day),
-    _rule("(?<![发说声证表文])(昨|今|明)[日晚早夜]", _chinese_day),
+    _rule("(昨|今|明)(?:天|儿(?![子童科媳女]))", _chinese_day),
+    _rule("(?<![以之大目今往午雨饭此])(大{0,2}[前后])(?:天(?!气)|儿(?![子童科媳女]))", _chinese_day),
+    _rule("(?<![发说声证表文透])(昨|今|明)[日晚早夜]", _chinese_day),
     _rule("(?<![目之以大])(前|后)日", _chinese_day),
     _rule(
         "(?<![一二两三四五六七八九十几0-9每上下双单])(上{1,3}|下{1,3}|这|本)?个?(?:周|星期|礼拜)"

@@ -1,5 +1,6 @@
 """Figures and progress of a training, as they are written."""
 
+import io
 import json
 from pathlib import Path
 
@@ -117,3 +118,17 @@ def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.
     training.withdraw(shop, home, "canary", mlflow_uri="")
     training.list_models(shop, home, mlflow_uri="", as_json=True)
     assert [each["aliases"] for each in json.loads(capsys.readouterr().out)] == [["candidate"], []]
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_a_version_is_shown_whole_however_narrow_the_terminal_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    version = "20261122T151200-ab12cd34"
+    versions = copied(Home(tmp_path).root)
+    versions.add(version)
+    screen = Console(width=width, file=io.StringIO())
+    monkeypatch.setattr(training, "out", screen)
+    training.list_models(PROJECT / "assistants" / "shop", Home(tmp_path), mlflow_uri="")
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert version in shown

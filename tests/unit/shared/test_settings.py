@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, explain
 
 
 def test_each_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +78,11 @@ def test_a_service_has_a_database_of_its_own(tmp_path: Path) -> None:
     url = "postgresql+asyncpg://login@db/login"
     assert ServiceSettings(database_url=url).database("login") == url
     assert Path(ServiceSettings(home=Path("here")).database("x").removeprefix("sqlite+aiosqlite:///")).is_absolute()
+
+
+def test_what_is_wrong_with_a_setting_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIYIN_ENVIRONMENT", "production")
+    monkeypatch.setenv("ZHIYIN_CLIENT_ID", "dialogue")
+    with pytest.raises(ValidationError) as raised:
+        ServiceSettings()
+    assert explain(raised.value).startswith("ZHIYIN_CLIENT_SECRET still has its development value")
