@@ -3,6 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from services.login.api.dependencies import LoginDep, OriginDep, by
 from services.login.repository import events_before
@@ -15,6 +17,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["administration"])
 
 Admin = Annotated[Principal, Depends(require(roles={"admin"}))]
+EventId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -47,7 +50,10 @@ async def change_account(
 
 @router.get("/v1/audit")
 async def audit(
-    login: LoginDep, admin: Admin, before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None, limit: Limit = 50
+    login: LoginDep,
+    admin: Admin,
+    before: Annotated[EventId | SkipJsonSchema[None], Query()] = None,
+    limit: Limit = 50,
 ) -> AuditList:
     """What happened, newest first; `before` continues after the last event of the page before."""
     async with login.database.reading(admin.tenant) as session:
