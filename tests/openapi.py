@@ -93,6 +93,8 @@ def faults_of(document: Mapping[str, Any]) -> Iterator[str]:
             about = f"{name}: the {each['in']} parameter {each['name']}"
             if each["in"] == "path" and not (each.get("required") and each["schema"].get("type")):
                 yield f"{about} may be missing or null"
+            if any(variant.get("type") == "null" for variant in each["schema"].get("anyOf", ())):
+                yield f"{about} may be null, which nothing but JSON can say"
             if each["in"] == "query" and each["name"] in in_paths:
                 yield f"{about} is one of a path elsewhere"
             yield from _unbounded(document, each["schema"], about)
@@ -119,6 +121,8 @@ def _unbounded(document: Mapping[str, Any], schema: Mapping[str, Any], about: st
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     kind = schema.get("type")
+    if not {"minimum", "maximum", "enum", "const"} & schema.keys() and kind == "integer":
+        yield f"{about}: a number of any size"
     limited = {"maxLength", "pattern", "enum", "const", "format"} & schema.keys()
     if kind == "string" and not limited:
         yield f"{about}: a string of any length"

@@ -9,7 +9,7 @@ stays. What is left must be visible. A name is refused where a text would be cha
 import re
 import unicodedata
 
-__all__ = ["is_name", "legible"]
+__all__ = ["PATTERN", "is_name", "legible"]
 
 REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 BEYOND = 0xFFFE
@@ -28,6 +28,15 @@ FLAG = "\U0001f3f4"
 FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs that show nothing."""
 PLAIN = re.compile("[0-9A-Za-z\u4e00-\u9fff]")
+
+
+_ALLOWED = "[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]"
+_SEEN = (
+    "[^\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u0300-\\u036f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f"
+    "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0]"
+)
+PATTERN = f"^{_ALLOWED}*{_SEEN}{_ALLOWED}*$"
+"""What the rule comes to in an OpenAPI document, as far as a regular expression can say it."""
 
 
 def legible(text: str) -> str:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from starlette.types import Scope
 
 from services.dialogue.conversation import repository
@@ -22,7 +23,7 @@ from services.dialogue.desk.repository import traces_of
 from services.dialogue.limits import Limits, address_of
 from shared.contracts.base import RequestBody
 from shared.contracts.events import Event
-from shared.contracts.texts import legible
+from shared.contracts.texts import PATTERN, legible
 from shared.contracts.understanding import MAX_TEXT
 from shared.errors import NotFound, Unauthenticated, responses
 from shared.http.auth import CurrentPrincipal, Principal, TokenVerifier, require
@@ -42,11 +43,14 @@ MAX_TRACES = 500
 
 
 MessageText = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S"), AfterValidator(legible)
+    str,
+    Field(min_length=1, max_length=MAX_TEXT, json_schema_extra={"pattern": PATTERN}),
+    AfterValidator(legible),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=ID)]
 ConversationId = Annotated[str, Path(min_length=1, max_length=MAX_ID, pattern=ID)]
 Seq = Annotated[int, Query(ge=0, le=MAX_SEQ)]
+EventId = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 
 
 class NewConversation(RequestBody):
@@ -284,7 +288,7 @@ async def stream(
     desk: InDesk,
     request: Request,
     after: Seq = 0,
-    last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
+    last_event_id: Annotated[EventId | SkipJsonSchema[None], Header()] = None,
 ) -> EventStream:
     """Follows the conversation from behind `after` (or `Last-Event-ID`, which a reconnecting client sends).
 

@@ -78,9 +78,9 @@ class ModelMetadata(BaseModel):
 class InputTensor(BaseModel):
     """An input; without `data` it is binary, and the parameter `binary_data_size` says how long."""
 
-    name: TensorName
+    name: Annotated[TensorName, Field(json_schema_extra={"const": "text"})]
     shape: Annotated[list[Size], Field(min_length=1, max_length=2)]
-    datatype: Annotated[str, StringConstraints(max_length=8)]
+    datatype: Annotated[str, Field(max_length=8, json_schema_extra={"const": "BYTES"})]
     parameters: Parameters = Field(default_factory=dict)
     data: Annotated[list[Any], Field(max_length=MAX_TEXTS)] | None = None
 

@@ -3,6 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from services.login.api.dependencies import LoginDep, OriginDep, by
 from services.login.audit import Origin, record
@@ -28,6 +30,7 @@ router = APIRouter(tags=["administration"])
 
 Admin = Annotated[Principal, Depends(require(roles={"admin"}))]
 AuditWriter = Annotated[Principal, Depends(require(scopes={"login:audit"}))]
+EventId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -75,7 +78,10 @@ async def audit_check(login: LoginDep, admin: Admin) -> AuditCheck:
 
 @router.get("/v1/audit")
 async def audit(
-    login: LoginDep, admin: Admin, before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None, limit: Limit = 50
+    login: LoginDep,
+    admin: Admin,
+    before: Annotated[EventId | SkipJsonSchema[None], Query()] = None,
+    limit: Limit = 50,
 ) -> AuditList:
     """What happened, newest first; `before` continues after the last event of the page before."""
     async with login.database.reading(admin.tenant) as session:

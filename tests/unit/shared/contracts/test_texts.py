@@ -1,12 +1,13 @@
 """Characters of people's words: what is refused, what is taken away and what stays."""
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.texts import is_name, legible
+from shared.contracts.texts import PATTERN, is_name, legible
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ from shared.contracts.texts import is_name, legible
 )
 def test_what_people_write_stays_as_it_is(text: str) -> None:
     assert legible(text) == text
+    assert re.search(PATTERN, text)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ def test_control_characters_are_refused(code: int) -> None:
 def test_what_shows_nothing_is_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="nothing that can be seen"):
         legible(text)
+    assert not re.search(PATTERN, text)
     assert not is_name(text)
 
 
