@@ -247,8 +247,9 @@ async def test_an_address_that_another_service_answers_now_is_not_called(consul:
 
 
 async def test_the_last_instance_is_not_kept_when_its_check_says_that_it_is_gone(
-    consul: Consul, listen: Listen
+    consul: Consul, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.calls.discovery.EMPTY_GRACE_SECONDS", 3600.0)
     async with Installation(consul) as installation:
         only = await listen("only")
         await installation.register(only)
