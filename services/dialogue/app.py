@@ -15,12 +15,14 @@ from services.dialogue.conversation.outbox import action_relay
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.reader import Reader
 from services.dialogue.conversation.results import ResultsConsumer
+from services.dialogue.conversation.session import SESSION, TIMERS
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.settings import Settings
 from shared.http.service import ServiceContext, create_service
 from shared.storage.database import Database
 from shared.storage.migrations import bring_up
+from shared.storage.timers import TimerLoop
 
 __all__ = ["create_app"]
 
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
 
         results = ResultsConsumer(settings.redis_url, turns.finish_action, partial(beat, "results"))
+        timers = TimerLoop(database, TIMERS, {SESSION: taker.end_session})
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database = turns, wakes, database
         app.state.streams = streams
@@ -60,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         loops = [
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
+            asyncio.create_task(timers.run(partial(beat, "timers")), name="timers"),
             asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
             asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
             asyncio.create_task(end_streams(), name="end-streams"),

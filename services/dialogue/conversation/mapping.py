@@ -5,7 +5,7 @@ from typing import Any
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, TraceRow
-from services.dialogue.policy.decision import ActionCall, ActionFinished, TurnEvent, Understood
+from services.dialogue.policy.decision import ActionCall, ActionFinished, SessionExpired, TurnEvent, Understood
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import now
@@ -58,6 +58,8 @@ def trace_of(
     trigger = f"message:{answers.seq}" if answers else event.kind
     if isinstance(event, ActionFinished):
         trigger = f"result:{event.result.action_id}:{event.result.version}"
+    if isinstance(event, SessionExpired):
+        trigger = f"{event.kind}:{conversation.version}"
     return TraceRow(
         conversation_id=conversation.id,
         trigger=trigger,

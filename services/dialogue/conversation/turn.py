@@ -12,6 +12,7 @@ from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import draft_of, request_of, state_of, trace_of
 from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow
+from services.dialogue.conversation.session import Sessions
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
@@ -21,18 +22,22 @@ from services.dialogue.policy.decision import (
     LookedUp,
     LookupCall,
     LookupFailed,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
+from services.dialogue.policy.expiry import is_under_way
+from services.dialogue.policy.state import State
 from services.dialogue.settings import Settings
 from shared import faults
 from shared.calls.client import ServiceClient
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
-from shared.storage.database import Database
+from shared.storage.database import Database, now
 from shared.storage.statements import Unit
+from shared.storage.timers import DueTimer
 
 __all__ = ["Stages", "TurnTaker", "timed"]
 
@@ -67,6 +72,7 @@ class TurnTaker:
         self._assistant = assistant
         self._client = client
         self._on_action = on_action
+        self._sessions = Sessions(settings.session_seconds)
 
     async def understand(self, conversation: ConversationRow, message: EntryRow, stages: Stages) -> TurnEvent:
         """What the customer's message means, or that nobody could say."""
@@ -100,8 +106,18 @@ class TurnTaker:
         Raises:
             StaleTurn: another turn was committed since the conversation was read.
         """
-        decision, steps = await self._decide(conversation, event, stages)
-        state = decision.state
+        before = state_of(conversation)
+        state, expired = before, []
+        # What waited here does not count: a message was written when it was stored.
+        moment = now() if answers is None else answers.created_at
+        if event.kind != "session_expired" and is_under_way(before) and self._sessions.is_over(conversation, moment):
+            decision = decide(self._assistant, before, SessionExpired())
+            state, expired = decision.state, list(decision.steps)
+        decision, steps = await self._decide(conversation, state, event, stages)
+        state, steps = decision.state, expired + steps
+        begins = is_under_way(state) and not is_under_way(before)
+        # All that can be made before the transaction is made before it.
+        stored = state.model_dump(mode="json")
         drafts = [draft_of(self._assistant, say) for say in decision.replies]
         trace = trace_of(conversation, event, answers, steps, stages)
 
@@ -110,7 +126,7 @@ class TurnTaker:
                 unit,
                 conversation,
                 drafts=drafts,
-                state=state.model_dump(mode="json"),
+                state=stored,
                 language=state.language or conversation.language,
                 answers=answers,
                 status="waiting_for_agent" if decision.handoff else None,
@@ -121,6 +137,8 @@ class TurnTaker:
             if decision.handoff is not None:
                 repository.add_handoff(unit, conversation.id, decision.handoff.reason)
             repository.add_trace(unit, trace)
+            if begins:
+                self._sessions.begin(unit, conversation)
             if settle is not None:
                 settle(unit)
             return appended
@@ -133,10 +151,17 @@ class TurnTaker:
             self._on_action()
         return appended
 
+    async def end_session(self, timer: DueTimer) -> None:
+        """Drops what a conversation is in the middle of when nothing has happened in it for long."""
+
+        async def end(conversation: ConversationRow, settle: Callable[[Unit], None]) -> None:
+            await self.take(conversation, SessionExpired(), stages={}, settle=settle)
+
+        await self._sessions.on_timer(timer, database=self._database, end=end)
+
     async def _decide(
-        self, conversation: ConversationRow, event: TurnEvent, stages: Stages
+        self, conversation: ConversationRow, state: State, event: TurnEvent, stages: Stages
     ) -> tuple[Decision, list[str]]:
-        state = state_of(conversation)
         steps: list[str] = []
         replies: list[Say] = []
         actions: list[ActionCall] = []

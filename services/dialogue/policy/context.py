@@ -32,6 +32,7 @@ class TurnContext:
         self.mentions: dict[str, Mention] = dict(state.mentions)
         self.finished: Finished | None = state.finished
         self.handed_off = state.handed_off
+        self.lapsed = state.lapsed
         self.replies: list[Say] = []
         self.lookup: LookupCall | None = None
         self.actions: list[ActionCall] = []
@@ -54,6 +55,7 @@ class TurnContext:
             mentions=self.mentions,
             finished=self.finished,
             handed_off=self.handed_off,
+            lapsed=self.lapsed,
         )
         return Decision(
             state=state,

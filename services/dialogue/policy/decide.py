@@ -19,10 +19,12 @@ from services.dialogue.policy.decision import (
     LookedUp,
     LookupFailed,
     Opened,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
+from services.dialogue.policy.expiry import session_expired, tell_of_expiry
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import begin, intent_option, route
 from services.dialogue.policy.slot_filling import answer_slot
@@ -36,6 +38,8 @@ __all__ = ["decide"]
 def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
     """The next decision of a conversation; deterministic: equal inputs give equal decisions."""
     context = TurnContext(assistant, state)
+    if isinstance(event, Understood | Chosen | UnderstandingUnavailable):
+        tell_of_expiry(context)
     match event:
         case Opened():
             if event.language in assistant.languages:
@@ -53,6 +57,8 @@ def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
             lookup_failed(context, event)
         case ActionFinished():
             action_finished(context, event)
+        case SessionExpired():
+            session_expired(context)
     return context.decision()
 
 

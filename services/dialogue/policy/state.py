@@ -83,3 +83,5 @@ class State(Value):
     mentions: dict[str, Mention] = Field(default_factory=dict)
     finished: Finished | None = None
     handed_off: bool = False
+    lapsed: str | None = None
+    """The flow whose confirmation was open when the session ended, until the customer is told."""

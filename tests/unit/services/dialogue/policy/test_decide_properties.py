@@ -18,6 +18,7 @@ from services.dialogue.policy.decision import (
     LookupFailed,
     Opened,
     Origin,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
@@ -139,6 +140,7 @@ events: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(LookedUp, name=lookup_names, found=st.booleans(), data=data),
     st.builds(LookupFailed, name=lookup_names),
     st.builds(ActionFinished, result=results, origin=origins),
+    st.builds(SessionExpired),
 )
 
 options = st.builds(
@@ -205,6 +207,7 @@ def states(draw: st.DrawFn) -> State:
             | st.builds(Finished, flow=names, slots=loose_slots, committed=st.booleans(), turn=st.integers(0, 50))
         ),
         handed_off=draw(st.booleans()),
+        lapsed=draw(st.none() | names),
     )
 
 
