@@ -215,7 +215,8 @@ class Wakes:
             beat()
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
+                    async with asyncio.timeout(LISTEN_SECONDS):
+                        await pubsub.subscribe(CHANNEL)
                     await self._hear(pubsub, beat)
             except REDIS_ERRORS as error:
                 if self.listening:

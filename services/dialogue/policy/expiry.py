@@ -37,5 +37,5 @@ def session_expired(context: TurnContext) -> None:
 def tell_of_expiry(context: TurnContext) -> None:
     """Say once, before anything else, that what was to be confirmed was dropped and not submitted."""
     flow, context.lapsed = context.lapsed, None
-    if flow in context.assistant.flows:
+    if flow is not None and flow in context.assistant.flows:
         context.say("session_expired", {"flow": context.title(flow)}, offering=False)
