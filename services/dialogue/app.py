@@ -15,6 +15,7 @@ from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.reader import Reader
+from services.dialogue.conversation.session import SESSION, TIMERS
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.desk.ownership import Desk
@@ -27,6 +28,7 @@ from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
+from shared.storage.timers import TimerLoop
 
 __all__ = ["create_app"]
 
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         outbox = ActionOutbox(settings, database, context.client, turns.finish_action)
         relay = action_relay(database, outbox)
         results = References(settings.redis_url, settings.installation, RESULTS)
+        timers = TimerLoop(database, TIMERS, {SESSION: taker.end_session})
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         app.state.desk, app.state.streams, app.state.relay = Desk(database, wakes), streams, relay
@@ -76,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 follow_results(results, outbox.news, relay.kick, partial(beat, "results")), name="results"
             ),
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
+            asyncio.create_task(timers.run(partial(beat, "timers")), name="timers"),
             asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
             asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
             asyncio.create_task(end_streams(), name="end-streams"),

@@ -32,8 +32,10 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 BATCH = 50
 AT_ONCE = 4
+HANDLER_SECONDS = 30.0
+"""A handler is stopped after this: the loop must beat."""
 LEASE_SECONDS = 60.0
-"""A handler is stopped after this, and a timer whose replica died is claimed again after it."""
+"""A timer whose replica died is claimed again after this."""
 MOST_ATTEMPTS = 8
 FIRST_PAUSE_SECONDS = 2.0
 MOST_PAUSE_SECONDS = 600.0
@@ -171,7 +173,7 @@ class Timers:
 
 
 class TimerLoop:
-    """Claims timers that are due and has them handled, a few at once, each for as long as a lease at most."""
+    """Claims timers that are due and has them handled, a few at once, each for a limited time."""
 
     def __init__(
         self,
@@ -242,7 +244,7 @@ class TimerLoop:
             # Whoever tried last died of it.
             return await self._give_up(timer, "not finished")
         try:
-            async with asyncio.timeout(LEASE_SECONDS):
+            async with asyncio.timeout(HANDLER_SECONDS):
                 await self._handlers[timer.kind](timer)
         except TimerGone:
             return "gone"

@@ -274,7 +274,7 @@ async def events(
 
 @router.get(
     "/{conversation_id}/stream",
-    response_class=EventStream,
+    response_class=Response,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Server-sent events; the id is the `seq`"},
         **responses(404, 429),

@@ -66,6 +66,7 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "acknowledged": frozenset(),
     "what_about_it": frozenset(("value",)),
     "choice_expired": frozenset(),
+    "session_expired": frozenset(("flow",)),
     "faq_answer": frozenset(("answer", "title")),
     "action_succeeded": frozenset(),
     "action_failed": frozenset(),

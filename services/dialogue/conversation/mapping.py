@@ -7,7 +7,14 @@ from structlog.contextvars import get_contextvars
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation.repository import ConversationRow, Draft, EntryRow, HandoffDraft, TraceRow
-from services.dialogue.policy.decision import ActionCall, ActionFinished, HandoffCall, TurnEvent, Understood
+from services.dialogue.policy.decision import (
+    ActionCall,
+    ActionFinished,
+    HandoffCall,
+    SessionExpired,
+    TurnEvent,
+    Understood,
+)
 from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import now
@@ -95,6 +102,8 @@ def trace_of(
     trigger = f"message:{answers.seq}" if answers else event.kind
     if isinstance(event, ActionFinished):
         trigger = f"result:{event.result.action_id}:{event.result.version}"
+    if isinstance(event, SessionExpired):
+        trigger = f"{event.kind}:{conversation.version}"
     return TraceRow(
         conversation_id=conversation.id,
         trigger=trigger,

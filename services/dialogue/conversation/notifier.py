@@ -216,7 +216,8 @@ class Wakes:
             beat()
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(self._channel)
+                    async with asyncio.timeout(LISTEN_SECONDS):
+                        await pubsub.subscribe(self._channel)
                     await self._hear(pubsub, beat)
             except REDIS_ERRORS as error:
                 if self.listening:

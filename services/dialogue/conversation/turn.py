@@ -22,6 +22,7 @@ from services.dialogue.conversation.mapping import (
     trace_of,
 )
 from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow
+from services.dialogue.conversation.session import Sessions
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
@@ -32,10 +33,12 @@ from services.dialogue.policy.decision import (
     LookedUp,
     LookupCall,
     LookupFailed,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
+from services.dialogue.policy.expiry import is_under_way
 from services.dialogue.policy.state import State
 from services.dialogue.settings import Settings
 from shared import faults
@@ -43,8 +46,9 @@ from shared.calls.client import ON_BEHALF_HEADER, ServiceClient
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
-from shared.storage.database import Database
+from shared.storage.database import Database, now
 from shared.storage.statements import Unit
+from shared.storage.timers import DueTimer
 
 __all__ = ["Stages", "TurnTaker", "timed"]
 
@@ -79,6 +83,7 @@ class TurnTaker:
         self._assistant = assistant
         self._client = client
         self._on_action = on_action
+        self._sessions = Sessions(settings.session_seconds)
 
     async def understand(self, conversation: ConversationRow, message: EntryRow, stages: Stages) -> TurnEvent:
         """What the customer's message means, or that nobody could say."""
@@ -121,9 +126,18 @@ class TurnTaker:
         """
         customer = customer_of(conversation, answers)
         changed = customer != conversation.customer
-        begin = state_of(replace(conversation, state=fresh(conversation.state)) if changed else conversation)
-        decision, steps = await self._decide(begin, customer, event, stages)
-        state = decision.state
+        before = state_of(replace(conversation, state=fresh(conversation.state)) if changed else conversation)
+        state, expired = before, []
+        # What waited here does not count: a message was written when it was stored.
+        moment = now() if answers is None else answers.created_at
+        if event.kind != "session_expired" and is_under_way(before) and self._sessions.is_over(conversation, moment):
+            decision = decide(self._assistant, before, SessionExpired())
+            state, expired = decision.state, list(decision.steps)
+        decision, steps = await self._decide(state, customer, event, stages)
+        state, steps = decision.state, expired + steps
+        begins = is_under_way(state) and not is_under_way(before)
+        # All that can be made before the transaction is made before it.
+        stored = state.model_dump(mode="json")
         drafts = [draft_of(self._assistant, say) for say in decision.replies]
         if changed:
             # Whatever was under way was another customer's: it ends, and that is said before anything else.
@@ -139,7 +153,7 @@ class TurnTaker:
                 unit,
                 conversation,
                 drafts=drafts,
-                state=state.model_dump(mode="json"),
+                state=stored,
                 language=state.language or conversation.language,
                 answers=answers,
                 customer=customer,
@@ -148,6 +162,8 @@ class TurnTaker:
             for request, origin in requests:
                 repository.add_action(unit, request, origin.model_dump(mode="json"))
             repository.add_trace(unit, trace)
+            if begins:
+                self._sessions.begin(unit, conversation)
             if settle is not None:
                 settle(unit)
             return appended
@@ -199,6 +215,14 @@ class TurnTaker:
         appended = await self._database.write(conversation.tenant, write)
         TURNS.labels(event.kind).inc()
         return appended
+
+    async def end_session(self, timer: DueTimer) -> None:
+        """Drops what a conversation is in the middle of when nothing has happened in it for long."""
+
+        async def end(conversation: ConversationRow, settle: Callable[[Unit], None]) -> None:
+            await self.take(conversation, SessionExpired(), stages={}, settle=settle)
+
+        await self._sessions.on_timer(timer, database=self._database, end=end)
 
     async def _decide(
         self, state: State, customer: str | None, event: TurnEvent, stages: Stages

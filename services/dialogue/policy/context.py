@@ -47,6 +47,7 @@ class TurnContext:
         self.mentions: dict[str, Mention] = dict(state.mentions)
         self.finished: Finished | None = state.finished
         self.submitted = state.submitted
+        self.lapsed = state.lapsed
         self.replies: list[Say] = []
         self.lookup: LookupCall | None = None
         self.actions: list[ActionCall] = []
@@ -69,6 +70,7 @@ class TurnContext:
             mentions=self.mentions,
             finished=self.finished,
             submitted=self.submitted[-MAX_SUBMITTED:],
+            lapsed=self.lapsed,
         )
         return Decision(
             state=state,

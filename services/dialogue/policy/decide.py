@@ -20,10 +20,12 @@ from services.dialogue.policy.decision import (
     LookedUp,
     LookupFailed,
     Opened,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
 )
+from services.dialogue.policy.expiry import session_expired, tell_of_expiry
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import begin, intent_option, resume, route
 from services.dialogue.policy.slot_filling import answer_slot
@@ -41,6 +43,8 @@ YES_OR_NO = frozenset(("confirm", "person", "retry"))
 def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
     """The next decision of a conversation; deterministic: equal inputs give equal decisions."""
     context = TurnContext(assistant, state)
+    if isinstance(event, Understood | Chosen | UnderstandingUnavailable):
+        tell_of_expiry(context)
     match event:
         case Opened():
             if event.language in assistant.languages:
@@ -58,6 +62,8 @@ def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
             lookup_failed(context, event)
         case ActionFinished():
             action_finished(context, event)
+        case SessionExpired():
+            session_expired(context)
     return context.decision()
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "LookupFailed",
     "Opened",
     "Origin",
+    "SessionExpired",
     "TurnEvent",
     "UnderstandingUnavailable",
     "Understood",
@@ -88,8 +89,14 @@ class ActionFinished(Value):
     origin: Origin
 
 
+class SessionExpired(Value):
+    """Nothing has happened for so long that the customer is not in the middle of anything any more."""
+
+    kind: Literal["session_expired"] = "session_expired"
+
+
 TurnEvent = Annotated[
-    Opened | Understood | Chosen | UnderstandingUnavailable | LookedUp | LookupFailed | ActionFinished,
+    Opened | Understood | Chosen | UnderstandingUnavailable | LookedUp | LookupFailed | ActionFinished | SessionExpired,
     Field(discriminator="kind"),
 ]
 

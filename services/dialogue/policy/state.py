@@ -116,3 +116,5 @@ class State(Value):
     mentions: dict[str, Mention] = Field(default_factory=dict)
     finished: Finished | None = None
     submitted: tuple[Submitted, ...] = ()
+    lapsed: str | None = None
+    """The flow whose confirmation was open when the session ended, until the customer is told."""

@@ -10,13 +10,15 @@ from functools import partial
 
 import structlog
 from prometheus_client import Counter
+from pydantic import ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures import repository as failures
 from services.dialogue.conversation.failures.repository import Failing
-from services.dialogue.conversation.mapping import customer_of
+from services.dialogue.conversation.mapping import customer_of, state_of
 from services.dialogue.conversation.repository import Draft, HandoffDraft, TraceRow
 from services.dialogue.policy.cues import language_of
+from services.dialogue.policy.expiry import cleared
 from services.dialogue.policy.state import State
 from services.dialogue.settings import Settings
 from shared.errors import Unavailable
@@ -131,7 +133,11 @@ class Attempts:
         if message is None:
             return False
         language = language_of(message.text, certain=True) or tried.language
-        fresh = State(language=tried.language, actions=failures.actions_so_far(unit, tried.id))
+        try:
+            fresh = cleared(state_of(conversation))
+        except ValidationError:
+            # The next action of the conversation must not be taken for one that was sent before.
+            fresh = State(language=tried.language, actions=failures.actions_so_far(unit, tried.id))
         repository.append_replies(
             unit,
             conversation,

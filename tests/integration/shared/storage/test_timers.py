@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ async def played(database: Database, steps: list[tuple[Any, ...]]) -> None:
             await set_timer(database, clock, how[0], how[1], name)
             made[how[0]] = name
         elif what == "cancel":
-            await database.write("default", lambda unit, key=how[0]: TIMERS.cancel(unit, key))
+            await database.write("default", partial(TIMERS.cancel, key=how[0]))
             await take_back(how[0])
         elif what == "advance":
             clock.advance(how[0])

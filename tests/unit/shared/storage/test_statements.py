@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,11 +219,15 @@ async def test_a_write_after_the_close_is_refused_and_does_not_hang(database: Da
             await database.write("a", lambda unit: unit.run(REMOVE))
 
 
+def _seated(put: Statement, number: int, guest: str, unit: Unit) -> None:
+    unit.run(put, number=number, guest=guest)
+
+
 async def test_an_upsert_replaces_what_the_tenant_has_under_the_key(database: Database) -> None:
     put = upsert_into(Seat, "number", "guest", key=("number",))
     seats = Statement(select(table_of(Seat).c.number, table_of(Seat).c.guest).order_by(table_of(Seat).c.number))
     for tenant, number, guest in (("a", 1, "anna"), ("a", 2, "ben"), ("b", 1, "eve"), ("a", 1, "carl")):
-        await database.write(tenant, lambda unit, n=number, g=guest: unit.run(put, number=n, guest=g))
+        await database.write(tenant, partial(_seated, put, number, guest))
     assert await database.read("a", lambda unit: unit.rows(seats)) == [(1, "carl"), (2, "ben")]
     assert await database.read("b", lambda unit: unit.rows(seats)) == [(1, "eve")]
     with pytest.raises(ValueError, match="tenant"):

@@ -210,5 +210,11 @@ async def test_the_listener_beats_and_notices_a_server_that_is_gone_without_a_wo
 
         assert await wait_until(lost, 2 * DEADLINE)
         assert beats > seen
+        seen = beats
+
+        async def turns() -> bool:
+            return beats > seen + 1
+
+        assert await wait_until(turns, 2 * DEADLINE), "also while it cannot connect"
     assert await wait_until(heard, DEADLINE)
     await wakes.close()

@@ -1,5 +1,10 @@
+import threading
+
+import pytest
 from fastapi import FastAPI, Request
 
+from services.dialogue.assistant.responses import Rendered, Replies
+from services.dialogue.assistant.values import Say
 from shared.http.auth import Principal, TokenVerifier
 from tests.calls import Calls, calling
 from tests.customers import Customer
@@ -41,3 +46,19 @@ async def test_intent_is_told_for_whom_it_is_asked(around: Neighbourhood) -> Non
 async def verified(dialogue: RunningServer, token: str) -> Principal:
     verifier: TokenVerifier = dialogue.app.state.verifier
     return await verifier.verify(token)
+
+
+async def test_replies_are_rendered_outside_of_the_transaction(
+    guest: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is one for all on SQLite, and PostgreSQL has few connections: neither waits for templates."""
+    threads: set[str] = set()
+    render = Replies.render
+
+    def noted(self: Replies, say: Say) -> Rendered:
+        threads.add(threading.current_thread().name)
+        return render(self, say)
+
+    monkeypatch.setattr(Replies, "render", noted)
+    await guest.say("where is my parcel")
+    assert threads == {threading.main_thread().name}

@@ -22,6 +22,7 @@ from services.dialogue.policy.decision import (
     Chosen,
     Opened,
     Origin,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
@@ -155,6 +156,7 @@ def test_a_reply_is_kept_as_it_is_read_with_its_name_and_its_source(mini: Assist
         (Chosen(choice="yes"), MESSAGE, "message:7"),
         (UnderstandingUnavailable(text="hello"), MESSAGE, "message:7"),
         (finished(), None, "result:c1.0:2"),
+        (SessionExpired(), None, "session_expired:1"),
     ],
 )
 def test_a_trace_names_what_set_the_turn_off(event: TurnEvent, answers: EntryRow | None, trigger: str) -> None:

@@ -18,6 +18,7 @@ from services.dialogue.policy.decision import (
     LookupFailed,
     Opened,
     Origin,
+    SessionExpired,
     TurnEvent,
     UnderstandingUnavailable,
     Understood,
@@ -146,6 +147,7 @@ events: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(LookedUp, name=lookup_names, found=st.booleans(), data=data),
     st.builds(LookupFailed, name=lookup_names),
     st.builds(ActionFinished, result=results, origin=origins),
+    st.builds(SessionExpired),
 )
 
 options = st.builds(
@@ -212,6 +214,7 @@ def states(draw: st.DrawFn) -> State:
             | st.builds(Finished, flow=names, slots=loose_slots, committed=st.booleans(), turn=st.integers(0, 50))
         ),
         submitted=draw(st.lists(st.builds(Submitted, flow=names, index=st.integers(0, 9)), max_size=3).map(tuple)),
+        lapsed=draw(st.none() | names),
     )
 
 

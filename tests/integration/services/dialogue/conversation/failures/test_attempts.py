@@ -185,6 +185,7 @@ async def test_actions_that_were_decided_keep_their_numbers(database: Database) 
         for number in (0, 1, 10):
             session.add(repository.OutboxRow(action_id=f"c1.{number}", conversation_id="c1", request={}))
             await session.flush()
+    await poison(database, "c1", "of_another_release")
     assert await attempts(database, most=1).failed("default", "c1", ValueError("x"), None)
     state = (await read(database)).state
     assert state is not None
