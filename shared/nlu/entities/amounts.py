@@ -102,6 +102,7 @@ MIN_BARE_CHINESE = 10
 MONEY_VERB = re.compile("(?:[退付花赔收扣补给][我你您他她了过掉款钱]{0,2}|退款|金额是?)\\Z")
 SHORT_FORM = re.compile(f"[一二三四五六七八九两][百千万]{DIGIT}\\Z")
 AFTER_SHORT_FORM = re.compile(r"\W|[吧吗呢啊了的行可就呀]|\Z")
+CENTS = re.compile(r",?(?: and)? ([0-9]{1,2}) (?:cents?|pence)(?![a-z])", re.IGNORECASE)
 LONG = re.compile("[0-9]{10}")
 """More digits in a row than an amount has: the number of an order, or of a phone."""
 EUROPEAN = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{2}|[0-9]{1,6},[0-9]{2}")
@@ -173,6 +174,8 @@ def _amount(text: str, number: re.Match[str]) -> tuple[int, int, str] | None:
             if coins is None or (word == "块" and not counted and _is_count(number[0], value)):
                 return None
             value += coins
+    if cents := CENTS.match(text, end):
+        value, end = value + Decimal(cents[1]) / 100, cents.end()
     return first, end, f"{value:.2f} {code}"
 
 
