@@ -14,6 +14,7 @@ from shared.storage.database import now
 from shared.storage.statements import Statement, Unit, insert_into, table_of
 
 __all__ = [
+    "GIVEN_UP_REASON",
     "Failing",
     "actions_so_far",
     "add_dead_turn",
@@ -23,6 +24,7 @@ __all__ = [
     "dead_turns_after",
     "failing",
     "forgotten",
+    "person_is_asked",
     "put_back",
     "reopen",
     "settle",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 WAITING = "waiting"
+GIVEN_UP_REASON = "turn_failed"
+"""Why the person was asked, as the hand-off says it."""
 
 CONVERSATIONS, DEAD, HANDOFFS, OUTBOX = (
     table_of(Conversation),
@@ -90,6 +94,11 @@ SETTLE = Statement(
     )
     .returning(DEAD.c.id)
 )
+OPEN_HANDOFF = Statement(
+    select(HANDOFFS.c.id)
+    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status != "closed")
+    .limit(1)
+)
 REOPEN = Statement(
     update(CONVERSATIONS)
     .where(_this, CONVERSATIONS.c.version == bindparam("seen"))
@@ -106,7 +115,11 @@ REOPEN = Statement(
 )
 TAKE_BACK_HANDOFF = Statement(
     update(HANDOFFS)
-    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status == WAITING)
+    .where(
+        HANDOFFS.c.conversation_id == bindparam("conversation"),
+        HANDOFFS.c.status == WAITING,
+        HANDOFFS.c.reason == GIVEN_UP_REASON,
+    )
     .values(status="closed", agent=bindparam("by"))
     .returning(HANDOFFS.c.id)
 )
@@ -139,6 +152,11 @@ def actions_so_far(unit: Unit, conversation_id: str) -> int:
     """How many numbers of actions the conversation has used; the next action gets this one."""
     numbers = [str(row[0]).rpartition(".")[2] for row in unit.rows(ACTION_IDS, conversation=conversation_id)]
     return max((int(number) + 1 for number in numbers if number.isdecimal()), default=0)
+
+
+def person_is_asked(unit: Unit, conversation_id: str) -> bool:
+    """Whether the conversation waits for a person already, or is with one."""
+    return unit.row(OPEN_HANDOFF, conversation=conversation_id) is not None
 
 
 def add_dead_turn(
