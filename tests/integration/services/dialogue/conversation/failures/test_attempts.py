@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures.attempts import APOLOGIES, Attempts, described
 from services.dialogue.conversation.failures.repository import GIVEN_UP_REASON
-from services.dialogue.conversation.models import Conversation, DeadTurn, Handoff
+from services.dialogue.conversation.models import Conversation, DeadTurn, Handoff, OutboxRow
 from services.dialogue.conversation.repository import Accepted, ConversationRow
 from services.dialogue.settings import Settings
 from shared.storage.database import Database
@@ -184,7 +184,7 @@ async def test_actions_that_were_decided_keep_their_numbers(database: Database) 
     """The next action of the conversation must not be taken for one that was sent before."""
     async with database.transaction("default") as session:
         for number in (0, 1, 10):
-            session.add(repository.OutboxRow(action_id=f"c1.{number}", conversation_id="c1", request={}))
+            session.add(OutboxRow(action_id=f"c1.{number}", conversation_id="c1", request={}))
             await session.flush()
     await poison(database, "c1", "of_another_release")
     assert await attempts(database, most=1).failed("default", "c1", ValueError("x"), None)
