@@ -43,6 +43,10 @@ class _Lane:
         self.queued = 0
         self.places = asyncio.Semaphore(AT_ONCE)
 
+    def done(self, _: "asyncio.Task[Any]") -> None:
+        """One of them has left the queue."""
+        self.queued -= 1
+
 
 class Recovery:
     """Has conversations that nobody is at picked up."""
@@ -99,7 +103,7 @@ class Recovery:
             for tenant, conversation_id in free:
                 lane.queued += 1
                 work = self._pick_up(tenant, conversation_id, lane.places)
-                work.add_done_callback(lambda _, lane=lane: setattr(lane, "queued", lane.queued - 1))
+                work.add_done_callback(lane.done)
 
     async def _forgotten(self, session: AsyncSession, limit: int) -> list[tuple[str, str]]:
         before = now() - timedelta(seconds=self._settings.recover_after_seconds)

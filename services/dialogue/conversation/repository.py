@@ -198,6 +198,7 @@ _entry = select(*(ENTRIES.c[name] for name in _names(EntryRow))).where(
     ENTRIES.c.conversation_id == bindparam("conversation")
 )
 _moment = bindparam("moment", type_=CONVERSATIONS.c.updated_at.type)
+_answers_nothing = CONVERSATIONS.c.answered_seq == bindparam("answered")
 
 FIND_CONVERSATION = Statement(select(*(CONVERSATIONS.c[name] for name in _names(ConversationRow))).where(_this))
 FIND_MESSAGE = Statement(_entry.where(ENTRIES.c.message_id == bindparam("message")))
@@ -257,8 +258,9 @@ COMMIT_TURN = Statement(
         state=bindparam("new_state", type_=CONVERSATIONS.c.state.type),
         language=bindparam("new_language"),
         status=func.coalesce(bindparam("new_status", type_=CONVERSATIONS.c.status.type), CONVERSATIONS.c.status),
-        attempts=0,
-        retry_at=None,
+        # What failed on a message is forgotten once that message is answered, and not before.
+        attempts=case((_answers_nothing, CONVERSATIONS.c.attempts), else_=0),
+        retry_at=case((_answers_nothing, CONVERSATIONS.c.retry_at), else_=None),
         turn_at=_moment,
         updated_at=_moment,
     )

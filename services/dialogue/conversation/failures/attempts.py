@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures import repository as failures
-from services.dialogue.conversation.failures.repository import Failing
+from services.dialogue.conversation.failures.repository import GIVEN_UP_REASON, Failing
 from services.dialogue.conversation.mapping import customer_of, state_of
 from services.dialogue.conversation.repository import Draft, HandoffDraft, TraceRow
 from services.dialogue.policy.cues import language_of
@@ -26,7 +26,7 @@ from shared.queue.outbox import pause_after
 from shared.storage.database import Database, now
 from shared.storage.statements import Unit
 
-__all__ = ["APOLOGIES", "GIVEN_UP_REASON", "Attempts"]
+__all__ = ["APOLOGIES", "Attempts"]
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,6 @@ APOLOGIES = {
     "en": "I'm sorry, I could not process this message, and nothing was submitted for it. I have asked a colleague to "
     "take over; please wait a moment.",
 }
-GIVEN_UP_REASON = "turn_failed"
-"""Why the person was asked, as the hand-off says it."""
 MAX_ERROR = 256
 
 FAILED = Counter("zhiyin_turns_failed_total", "Attempts of turns that failed for a reason of their own")

@@ -14,6 +14,7 @@ from shared.storage.database import now
 from shared.storage.statements import Statement, Unit, insert_into, table_of
 
 __all__ = [
+    "GIVEN_UP_REASON",
     "Failing",
     "actions_so_far",
     "add_dead_turn",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 WAITING = "waiting"
+GIVEN_UP_REASON = "turn_failed"
+"""Why the person was asked, as the hand-off says it."""
 
 CONVERSATIONS, DEAD, HANDOFFS, OUTBOX = (
     table_of(Conversation),
@@ -107,8 +110,12 @@ REOPEN = Statement(
 )
 TAKE_BACK_HANDOFF = Statement(
     update(HANDOFFS)
-    .where(HANDOFFS.c.conversation_id == bindparam("conversation"), HANDOFFS.c.status == WAITING)
-    .values(status="closed", agent=bindparam("by"))
+    .where(
+        HANDOFFS.c.conversation_id == bindparam("conversation"),
+        HANDOFFS.c.status == WAITING,
+        HANDOFFS.c.reason == GIVEN_UP_REASON,
+    )
+    .values(status="closed", agent=bindparam("by"), closed_at=bindparam("moment", type_=HANDOFFS.c.closed_at.type))
     .returning(HANDOFFS.c.id)
 )
 
@@ -179,7 +186,10 @@ def reopen(unit: Unit, letter: DeadTurn, *, by: str) -> None:
     """
     seen = {"conversation": letter.conversation_id, "seen": letter.version, "answered": letter.answered_seq}
     reopened = unit.row(REOPEN, **seen, old_state=letter.state, moment=now())
-    if reopened is None or unit.row(TAKE_BACK_HANDOFF, conversation=letter.conversation_id, by=by) is None:
+    if (
+        reopened is None
+        or unit.row(TAKE_BACK_HANDOFF, conversation=letter.conversation_id, by=by, moment=now()) is None
+    ):
         raise Conflict("the conversation has gone on since, or a person has it")
 
 

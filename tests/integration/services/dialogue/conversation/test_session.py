@@ -60,8 +60,8 @@ async def asked_to_confirm(customer: Customer) -> dict[str, Any]:
     await customer.say("20261103004")
     replies = await customer.say("the keys stick")
     options = {option["id"]: option for option in replies[-1]["options"]}
-    assert "yes" in options
-    return options["yes"]
+    yes: dict[str, Any] = options["yes"]
+    return yes
 
 
 async def test_a_yes_on_the_next_day_confirms_nothing_and_is_told_so(running: Neighbourhood, shopper: Customer) -> None:
@@ -124,3 +124,21 @@ async def test_a_session_has_one_timer_which_waits_on_while_turns_are_taken(
     state = (await store.conversation()).state
     assert state is not None
     assert state["frames"], "the last turn was just now"
+
+
+async def test_what_a_person_has_to_know_does_not_end(running: Neighbourhood, shopper: Customer) -> None:
+    store = Store(running, shopper)
+    await asked_to_confirm(shopper)
+    async with store.database.transaction("default") as session:
+        await session.execute(update(Conversation).where(Conversation.id == store.id).values(status="with_agent"))
+    (timer,) = await store.all(Timer)
+    await store.long_ago(timer=True)
+
+    async def moved() -> bool:
+        (now,) = await store.all(Timer)
+        return bool(now.token != timer.token and now.attempts == 0)
+
+    await eventually(moved, what="the timer's next time")
+    state = (await store.conversation()).state
+    assert state is not None
+    assert state["frames"]

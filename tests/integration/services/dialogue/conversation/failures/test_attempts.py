@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.failures.attempts import APOLOGIES, GIVEN_UP_REASON, Attempts, described
-from services.dialogue.conversation.models import Conversation, DeadTurn, Handoff
+from services.dialogue.conversation.failures.attempts import APOLOGIES, Attempts, described
+from services.dialogue.conversation.failures.repository import GIVEN_UP_REASON
+from services.dialogue.conversation.models import Conversation, DeadTurn, Handoff, OutboxRow
 from services.dialogue.conversation.repository import Accepted, ConversationRow
 from services.dialogue.settings import Settings
 from shared.storage.database import Database
@@ -183,7 +184,7 @@ async def test_actions_that_were_decided_keep_their_numbers(database: Database) 
     """The next action of the conversation must not be taken for one that was sent before."""
     async with database.transaction("default") as session:
         for number in (0, 1, 10):
-            session.add(repository.OutboxRow(action_id=f"c1.{number}", conversation_id="c1", request={}))
+            session.add(OutboxRow(action_id=f"c1.{number}", conversation_id="c1", request={}))
             await session.flush()
     await poison(database, "c1", "of_another_release")
     assert await attempts(database, most=1).failed("default", "c1", ValueError("x"), None)
@@ -199,3 +200,21 @@ def test_what_is_kept_of_an_error_is_not_what_it_says() -> None:
     with pytest.raises(ValueError, match="words") as caught:
         fails()
     assert described(caught.value) == "ValueError in fails"
+
+
+async def test_who_waits_for_a_person_already_does_so_once(database: Database) -> None:
+    await database.write("default", lambda unit: repository.add_handoff(unit, "c1", "asked"))
+    assert await attempts(database, most=1).failed("default", "c1", ValueError("x"), None)
+    assert [each.reason for each in await rows(database, Handoff)] == ["asked"]
+
+
+async def test_a_result_that_comes_meanwhile_takes_no_attempt_back(database: Database) -> None:
+    assert await attempts(database).begin("default", "c1")
+
+    def result(unit: Unit) -> None:
+        conversation = repository.find_conversation(unit, "c1")
+        drafts = [repository.Draft(text="done")]
+        repository.append_replies(unit, conversation, drafts=drafts, state=None, language="zh", answers=None)
+
+    await database.write("default", result)
+    assert (await read(database)).attempts == 1
