@@ -5,8 +5,10 @@ same policies there, as docs/kubernetes.md has them.
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -95,7 +97,11 @@ async def _call(session: aiohttp.ClientSession, method: str, path: str, body: An
 async def _keep(settings: Settings) -> None:
     tokens = {name: token.get_secret_value() for name, token in settings.consul_tokens.items()}
     complained = False
-    while True:
+    # The first process of a container gets no signal that it does not ask for.
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    while not stopping.is_set():
+        pause = LOOK_SECONDS
         try:
             await ensure(
                 settings.consul_url, settings.consul_management_token.get_secret_value(), settings.installation, tokens
@@ -103,11 +109,11 @@ async def _keep(settings: Settings) -> None:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if not complained:
                 log.warning("consul_tokens_not_made", error=type(error).__name__, detail=str(error))
-            complained = True
-            await asyncio.sleep(AGAIN_SECONDS)
+            complained, pause = True, AGAIN_SECONDS
         else:
             complained = False
-            await asyncio.sleep(LOOK_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause)
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ async def test_as_a_program_it_makes_them_again_when_consul_forgot(consul: Consu
         assert await wait_until(made, DEADLINE)
     finally:
         program.terminate()
-        await program.wait()
+        assert await program.wait() == 0, "it ends when it is asked to"
 
 
 async def test_without_its_settings_the_program_says_what_is_missing() -> None:

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.calls.discovery import Discovery
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, Unavailable
 from shared.http.service import ServiceContext, find_login, make_discovery, make_instance
 from shared.settings import ServiceSettings
 from tests.calls import Calls, calling
@@ -193,3 +193,31 @@ async def test_a_signal_makes_it_unready_first_and_ends_it_then(tmp_path: Path, 
             process.kill()
             await process.wait()
     assert process.returncode in (0, -number, 128 + number)
+
+
+async def test_a_loop_of_registration_or_discovery_that_stands_still_is_told_by_liveness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would notice else: the process answers, and is found by nobody, or finds nobody."""
+    monkeypatch.setattr("shared.http.service.LOOP_MAX_AGE_SECONDS", -1.0)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    settings = ServiceSettings(
+        registry="consul",
+        consul_url=nobody,
+        login_url=nobody,
+        port=free_port(),
+        client_id="shop",
+        reconcile_seconds=0.01,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
+        with pytest.raises(Unavailable):
+            await context.client.post("business", "/", json={}, deadline=2.0, authenticated=False)
+        yield
+
+    app = application(settings=settings, lifespan=lifespan)
+    async with serve(app) as server, calling(server.base_url) as calls:
+        answer = await calls.get("/health/live")
+        assert answer.status == 503
+        assert {"discovery-business", "registrar"} <= set(answer.body["detail"].removeprefix("stalled: ").split(", "))
