@@ -1,1 +1,1 @@
-"""Actions once accepted: ledger, outbox, publisher of results, approvals."""
+"""Actions once accepted: ledger, outbox, approvals, dead letters."""
