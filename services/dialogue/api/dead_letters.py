@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, StringConstraints
 
 from services.dialogue.actions import dead_letters, repository
-from services.dialogue.api.conversations import Body, InDatabase
+from services.dialogue.api.conversations import InDatabase
 from services.dialogue.conversation.models import DeadLetter
+from shared.contracts.base import RequestBody
 from shared.errors import responses
 from shared.http.auth import CurrentPrincipal, require
 
@@ -51,7 +52,7 @@ class DeadLetterList(BaseModel):
     next_after: int | None
 
 
-class Dismissal(Body):
+class Dismissal(RequestBody):
     """Why nothing more is to be done."""
 
     reason: Reason
