@@ -87,7 +87,7 @@ class _Compiled:
             for name in compiled.positiontup or ()
         ]
         self._longest = longest_of(compiled)
-        self._returned = () if isinstance(query, Insert | Delete) else tuple(query.exported_columns)
+        self._returned = () if isinstance(query, Insert) else tuple(query.exported_columns)
 
     def arguments(self, tenant: str, values: Values) -> list[Any]:
         """The driver's positional arguments."""

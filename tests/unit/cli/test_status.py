@@ -76,7 +76,7 @@ async def test_a_service_that_consul_has_dropped_is_named(home: Home) -> None:
 
     @consul.get("/v1/catalog/services")
     async def services() -> dict[str, list[str]]:
-        return {"consul": [], "login": []}
+        return {"consul": [], "zhiyin-login": []}
 
     @consul.get("/v1/health/service/{name}")
     async def health(name: str) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ async def test_a_service_that_consul_has_dropped_is_named(home: Home) -> None:
             entry = {"address": "127.0.0.1:1", "pid": 7}
             processes = {"redis": entry, "login": entry, "business": entry, "worker": entry}
             url = f"http://{registry.address}"
-            home.write_run({"registry": "consul", "consul_url": url, "processes": processes})
+            home.write_run({"registry": "consul", "consul_url": url, "installation": "zhiyin", "processes": processes})
             found = await instances(CommandSettings(), home)
     assert [(each.service, each.health) for each in found] == [
         ("login", "passing"),

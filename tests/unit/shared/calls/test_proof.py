@@ -16,6 +16,7 @@ from shared.calls.proof import OwnProof, Proofs, sign
 from shared.calls.registration import PROOF, Instance
 from shared.errors import Unauthenticated, Unavailable
 from shared.http.auth import JwksCache, TokenVerifier
+from shared.http.revocations import Revocations
 from tests.tokens import TokenFactory
 
 INSTANCE = Instance(id="zhiyin-business-pod-7", service="business", host="10.1.2.3", port=8080, meta={"version": "1"})
@@ -87,13 +88,19 @@ async def test_what_is_not_of_the_form_does_not_hold(proof: str) -> None:
     assert not await TokenFactory().proofs().hold(INSTANCE)
 
 
+async def no_news(since: float) -> Mapping[str, Any]:
+    raise Unavailable(f"login does not tell what ended since {since}")
+
+
 async def test_an_access_token_proves_nothing_and_a_proof_lets_nobody_in() -> None:
     login = TokenFactory()
     token = login.issue("service-business")
     header, _, signature = token.split(".")
     for forged in (f"9999999999.{token}", f"9999999999.{header}..{signature}"):
         assert not await login.proofs().hold(with_proof(INSTANCE, forged))
-    verifier = TokenVerifier(JwksCache(login.fetch), issuer="zhiyin", audience="zhiyin")
+    verifier = TokenVerifier(
+        JwksCache(login.fetch), issuer="zhiyin", audience="zhiyin", revocations=Revocations(no_news, period=60)
+    )
     _, _, detached = proof_of(login.prove(INSTANCE)).partition(".")
     for middle in ("", "W10", header):
         header, _, signature = detached.split(".")

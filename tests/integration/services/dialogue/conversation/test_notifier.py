@@ -195,7 +195,7 @@ async def test_the_listener_beats_and_notices_a_server_that_is_gone_without_a_wo
         nonlocal beats
         beats += 1
 
-    wakes = Wakes(redis_server.url)
+    wakes = Wakes(redis_server.url, "zhiyin")
     wakes.start(beat)
 
     async def heard() -> bool:

@@ -37,13 +37,13 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Pos
 async def say(database: Database, conversation: str, name: str) -> None:
     def append(unit: Unit) -> None:
         row = repository.find_conversation(unit, conversation)
-        repository.append_message(unit, row, message_id=name, text="hello", choice=None)
+        repository.append_message(unit, row, message_id=name, text="hello", choice=None, customer=None)
 
     await database.write("default", append)
 
 
 async def test_each_event_is_told_once_to_those_who_do_not_know_of_it(database: Database) -> None:
-    wakes = Wakes("redis://127.0.0.1:1/0")
+    wakes = Wakes("redis://127.0.0.1:1/0", "zhiyin")
     reader = Reader(database, wakes)
     await say(database, "a", "m1")
     async with wakes.watching("a") as new, wakes.watching("a", noticed=1) as knows, wakes.watching("b") as other:
@@ -61,7 +61,7 @@ async def test_each_event_is_told_once_to_those_who_do_not_know_of_it(database: 
 
 
 async def test_without_redis_it_looks_by_itself(database: Database) -> None:
-    wakes = Wakes("redis://127.0.0.1:1/0")
+    wakes = Wakes("redis://127.0.0.1:1/0", "zhiyin")
     beats = 0
 
     def beat() -> None:

@@ -116,7 +116,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Counted]:
 @asynccontextmanager
 async def following(database: Database, *conversations: str) -> AsyncIterator[tuple[Streams, Reader, list[Client]]]:
     """A client on each conversation, without Redis: nothing is heard of other processes."""
-    wakes = Wakes("redis://127.0.0.1:1/0")
+    wakes = Wakes("redis://127.0.0.1:1/0", "zhiyin")
     streams, reader = Streams(database, wakes), Reader(database, wakes)
     clients = [Client() for _ in conversations]
     tasks = [
@@ -212,7 +212,7 @@ async def test_a_database_that_was_away_is_read_again(database: Counted) -> None
 
 async def test_streams_end_with_the_process_and_say_so(database: Counted) -> None:
     await add(database, "c1", "c2")
-    wakes = Wakes("redis://127.0.0.1:1/0")
+    wakes = Wakes("redis://127.0.0.1:1/0", "zhiyin")
     streams = Streams(database, wakes)
     clients = [Client(), Client()]
 

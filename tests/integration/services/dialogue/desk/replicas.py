@@ -131,7 +131,7 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
         faults.configure({CRASH_POINT: 0.001})
         stack.callback(faults.configure, {})
         for _ in range(2):
-            wakes = Wakes(redis_url)
+            wakes = Wakes(redis_url, "zhiyin")
             wakes.start()
             stack.push_async_callback(wakes.close)
             taker = TurnTaker(

@@ -32,7 +32,7 @@ async def test_a_text_is_understood_as_one_of_its_conversation_where_the_company
         client=cast(ServiceClient, intent),
         on_action=lambda: None,
     )
-    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini"))
+    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini", owner="me"))
     message = cast(EntryRow, SimpleNamespace(text="a table", choice=None))
     assert isinstance(await taker.understand(conversation, message, {}), Understood)
     asked = {"text": "a table", "assistant": "mini", "key": "c1", "timezone": assistant.timezone}

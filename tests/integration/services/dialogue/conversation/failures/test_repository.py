@@ -10,7 +10,7 @@ import pytest
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures import repository as failures
 from services.dialogue.conversation.failures.repository import Failing
-from services.dialogue.conversation.repository import Appended, Draft, EntryRow
+from services.dialogue.conversation.repository import Appended, Draft, EntryRow, HandoffDraft
 from shared.errors import Conflict, NotFound
 from shared.storage.database import ALL_TENANTS, Database, now
 from shared.storage.migrations import migrate
@@ -31,7 +31,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Pos
     def begin(unit: Unit) -> None:
         row = repository.add_conversation(unit, "c1", owner="me", customer=None, assistant="shop", language="zh")
         for number in (1, 2):
-            repository.append_message(unit, row, message_id=f"m{number}", text="hello", choice=None)
+            repository.append_message(unit, row, message_id=f"m{number}", text="hello", choice=None, customer=None)
 
     await database.write("default", begin)
     yield database
@@ -55,7 +55,13 @@ async def answer(database: Database) -> None:
         conversation = repository.find_conversation(unit, "c1")
         message = repository.next_unanswered(unit, conversation)
         return repository.append_replies(
-            unit, conversation, drafts=[Draft(text="a")], state={"turn": 1}, language="zh", answers=message
+            unit,
+            conversation,
+            drafts=[Draft(text="a")],
+            state={"turn": 1},
+            language="zh",
+            answers=message,
+            customer=None,
         )
 
     await database.write("default", append)
@@ -98,9 +104,15 @@ async def dead(database: Database) -> int:
         message = repository.next_unanswered(unit, conversation)
         assert isinstance(message, EntryRow)
         repository.append_replies(
-            unit, conversation, drafts=[Draft(text="sorry")], state=None, language="zh", answers=message
+            unit,
+            conversation,
+            drafts=[Draft(text="sorry")],
+            state=None,
+            language="zh",
+            answers=message,
+            customer=None,
+            handoff=HandoffDraft(reason=failures.GIVEN_UP_REASON),
         )
-        repository.add_handoff(unit, "c1", "turn_failed")
         failures.add_dead_turn(
             unit, "c1", seq=message.seq, answered_seq=0, version=conversation.version + 1, attempts=5, error="x",
             state={"turn": 7},
