@@ -70,7 +70,7 @@ def test_a_target_needs_what_it_is_a_share_of() -> None:
 def test_keda_counts_the_queue_of_its_own_installation(installation: str) -> None:
     chart = render(
         {
-            "config": {"ZHIYIN_INSTALLATION": installation},
+            "installation": installation,
             "components": {"worker": {"keda": {"enabled": True}}},
         }
     )

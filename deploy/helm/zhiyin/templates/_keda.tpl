@@ -22,5 +22,5 @@
 
 {{/* The list in Redis that a queue is. Takes root and queue. */}}
 {{- define "zhiyin.queueKey" -}}
-{{- printf "%s:queue:%s" (.root.Values.config.ZHIYIN_INSTALLATION | default "zhiyin") .queue -}}
+{{- printf "%s:queue:%s" (.root.Values.config.ZHIYIN_INSTALLATION | default (include "zhiyin.installation" .root)) .queue -}}
 {{- end -}}

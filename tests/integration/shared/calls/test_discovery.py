@@ -89,8 +89,8 @@ class Installation:
         )
         self._stack.push_async_callback(self.discovery.close)
 
-        async def token() -> str:
-            return f"token-of-{self.name}"
+        async def token(service: str) -> str:
+            return f"token-of-{self.name}-for-{service}"
 
         self.client = ServiceClient(PinnedLogin(FixedDiscovery({}), self.discovery), tokens=token)
         self._stack.push_async_callback(self.client.close)

@@ -335,12 +335,7 @@ async def test_a_result_reaches_customer_and_agent_as_a_plain_statement(
     handoff = await handed_over(agent, guest)
     await agent.do("claim", handoff)
     before = await guest.events()
-    await around.tell(
-        {
-            "action_id": action.id, "tenant": action.tenant, "name": action.name, "version": 1,
-            "conversation_id": action.conversation_id, "status": "failed", "error_code": "gave_up",
-        }
-    )  # fmt: skip
+    await around.perform(action, "failed")
     events = await guest.until(lambda events: len(events) > len(before))
     (notice,) = events[len(before) :]
     assert (notice["kind"], notice["sender"], notice["options"]) == ("notice", "system", [])

@@ -146,7 +146,7 @@ async def add(database: Database, *conversations: str) -> None:
 async def say(database: Database, conversation: str, name: str) -> None:
     def append(unit: Unit) -> None:
         row = repository.find_conversation(unit, conversation)
-        repository.append_message(unit, row, message_id=name, text="hello", choice=None)
+        repository.append_message(unit, row, message_id=name, text="hello", choice=None, customer=None)
 
     await database.write("default", append)
 

@@ -48,7 +48,9 @@ async def forget(database: Database, customer: Customer) -> None:
 
     def append(unit: Unit) -> Accepted:
         conversation = repository.find_conversation(unit, customer.conversation)
-        return repository.append_message(unit, conversation, message_id=uuid.uuid4().hex, text="hello", choice=None)
+        return repository.append_message(
+            unit, conversation, message_id=uuid.uuid4().hex, text="hello", choice=None, customer=None
+        )
 
     await database.write("default", append)
 
@@ -125,7 +127,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Pos
 
     def begin(unit: Unit) -> None:
         row = repository.add_conversation(unit, "c1", owner="me", customer=None, assistant="shop", language="zh")
-        repository.append_message(unit, row, message_id="m1", text="1", choice=None)
+        repository.append_message(unit, row, message_id="m1", text="1", choice=None, customer=None)
 
     await database.write("default", begin)
     yield database
@@ -202,19 +204,15 @@ def test_what_is_kept_of_an_error_is_not_what_it_says() -> None:
     assert described(caught.value) == "ValueError in fails"
 
 
-async def test_who_waits_for_a_person_already_does_so_once(database: Database) -> None:
-    await database.write("default", lambda unit: repository.add_handoff(unit, "c1", "asked"))
-    assert await attempts(database, most=1).failed("default", "c1", ValueError("x"), None)
-    assert [each.reason for each in await rows(database, Handoff)] == ["asked"]
-
-
 async def test_a_result_that_comes_meanwhile_takes_no_attempt_back(database: Database) -> None:
     assert await attempts(database).begin("default", "c1")
 
     def result(unit: Unit) -> None:
         conversation = repository.find_conversation(unit, "c1")
         drafts = [repository.Draft(text="done")]
-        repository.append_replies(unit, conversation, drafts=drafts, state=None, language="zh", answers=None)
+        repository.append_replies(
+            unit, conversation, drafts=drafts, state=None, language="zh", answers=None, customer=None
+        )
 
     await database.write("default", result)
     assert (await read(database)).attempts == 1
