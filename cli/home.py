@@ -39,7 +39,9 @@ class Home:
         try:
             for folder in (self.root, self.tools, self.models, self.data, self.logs, self.secrets):
                 folder.mkdir(parents=True, exist_ok=True)
-            self.secrets.chmod(0o700)
+            # What customers said, and by what services know one another, is no other user's of this machine.
+            for private in (self.data, self.logs, self.secrets):
+                private.chmod(0o700)
             free = shutil.disk_usage(self.root).free // MEGABYTE
         except OSError as error:
             raise EnvironmentUnfit(

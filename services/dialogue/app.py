@@ -19,6 +19,7 @@ from services.dialogue.conversation.session import SESSION, TIMERS
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.desk.ownership import Desk
+from services.dialogue.desk.waiting import measure_waiting
 from services.dialogue.limits import Limits
 from services.dialogue.settings import Settings
 from shared.http.root_path import RootPath
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(turns.recover(partial(beat, "recovery")), name="recovery"),
             asyncio.create_task(timers.run(partial(beat, "timers")), name="timers"),
             asyncio.create_task(reader.run(partial(beat, "reader")), name="reader"),
+            asyncio.create_task(measure_waiting(database, partial(beat, "desk")), name="desk"),
             asyncio.create_task(streams.run(partial(beat, "streams")), name="streams"),
             asyncio.create_task(end_streams(), name="end-streams"),
         ]

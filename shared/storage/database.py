@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator, event, inspect, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidatePoolError
@@ -51,12 +52,17 @@ CONNECT_SECONDS = 3
 COMMAND_SECONDS = 20
 """A server that is gone without a word must not hold a request for ever."""
 POOL_SECONDS = 5
+EXTRA_CONNECTIONS = 10
+"""Beyond the size of the pool, for as long as they are needed."""
 ANSWERED_SECONDS = 2.0
 """So long ago a database that answers may have done it last."""
 RETRY_AFTER_SECONDS = 2.0
 SQLITE_READERS = 4
 WRITES_AT_ONCE = 32
 """Units of work that one commit makes durable at most."""
+
+USED = Gauge("zhiyin_database_connections_used", "Connections of the pool that are in use")
+LIMIT = Gauge("zhiyin_database_connections_limit", "Connections that the pool may have; nothing with SQLite")
 
 T = TypeVar("T")
 
@@ -179,11 +185,14 @@ class Database:
             self.engine = create_async_engine(
                 parsed,
                 pool_size=pool_size,
+                max_overflow=EXTRA_CONNECTIONS,
                 pool_timeout=POOL_SECONDS,
                 hide_parameters=True,
                 connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
             )
             _replace_dead_connections(self.engine)
+            _count_connections(self.engine)
+            LIMIT.set(pool_size + EXTRA_CONNECTIONS)
         _tell_when_away(self.engine)
         event.listen(self.engine.sync_engine, "before_cursor_execute", check_execution)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=TenantSession, expire_on_commit=False)
@@ -541,6 +550,20 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
                 log.warning("database_connections_replaced", error=type(error).__name__)
                 raise InvalidatePoolError from error
 
+    event.listen(engine.sync_engine, "checkin", on_checkin)
+    event.listen(engine.sync_engine, "checkout", on_checkout)
+
+
+def _count_connections(engine: AsyncEngine) -> None:
+    """Measures how much of the pool is in use."""
+
+    def on_checkin(_connection: Any, _record: ConnectionPoolEntry) -> None:
+        USED.dec()
+
+    def on_checkout(_connection: Any, _record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        USED.inc()
+
+    # After the check of whether it lives, which may refuse the connection.
     event.listen(engine.sync_engine, "checkin", on_checkin)
     event.listen(engine.sync_engine, "checkout", on_checkout)
 

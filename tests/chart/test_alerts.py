@@ -77,6 +77,7 @@ def attempts(outcome: str) -> str:
 
 
 VOLUME = {"persistentvolumeclaim": "zhiyin-postgresql"}
+CONNECTIONS, MOST_CONNECTIONS = (series(f"zhiyin_database_connections_{each}", pod="d") for each in ("used", "limit"))
 FREE, SIZE = (series(f"kubelet_volume_stats_{each}_bytes", **VOLUME) for each in ("available", "capacity"))
 
 COURSES = {
@@ -118,6 +119,25 @@ COURSES = {
     ),
     "ZhiyinRulesOutdated": constant("zhiyin_business_rules_outdated", 1, 0, table="refund"),
     "ZhiyinDiscoveryStale": constant("zhiyin_discovery_list_age_seconds", 130, 119, target="intent"),
+    "ZhiyinUnprovenInstances": constant("zhiyin_discovery_unproven", 1, 0, target="business"),
+    "ZhiyinAccountsLocked": counted(
+        bad={series("zhiyin_login_locks_total", who="staff", limit="pair"): 0.1},
+        good={series("zhiyin_login_locks_total", who="customer", limit="pair"): 5},
+    ),
+    "ZhiyinHandoffsWait": constant("zhiyin_handoffs_oldest_seconds", 601, 600),
+    "ZhiyinTurnsGivenUp": constant("zhiyin_dead_turns_waiting", 1, 0),
+    "ZhiyinTimersGivenUp": constant("zhiyin_timers_dead", 1, 0),
+    "ZhiyinOutboxLate": constant("zhiyin_outbox_oldest_seconds", 301, 299),
+    "ZhiyinOutboxDeadLetters": constant("zhiyin_outbox_dead_letters_waiting", 1, 0),
+    "ZhiyinQueueForged": counted(
+        bad={series("zhiyin_queue_malformed_total", queue="actions"): 0.1},
+        good={series("zhiyin_queue_malformed_total", queue="actions"): 0},
+    ),
+    "ZhiyinDatabaseConnectionsUsedUp": Course(
+        bad={CONNECTIONS: "19x120", MOST_CONNECTIONS: "20x120"},
+        good={CONNECTIONS: "18x120", MOST_CONNECTIONS: "20x120"},
+        heals={CONNECTIONS: "19x60 3x60", MOST_CONNECTIONS: "20x120"},
+    ),
     "ZhiyinLoginRefusals": counted(
         bad={attempts("wrong"): 60, attempts("success"): 10}, good={attempts("wrong"): 60, attempts("success"): 20}
     ),
@@ -134,6 +154,16 @@ SPECIAL = {
     "one of two pods is down": ("ZhiyinAbsent", {up("login", "a"): "0x120", up("login", "b"): "1x120"}, 0),
     "one pod of two is down": ("ZhiyinDown", {up("login", "a"): "0x120", up("login", "b"): "1x120"}, 1),
     "a component that no target was ever found for": ("ZhiyinAbsent", {}, 1),
+    "a pool of a database without one": (
+        "ZhiyinDatabaseConnectionsUsedUp",
+        {CONNECTIONS: "0x120", MOST_CONNECTIONS: "0x120"},
+        0,
+    ),
+    "an action that business has kept for long": (
+        "ZhiyinOutboxLate",
+        {series("zhiyin_business_oldest_action_seconds"): "400x120", series("zhiyin_outbox_oldest_seconds"): "0x120"},
+        1,
+    ),
     "another namespace": ("ZhiyinDeadLetters", {'zhiyin_business_dead_letters_waiting{namespace="b"}': "5x120"}, 0),
     "a worker that was started again once": (
         "ZhiyinWorkerStalled",

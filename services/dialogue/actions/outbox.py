@@ -62,7 +62,7 @@ SENT = Counter("zhiyin_outbox_sent_total", "Actions that business was asked for"
 FAILED = Counter("zhiyin_outbox_failures_total", "Attempts at actions of the outbox that failed by themselves")
 DEAD = Counter("zhiyin_outbox_dead_letters_total", "Actions of the outbox that were given up")
 LETTERS = Gauge("zhiyin_outbox_dead_letters_waiting", "Dead letters that were neither tried again nor dismissed")
-WAITING = Gauge("zhiyin_outbox_waiting", "Actions whose final result was not told")
+WAITING = Gauge("zhiyin_outbox_waiting", "Actions of which no result was told, approvals that are waited for aside")
 OLDEST = Gauge("zhiyin_outbox_oldest_seconds", "For how long the oldest of them has waited")
 for _again in ("no", "yes"):
     SENT.labels(_again)

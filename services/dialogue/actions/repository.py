@@ -129,8 +129,10 @@ async def open_again(session: AsyncSession, action_id: str) -> bool:
 
 
 async def backlog(session: AsyncSession) -> tuple[int, datetime | None]:
-    """How many actions have no final result, and since when the oldest of them waits."""
-    query = select(func.count(), func.min(OutboxRow.created_at)).where(OutboxRow.done.is_(False))
+    """How many actions have no result yet, and since when the oldest of them waits; an approval may take days."""
+    query = select(func.count(), func.min(OutboxRow.created_at)).where(
+        OutboxRow.done.is_(False), OutboxRow.status.is_distinct_from("awaiting_approval")
+    )
     count, oldest = (await session.execute(query)).one()
     return count, oldest
 

@@ -31,6 +31,7 @@ __all__ = [
     "pass_floor",
     "set_handoff",
     "traces_of",
+    "waiting",
     "was_noted",
 ]
 
@@ -202,6 +203,13 @@ async def count_open(session: AsyncSession) -> dict[str, int]:
     """How many hand-offs wait and how many are in work."""
     query = select(Handoff.status, func.count()).where(Handoff.status != CLOSED).group_by(Handoff.status)
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+async def waiting(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many conversations wait for a person, and since when the first of them does."""
+    query = select(func.count(), func.min(Handoff.created_at)).where(Handoff.status == WAITING)
+    count, oldest = (await session.execute(query)).one()
+    return count, oldest
 
 
 async def actions_of(session: AsyncSession, conversation_id: str) -> Sequence[OutboxRow]:

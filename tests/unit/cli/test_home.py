@@ -20,7 +20,8 @@ def home(tmp_path: Path) -> Home:
 
 def test_folders(home: Home) -> None:
     assert {path.name for path in home.root.iterdir()} == {"tools", "models", "data", "logs", "secrets"}
-    assert home.secrets.stat().st_mode & 0o777 == 0o700
+    for private in (home.data, home.logs, home.secrets):
+        assert private.stat().st_mode & 0o777 == 0o700
 
 
 def test_not_enough_disk(home: Home) -> None:

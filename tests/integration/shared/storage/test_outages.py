@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import Column, MetaData, String, Table, bindparam, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -167,3 +168,17 @@ async def test_a_unit_that_is_refused_leaves_its_connection_usable(database: Dat
     with pytest.raises(DBAPIError, match="nowhere"):
         await database.read("a", lambda unit: unit.rows(nowhere))
     assert await count_by_unit(database) == 0
+
+
+async def test_connections_in_use_are_measured(database: Database) -> None:
+    def used() -> float:
+        return REGISTRY.get_sample_value("zhiyin_database_connections_used") or 0
+
+    before = used()
+    async with database.transaction("a") as session:
+        await session.execute(text("SELECT 1"))
+        assert used() == before + 1
+        assert REGISTRY.get_sample_value("zhiyin_database_connections_limit") == 20
+    assert used() == before
+    await database.read("a", lambda unit: unit.tenant)
+    assert used() == before

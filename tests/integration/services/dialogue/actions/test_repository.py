@@ -80,3 +80,13 @@ async def test_what_is_given_up_is_not_due_until_it_is_opened_again(database: Da
         waiting, oldest = await repository.backlog(session)
     assert (waiting, oldest is not None) == (2, True)
     assert await due(database) == [("a.0", 0), ("a.1", 0)]
+
+
+async def test_an_approval_that_is_waited_for_is_no_backlog(database: Database) -> None:
+    async with database.transaction("default") as session:
+        before, _ = await repository.backlog(session)
+        row = await session.get(OutboxRow, "a.0")
+        assert row is not None
+        row.status = "awaiting_approval"
+        await session.flush()
+        assert (await repository.backlog(session))[0] == before - 1
