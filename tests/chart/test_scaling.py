@@ -86,7 +86,9 @@ def test_keda_scales_the_worker_by_queued_actions() -> None:
     assert spec["scaleTargetRef"]["name"] == "zhiyin-worker"
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 7)
     counted = {each["name"]: each["metadata"]["listName"] for each in spec["triggers"]}
-    assert counted == {"queued": queue_prefix("zhiyin") + ACTIONS}
+    assert counted == {
+        "queued": queue_prefix(chart.get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]) + ACTIONS
+    }
     assert spec["triggers"][0]["metadata"]["listLength"] == "3"
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     action = chart.container("worker")

@@ -18,6 +18,7 @@ from shared.errors import Conflict
 from shared.storage.database import Database, now
 from shared.storage.migrations import migrate
 from tests.postgres import Postgres
+from tests.unit.services.business.performing import perform
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,7 +56,7 @@ async def test_of_a_decision_and_a_withdrawal_at_once_one_counts(database: Datab
         return str(answer.data["requests"][0]["status"])
 
     async def withdraw(number: int) -> bool:
-        result = await ledger.perform(action(f"withdraw-{number}", "withdraw", request=f"R{number:06d}"))
+        result = await perform(ledger, action(f"withdraw-{number}", "withdraw", request=f"R{number:06d}"))
         assert result is not None
         return result.status == "succeeded"
 
@@ -67,7 +68,7 @@ async def test_of_a_decision_and_a_withdrawal_at_once_one_counts(database: Datab
         return True
 
     for number in range(1, 6):
-        asked = await ledger.perform(action(f"refund-{number}", "refund", order_number="20261103004", reason="坏了"))
+        asked = await perform(ledger, action(f"refund-{number}", "refund", order_number="20261103004", reason="坏了"))
         assert asked is not None
         assert asked.status == "awaiting_approval"
         assert await status() == "pending"
