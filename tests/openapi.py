@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
@@ -19,7 +20,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-__all__ = ["Attempt", "explore", "faults_of", "with_unstorable_texts"]
+__all__ = ["OTHERS_DRAW", "Attempt", "explore", "faults_of", "with_unstorable_texts"]
+
+OTHERS_DRAW = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+"""For tests that explore: services in this process draw pauses meanwhile, which hypothesis takes for our strategies."""
 
 CHECKS = [
     not_a_server_error,

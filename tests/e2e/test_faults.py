@@ -159,11 +159,12 @@ async def test_intent_stops_an_apology_is_given_a_person_offered_and_it_recovers
         handed = await guest.choose(replies, titles[0])
         assert handed
         await stack.start("intent")
+        async with customer(stack, language="en") as another:
 
-        async def understood() -> bool:
-            return "SF1234567890" in texts(await guest.say("where is my order 20261103001?"))
+            async def understood() -> bool:
+                return "SF1234567890" in texts(await another.say("where is my order 20261103001?"))
 
-        await eventually(understood, what="recovery")
+            await eventually(understood, what="recovery")
 
 
 async def test_redis_stops_and_chat_goes_on(stack: RunningStack) -> None:

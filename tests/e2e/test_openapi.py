@@ -9,7 +9,7 @@ import pytest
 from tests.calls import calling
 from tests.customers import customer, log_in
 from tests.models import write_model
-from tests.openapi import explore, with_unstorable_texts
+from tests.openapi import OTHERS_DRAW, explore, with_unstorable_texts
 from tests.postgres import Postgres
 from tests.stack import RunningStack
 
@@ -63,6 +63,7 @@ async def tokens(stack: RunningStack) -> dict[str, str]:
 
 
 # With SQLite, all but dialogue have such a test of their own.
+@OTHERS_DRAW
 @pytest.mark.parametrize(
     ("service", "who"), [*CALLERS[:1], *(pytest.param(*each, marks=pytest.mark.long) for each in CALLERS[1:])]
 )
@@ -71,6 +72,7 @@ async def test_generated_input_finds_nothing(stack: RunningStack, service: str, 
     assert await asyncio.to_thread(explore, stack.url_of(service), headers=headers) > 3
 
 
+@OTHERS_DRAW
 @pytest.mark.parametrize(("service", "who"), CALLERS)
 async def test_generated_input_finds_nothing_with_postgresql(on_postgres: RunningStack, service: str, who: str) -> None:
     headers = {"Authorization": f"Bearer {(await tokens(on_postgres))[who]}"}
@@ -117,7 +119,7 @@ async def test_texts_that_only_a_real_caller_can_send_are_refused(on_postgres: R
         assert (await login.send("PATCH", "/v1/accounts/a%00b", json={}, token=everyone["admin"])).status in (404, 422)
         asked = {"customer": bad, "arguments": {"order_number": bad}}
         for name in ("order", "orders", "refund_terms"):
-            answer = await business.post(f"/v1/lookups/{name}", json=asked, token=everyone["service"])
+            answer = await business.post(f"/v1/lookups/{name}", json=asked, token=everyone["service of business"])
             assert answer.status in (200, 422), answer.text
             if answer.status == 200:
                 assert not answer.body["found"]

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import StringConstraints
 
 from services.business import repository
 from services.business.actions import approvals
 from services.business.api.dependencies import MAX_ROW_ID, After, InBusiness, Limit, Operator, View
 from services.business.models import DeadLetter
+from shared.contracts.base import RequestBody
 from shared.errors import responses
 
 __all__ = ["router"]
@@ -43,10 +44,8 @@ class DeadLetterView(View):
     dismissed_because: str | None
 
 
-class Dismissal(BaseModel):
+class Dismissal(RequestBody):
     """Why nothing more is to be done."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
 

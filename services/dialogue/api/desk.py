@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 from services.dialogue.api.conversations import MAX_SEQ, ConversationId, InDatabase, InDesk, MessageText
 from services.dialogue.conversation.models import Handoff, OutboxRow
@@ -43,7 +44,8 @@ class HandoffSummary(BaseModel):
     id: int
     conversation_id: str
     reason: str
-    status: Literal["waiting", "claimed", "closed"]
+    status: Annotated[str, Field(examples=["waiting", "claimed", "closed"])]
+    """`waiting`, `claimed` or `closed`; one that only a later release knows is passed on."""
     agent: str | None
     flow: str | None
     language: str
@@ -170,7 +172,7 @@ async def handoffs(
     database: InDatabase,
     after: After = 0,
     limit: Limit = 50,
-    status: Literal["waiting", "claimed"] | None = None,
+    status: Annotated[Literal["waiting", "claimed"] | SkipJsonSchema[None], Query()] = None,
     mine: bool = False,
 ) -> HandoffQueue:
     """What waits or is in work, the oldest first; `mine` are those that the caller has. Go on with `next_after`."""

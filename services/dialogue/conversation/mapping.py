@@ -33,9 +33,9 @@ def state_of(conversation: ConversationRow) -> State:
     return State.model_validate(conversation.state)
 
 
-def fresh(state: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The state without anything that was under way, asked, named or looked up."""
-    return None if state is None else {name: state[name] for name in KEPT if name in state}
+def fresh(state: Any) -> Any:
+    """The state without anything that was under way, asked, named or looked up; what is unreadable stays so."""
+    return {name: state[name] for name in KEPT if name in state} if isinstance(state, dict) else state
 
 
 def customer_of(conversation: ConversationRow, message: EntryRow | None) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, JsonValue
 
 from services.dialogue.assistant.values import QuickReply, Value
+from shared.contracts.base import unknown_as
 
 __all__ = ["MAX_FRAMES", "MAX_SUBMITTED", "Finished", "Found", "Frame", "Mention", "Pending", "State", "Submitted"]
 
@@ -81,12 +82,17 @@ def _if_known(value: Any) -> Any:
 
 
 class Submitted(Value):
-    """An action that the conversation has asked for, by its index, and what became of it; `about` is what it is for."""
+    """An action that the conversation has asked for, by its index, and what became of it; `about` is what it is for.
+
+    A status that only a later release knows is read as pending: nothing is claimed to be done or undone.
+    """
 
     index: int
     flow: str
     about: str = ""
-    status: Literal["pending", "awaiting_approval", "succeeded", "failed", "rejected"] = "pending"
+    status: Annotated[
+        Literal["pending", "awaiting_approval", "succeeded", "failed", "rejected"], unknown_as("pending")
+    ] = "pending"
 
     @property
     def is_open(self) -> bool:

@@ -4,11 +4,12 @@ import asyncio
 
 from tests.calls import calling
 from tests.integration.services.login.stage import ADMIN, Stage
-from tests.openapi import explore
+from tests.openapi import OTHERS_DRAW, explore
 
 PLENTY = 1_000_000
 
 
+@OTHERS_DRAW
 async def test_no_operation_answers_what_is_not_documented(stage: Stage) -> None:
     login, url = await stage.login_at(
         requests_per_address=PLENTY, registrations_per_address=PLENTY, failures_per_address=PLENTY

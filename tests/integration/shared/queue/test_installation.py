@@ -64,15 +64,20 @@ async def test_leases_wakes_and_limits_do_not_meet(redis: Redis) -> None:
     await two.close()
 
     ours, theirs = (
-        Limits(connect(redis.url), LoginSettings(redis_url=redis.url, installation=name, failures_per_account=1))
+        Limits(
+            connect(redis.url),
+            LoginSettings(redis_url=redis.url, installation=name, failures_per_account_and_address=1),
+        )
         for name in NAMES
     )
-    await ours.begin("lilei", "203.0.113.7")
-    with pytest.raises(Locked):
+    try:
         await ours.begin("lilei", "203.0.113.7")
-    await theirs.begin("lilei", "203.0.113.7")
-    await ours.close()
-    await theirs.close()
+        with pytest.raises(Locked):
+            await ours.begin("lilei", "203.0.113.7")
+        await theirs.begin("lilei", "203.0.113.7")
+    finally:
+        await ours.close()
+        await theirs.close()
     async with RedisClient.from_url(redis.url) as client:
         assert {key.split(b":")[0] async for key in client.scan_iter()} <= {b"one", b"two"}
 

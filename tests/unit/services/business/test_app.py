@@ -13,7 +13,7 @@ from services.business.shop.repository import newest_orders
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import Database
 from tests.calls import Answer, Calls
-from tests.openapi import explore
+from tests.openapi import OTHERS_DRAW, explore
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory
 
@@ -63,6 +63,7 @@ async def test_bad_input_is_refused_clearly(
     assert answer.body["detail"]
 
 
+@OTHERS_DRAW
 async def test_no_generated_input_gets_an_answer_that_is_not_documented(
     served: RunningServer, tokens: TokenFactory, waiting: ActionRequest
 ) -> None:

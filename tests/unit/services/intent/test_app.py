@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from services.intent.app import create_app
 from services.intent.settings import Settings
 from tests.models import write_model
-from tests.openapi import explore
+from tests.openapi import OTHERS_DRAW, explore
 from tests.servers import RunningServer, serve
 from tests.tokens import TokenFactory
 
@@ -47,6 +47,7 @@ def test_a_changed_model_is_not_served(tmp_path: Path) -> None:
         pass
 
 
+@OTHERS_DRAW
 async def test_answers_nothing_that_it_does_not_document(server: RunningServer) -> None:
     operations = await asyncio.to_thread(explore, server.base_url, headers=SERVICE)
     assert operations >= 16

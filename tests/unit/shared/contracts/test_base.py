@@ -24,13 +24,13 @@ from shared.contracts.actions import ActionResult
 from shared.contracts.base import Contract, RequestBody
 from shared.http.__main__ import SERVICES
 from shared.http.server import load
-from shared.nlu import training_data, training_settings
+from shared.nlu import assistant_files, training_data, training_settings
 from tests.unit.shared.contracts.releases import ADDED, example_of, literals_of, next_release, without_additions
 
 UNKNOWN = "of_the_next_release"
 WRITTEN_BY_HAND = (Part, SeedPart)
 """Files of people, to whom a field that is not known is a slip of the pen."""
-BY_HAND = {each.__name__ for each in (facts, training_data, training_settings)}
+BY_HAND = {each.__name__ for each in (facts, assistant_files, training_data, training_settings)}
 """Where such files are described without a base that is known elsewhere."""
 EFFECTS = {action.arguments for action in ACTIONS.values()}
 """An effect is made as it was asked for, or not at all."""
@@ -43,6 +43,8 @@ UNKNOWN_MEMBERS: dict[tuple[str, str], Any] = {
     ("Sentiment", "label"): "neutral",
     ("SentimentPrediction", "label"): "neutral",
     ("Pending", "kind"): REFUSED,
+    # Neither done nor undone: the customer is told that it is not certain yet.
+    ("Submitted", "status"): "pending",
     # Our own answers, which nobody here reads.
     ("Me", "kind"): REFUSED,
     # Parts of a model folder or of a report on it: what cannot be understood of a model, is not served.
@@ -65,6 +67,8 @@ TOLERANT_OPERATIONS = {
     "POST /v1/lookups/{name}",
     "POST /v1/understand",
     "POST /v1/token",
+    "POST /v1/instances",
+    "POST /v1/actions",
     # Login itself looks at what is passed on to it.
     "POST /v1/auth/{call}",
     # The Open Inference Protocol has members that a server may ignore.

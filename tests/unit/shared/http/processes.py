@@ -32,9 +32,10 @@ async def ended(process: asyncio.subprocess.Process, seconds: float = 30) -> End
 
 @asynccontextmanager
 async def running(service: str, home: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A service with settings of its own; killed if it still runs in the end."""
+    """A service in development, with settings of its own; killed if it still runs in the end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}
-    given = {f"ZHIYIN_{name.upper()}": value for name, value in {"home": str(home), **settings}.items()}
+    whole = {"environment": "development", "home": str(home), **settings}
+    given = {f"ZHIYIN_{name.upper()}": value for name, value in whole.items()}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "shared.http", service),
         env=inherited | given,

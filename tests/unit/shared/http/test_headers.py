@@ -16,7 +16,7 @@ from tests.calls import Calls, calling
 from tests.servers import serve
 from tests.tokens import TokenFactory
 
-TOKENS = TokenFactory()
+TOKENS = TokenFactory(audience="shop")
 STANDING = {
     "Cache-Control": "no-store",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",

@@ -6,9 +6,11 @@ import pytest
 
 from tests.calls import Calls, calling
 from tests.customers import Customer
-from tests.integration.services.dialogue.neighbourhood import ADMIN, AGENT, CLIENT, Neighbourhood
+from tests.integration.services.dialogue.neighbourhood import ADMIN, AGENT, CLIENT, Neighbourhood, logged_in
 from tests.servers import serve
 
+ADMINS = {"username": ADMIN["username"], "password": ADMIN["password"]}
+"""What the administrator logs in with."""
 PLAIN = {"Cookie": "other=1"}
 """The session of a test keeps cookies as a browser does; this is a browser that was never here."""
 
@@ -62,7 +64,7 @@ async def addresses_of(around: Neighbourhood, admin: str, event: str) -> list[st
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Client-Address", "X-Real-IP", "Forwarded"])
 async def test_a_client_does_not_choose_its_address(around: Neighbourhood, calls: Calls, header: str) -> None:
-    admin = (await calls.post("/v1/auth/login", json=ADMIN)).body["access_token"]
+    admin = await logged_in(calls, ADMIN)
     body = {"username": f"stranger-{header.lower()}", "password": "wrong one"}
     await calls.post("/v1/auth/login", json=body, headers={header: "198.51.100.99", "X-Gateway-Token": "x"})
     assert (await addresses_of(around, admin, "login_failed"))[0] == "127.0.0.1"
@@ -71,7 +73,7 @@ async def test_a_client_does_not_choose_its_address(around: Neighbourhood, calls
 async def test_the_proxies_that_the_settings_name_say_where_a_client_is(around: Neighbourhood) -> None:
     app = around.another(trusted_proxies=(ip_network("127.0.0.0/8"),))
     async with serve(app) as gateway, calling(gateway.base_url) as calls:
-        admin = (await calls.post("/v1/auth/login", json=ADMIN)).body["access_token"]
+        admin = await logged_in(calls, ADMIN)
         body = {"username": "stranger", "password": "wrong one"}
         forged = {"X-Forwarded-For": "203.0.113.5, 198.51.100.99, 127.0.0.2", "X-Client-Address": "203.0.113.6"}
         await calls.post("/v1/auth/login", json=body, headers=forged)
@@ -121,7 +123,7 @@ async def test_logging_out_ends_access_and_streams_within_seconds(around: Neighb
 
 
 async def test_business_and_intent_hear_of_it_too(around: Neighbourhood, calls: Calls) -> None:
-    pair = (await calls.post("/v1/auth/login", json=ADMIN)).body
+    pair = (await calls.post("/v1/auth/login", json=ADMINS)).body
     for name, path in (("business", "/v1/approvals"), ("intent", "/v1/models")):
         async with calling(f"http://{around.addresses[name]}") as service:
             assert (await service.get(path, token=pair["access_token"])).status == 200
@@ -133,7 +135,7 @@ async def test_business_and_intent_hear_of_it_too(around: Neighbourhood, calls: 
 
 
 async def test_own_sessions_are_seen_and_ended_through_the_gateway(calls: Calls) -> None:
-    here, there = [(await calls.post("/v1/auth/login", json=ADMIN)).body for _ in range(2)]
+    here, there = [(await calls.post("/v1/auth/login", json=ADMINS)).body for _ in range(2)]
     listed = (await calls.get("/v1/auth/sessions", token=here["access_token"])).body["sessions"]
     assert len([each for each in listed if each["current"]]) == 1
     for each in listed:

@@ -130,7 +130,9 @@ async def test_what_a_person_has_to_know_does_not_end(running: Neighbourhood, sh
     store = Store(running, shopper)
     await asked_to_confirm(shopper)
     async with store.database.transaction("default") as session:
-        await session.execute(update(Conversation).where(Conversation.id == store.id).values(status="with_agent"))
+        await session.execute(
+            update(Conversation).where(Conversation.id == store.id).values(status="with_agent", floor="ben")
+        )
     (timer,) = await store.all(Timer)
     await store.long_ago(timer=True)
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import QuickReply, Say
@@ -106,6 +107,14 @@ def test_a_state_begins_anew_and_goes_on_counting_actions() -> None:
     assert begun is not None
     assert State.model_validate(begun) == State(language="en", turn=3, actions=2)
     assert fresh(None) is None
+
+
+@pytest.mark.parametrize("unreadable", [[1, 2], '{"format'])
+def test_an_unreadable_state_does_not_begin_anew(unreadable: Any) -> None:
+    """The actions that it counted would be asked for again under their old numbers."""
+    assert fresh(unreadable) == unreadable
+    with pytest.raises(ValidationError):
+        state_of(conversation(state=fresh(unreadable)))
 
 
 @pytest.mark.parametrize(

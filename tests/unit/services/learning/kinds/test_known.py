@@ -39,7 +39,7 @@ def test_a_model_is_of_the_kind_that_its_manifest_names(tmp_path: Path) -> None:
 
 
 def test_no_model_and_an_unknown_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is no model folder"):
+    with pytest.raises(ModelError, match=r"there is no model in .*: manifest\.json is missing"):
         kind_of_model(tmp_path, KINDS)
     with pytest.raises(ModelError, match="of the kind pictures, which is not known here; known: understanding"):
         kind_of_model(model_of(tmp_path / "one", kind="pictures"), KINDS)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures.attempts import APOLOGIES, Attempts, described
 from services.dialogue.conversation.failures.repository import GIVEN_UP_REASON
-from services.dialogue.conversation.models import Conversation, DeadTurn, Handoff, OutboxRow
+from services.dialogue.conversation.models import QUEUE, Conversation, DeadTurn, Handoff, OutboxRow
 from services.dialogue.conversation.repository import Accepted, ConversationRow
 from services.dialogue.settings import Settings
 from shared.storage.database import Database
@@ -20,7 +20,7 @@ from shared.storage.migrations import migrate
 from shared.storage.statements import Unit
 from tests.calls import calling
 from tests.customers import Customer
-from tests.integration.services.dialogue.neighbourhood import AGENT, neighbourhood, new_guest
+from tests.integration.services.dialogue.neighbourhood import AGENT, logged_in, neighbourhood, new_guest
 from tests.integration.services.dialogue.poison import KINDS, poison
 from tests.postgres import Postgres
 from tests.stack import eventually
@@ -49,7 +49,12 @@ async def forget(database: Database, customer: Customer) -> None:
     def append(unit: Unit) -> Accepted:
         conversation = repository.find_conversation(unit, customer.conversation)
         return repository.append_message(
-            unit, conversation, message_id=uuid.uuid4().hex, text="hello", choice=None, customer=None
+            unit,
+            conversation,
+            message_id=uuid.uuid4().hex,
+            text="hello",
+            choice=None,
+            customer=conversation.customer,
         )
 
     await database.write("default", append)
@@ -104,14 +109,16 @@ async def test_each_ends_in_an_apology_and_a_person(tmp_path: Path, language: st
         dead = {each.conversation_id: each for each in await rows(database, DeadTurn)}
         assert set(dead) == {each.conversation for each in customers.values()}
         assert {each.attempts for each in dead.values()} == {3}
-        asked = [(each.conversation_id, each.reason, each.status) for each in await rows(database, Handoff)]
+        handoffs = {each.conversation_id: each for each in await rows(database, Handoff)}
+        asked = [(name, each.reason, each.status) for name, each in handoffs.items()]
         assert sorted(asked) == sorted((each, GIVEN_UP_REASON, "waiting") for each in dead)
         for kind, each in customers.items():
             again = await each.post(words, message_id=names[kind])
             assert (again.status, again.body["replies"][0]["text"]) == (200, APOLOGIES[language]), "it was answered"
-        login = {"username": AGENT["username"], "password": AGENT["password"]}
-        agent = (await calls.post("/v1/auth/login", json=login)).body["access_token"]
+        agent = await logged_in(calls, AGENT)
         for each in customers.values():
+            number = handoffs[each.conversation].id
+            assert (await calls.post(f"/v1/handoffs/{number}/claim", token=agent)).status == 200
             closed = await calls.post(f"{each.path}/replies", json={"text": "done", "close": True}, token=agent)
             assert closed.status == 201
             assert await each.say("hello"), "what was unreadable is gone, so the conversation goes on"
@@ -148,7 +155,8 @@ async def test_a_process_that_dies_of_its_attempts_takes_them_with_it(database: 
         assert await attempts(database).begin("default", "c1")
         assert (await read(database)).attempts == number + 1
     assert await attempts(database).begin("default", "c1") is None
-    assert (await read(database)).answered_seq == 1
+    row = await read(database)
+    assert (row.answered_seq, row.last_seq, row.floor) == (2, 2, QUEUE), "a person's, with whatever waits"
     (dead,) = await rows(database, DeadTurn)
     assert (dead.seq, dead.attempts, dead.status) == (1, 3, "waiting")
     events = await database.read("default", lambda unit: repository.events_after(unit, "c1", 0, 10))

@@ -10,6 +10,7 @@ import pytest
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures import repository as failures
 from services.dialogue.conversation.failures.repository import Failing
+from services.dialogue.conversation.models import ASSISTANT, QUEUE
 from services.dialogue.conversation.repository import Appended, Draft, EntryRow, HandoffDraft
 from shared.errors import Conflict, NotFound
 from shared.storage.database import ALL_TENANTS, Database, now
@@ -50,7 +51,7 @@ async def found(database: Database, seconds: float) -> tuple[int, int]:
         return len(forgotten), len(await failures.to_be_retried(session, moment, 10))
 
 
-async def answer(database: Database) -> None:
+async def answer(database: Database, by: str = ASSISTANT) -> None:
     def append(unit: Unit) -> Appended:
         conversation = repository.find_conversation(unit, "c1")
         message = repository.next_unanswered(unit, conversation)
@@ -62,6 +63,7 @@ async def answer(database: Database) -> None:
             language="zh",
             answers=message,
             customer=None,
+            by=by,
         )
 
     await database.write("default", append)
@@ -153,7 +155,7 @@ async def test_a_turn_that_is_tried_again_finds_what_it_found_before(database: D
 
 async def test_it_is_not_tried_again_once_the_conversation_has_gone_on(database: Database) -> None:
     number = await dead(database)
-    await answer(database)
+    await answer(database, by=QUEUE)
     with pytest.raises(Conflict):
         await reopen(database, number)
     async with database.reading("default") as session:
