@@ -218,6 +218,9 @@ class AuditRecord(BaseModel):
 class AuditNote(Body):
     """What another service wants to be kept: who did what to whom, without what customers wrote."""
 
+    # A service of a later release may say more.
+    model_config = ConfigDict(extra="ignore")
+
     event: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$", examples=["handoff_claimed"])]
     actor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     target: Annotated[str, Field(min_length=1, max_length=64)] | None = None
