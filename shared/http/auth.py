@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeVar
 
@@ -188,10 +188,6 @@ class TokenVerifier:
     def good(self, principal: Principal) -> bool:
         """Whether the caller's token is still good, for what goes on for longer than a request."""
         return self._clock() < principal.expires_at and not self.ended(principal)
-
-    def while_good(self, items: AsyncGenerator[T, None], principal: Principal) -> AsyncGenerator[T, None]:
-        """What the generator gives, until the caller's session is ended or their token expires."""
-        return self._revocations.while_good(items, session=principal.session, expires_at=principal.expires_at)
 
     def _remember(self, token: str, principal: Principal) -> Principal:
         # Verifying a signature costs more than routing a request, and callers repeat their tokens.

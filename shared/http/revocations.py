@@ -7,9 +7,8 @@ is away tokens are taken for what they are until they expire, which bounds what 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -27,8 +26,6 @@ WHOLE_SECONDS = 60.0
 """After so long everything that matters is asked for again."""
 BEATS_MISSED = 10
 
-T = TypeVar("T")
-
 Fetch = Callable[[float], Awaitable[Mapping[str, Any]]]
 """What login answers about sessions that were ended since a moment (seconds since 1970)."""
 
@@ -41,7 +38,6 @@ class Revocations:
         self._period = period
         self._clock = clock
         self._until: dict[str, float] = {}
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._wanted = asyncio.Event()
         self._read_to = 0.0
         self._whole_at = float("-inf")
@@ -73,8 +69,6 @@ class Revocations:
             self._whole_at = moment
         for session in ended:
             self._until[session] = kept
-            for over in self._waiting.pop(session, ()):
-                _finish(over)
         self._until = {session: until for session, until in self._until.items() if until > moment}
 
     async def follow(self, health: Health) -> None:
@@ -84,47 +78,3 @@ class Revocations:
             health.beat("revocations", max_age=BEATS_MISSED * self._period + 30)
             await self.read()
             await asyncio.sleep(self._period)
-
-    async def while_good(
-        self, items: AsyncGenerator[T, None], *, session: str | None, expires_at: float
-    ) -> AsyncGenerator[T, None]:
-        """What the generator gives, until the session is ended or the token expires (seconds since 1970)."""
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(max(0.0, expires_at - time.time()), _finish, over)
-        if self.cover(session):
-            _finish(over)
-        key = session or ""
-        waiting = self._waiting.setdefault(key, set())
-        waiting.add(over)
-        try:
-            async with aclosing(items):
-                while (following := await _first(items, over)) is not None:
-                    try:
-                        item = following.result()
-                    except StopAsyncIteration:
-                        break
-                    yield item
-        finally:
-            timer.cancel()
-            waiting.discard(over)
-            if not waiting and self._waiting.get(key) is waiting:
-                del self._waiting[key]
-
-
-async def _first(items: AsyncGenerator[T, None], over: "asyncio.Future[None]") -> "asyncio.Future[T] | None":
-    """The next item, or None if it is over before; nothing runs on when the caller is cancelled."""
-    following: asyncio.Future[T] = asyncio.ensure_future(anext(items))
-    both: set[asyncio.Future[Any]] = {following, over}
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not following.done():
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-    return None if following.cancelled() or over.done() else following
-
-
-def _finish(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

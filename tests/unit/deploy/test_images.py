@@ -53,7 +53,12 @@ modules, refused = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 sys.modules.update(dict.fromkeys(refused))
 for name in modules:
     importlib.import_module(name)
-own = [name for name, module in sys.modules.items() if name.split(".")[0] in ("shared", "services", "cli") and module]
+own = [
+    name
+    # A thread that an import has begun may import meanwhile.
+    for name, module in list(sys.modules.items())
+    if name.split(".")[0] in ("shared", "services", "cli") and module
+]
 print(json.dumps([module.__file__ for module in map(sys.modules.get, own) if module.__file__]))
 """
 

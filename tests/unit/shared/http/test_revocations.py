@@ -1,8 +1,7 @@
 """Sessions that were ended: who is told, for how long, and what happens while login is away."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -113,75 +112,3 @@ async def test_nobody_is_asked_before_a_session_was_seen(login: Login) -> None:
     assert health.stalled() == []
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-
-
-class Endless:
-    """A generator of numbers that waits to be told, and knows whether it was closed."""
-
-    def __init__(self) -> None:
-        self.go = asyncio.Semaphore(0)
-        self.closed = asyncio.Event()
-
-    async def numbers(self) -> AsyncGenerator[int, None]:
-        number = 0
-        try:
-            while True:
-                await self.go.acquire()
-                yield number
-                number += 1
-        finally:
-            self.closed.set()
-
-
-async def test_a_stream_ends_with_its_session(login: Login) -> None:
-    source = Endless()
-    stream = login.revocations.while_good(source.numbers(), session="a", expires_at=time.time() + 3600)
-    source.go.release()
-    assert await anext(stream) == 0
-    waiting = asyncio.create_task(anext(stream, None))
-    await asyncio.sleep(0)
-    login.ended["other"] = login.moment
-    await login.revocations.read()
-    assert not waiting.done()
-    login.ended["a"] = login.moment
-    await login.revocations.read()
-    assert await asyncio.wait_for(waiting, 10) is None
-    assert source.closed.is_set()
-
-
-async def test_a_stream_of_a_session_that_is_over_does_not_begin(login: Login) -> None:
-    login.ended["a"] = login.moment
-    await login.revocations.read()
-    source = Endless()
-    source.go.release()
-    stream = login.revocations.while_good(source.numbers(), session="a", expires_at=time.time() + 3600)
-    assert await asyncio.wait_for(anext(stream, None), 10) is None
-
-
-@pytest.mark.parametrize("session", ["a", None])
-async def test_a_stream_ends_with_its_token(login: Login, session: str | None) -> None:
-    source = Endless()
-    stream = login.revocations.while_good(source.numbers(), session=session, expires_at=time.time())
-    assert await asyncio.wait_for(anext(stream, None), 10) is None
-    assert source.closed.is_set()
-
-
-async def test_a_stream_whose_reader_goes_away_leaves_nothing_behind(login: Login) -> None:
-    before = asyncio.all_tasks()
-    source = Endless()
-    stream = login.revocations.while_good(source.numbers(), session="a", expires_at=time.time() + 3600)
-    reading = asyncio.create_task(anext(stream))
-    await asyncio.sleep(0)
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
-    assert source.closed.is_set()
-    assert asyncio.all_tasks() <= before
-
-
-async def test_a_stream_that_ends_by_itself_ends(login: Login) -> None:
-    async def two() -> AsyncGenerator[int, None]:
-        yield 1
-        yield 2
-
-    stream = login.revocations.while_good(two(), session="a", expires_at=time.time() + 3600)
-    assert [each async for each in stream] == [1, 2]
