@@ -72,7 +72,8 @@ class OpenVinoEngine:
 def _read(source: NetworkSource, name: str) -> Any:
     manifest = source.manifest
     try:
-        model = ov.Core().read_model(network_path(source, name))
+        # Weights beside the network must be in its folder, and in one of links they are not.
+        model = ov.Core().read_model(network_path(source, name).resolve())
     except RuntimeError as error:
         raise ModelRejected(f"model {manifest.name} {manifest.version} is no ONNX model that can be read") from error
     shapes = {name: each.get_partial_shape() for each in model.outputs for name in each.get_names()}

@@ -1,6 +1,8 @@
 """The libraries behind the one seam: the same answers, and a plain word where one of them cannot be had."""
 
 import json
+import os
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -122,6 +124,17 @@ def test_a_library_that_is_not_installed_is_named(
         f"shared.nlu.manifest.ModelRejected: the package {package} is not installed; "
         f"install zhiyin[{extra}] or set ZHIYIN_INFERENCE_BACKEND to {other}"
     )
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_folder_of_links_is_read(exported: Path, tmp_path: Path, library: Library) -> None:
+    """As Kubernetes mounts files; the weights beside the network are in another folder then."""
+    assert (exported / "model.onnx.data").exists()
+    linked = tmp_path / exported.parent.name / exported.name
+    shutil.copytree(exported, linked, copy_function=os.symlink)
+    understood = [Model.load(each, streams=1, backend=library) for each in (exported, linked)]
+    ours, theirs = (model.understand(TEXTS, today=TODAY) for model in understood)
+    assert [decisions(each) for each in ours] == [decisions(each) for each in theirs]
 
 
 @pytest.mark.parametrize("library", ["openvino", "onnxruntime"])
