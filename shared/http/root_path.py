@@ -22,7 +22,9 @@ class RootPath:
         if scope["type"] in ("http", "websocket"):
             path: str = scope["path"]
             if path == self._path and scope["type"] == "http":
-                await send({"type": "http.response.start", "status": 308, "headers": [(b"location", self._raw + b"/")]})
+                query: bytes = scope["query_string"]
+                location = self._raw + b"/" + (b"?" + query if query else b"")
+                await send({"type": "http.response.start", "status": 308, "headers": [(b"location", location)]})
                 await send({"type": "http.response.body", "body": b""})
                 return
             if path.startswith(self._path + "/"):

@@ -51,6 +51,7 @@ def test_what_is_encoded_stays_encoded(client: TestClient) -> None:
 def test_the_path_alone_leads_to_the_page(client: TestClient) -> None:
     answer = client.get("/help/chat")
     assert (answer.status_code, answer.headers["location"]) == (308, "/help/chat/")
+    assert client.get("/help/chat?language=en&a=%2F").headers["location"] == "/help/chat/?language=en&a=%2F"
 
 
 def test_sockets_are_below_it_too(client: TestClient) -> None:
