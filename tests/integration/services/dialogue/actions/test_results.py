@@ -14,7 +14,7 @@ from shared.contracts.actions import ActionReference
 from shared.errors import Unavailable
 from shared.queue.references import RESULTS, References, queue_prefix
 from tests.externals import Redis
-from tests.stack import eventually
+from tests.stack import wait_until
 
 KEY = queue_prefix("zhiyin") + RESULTS
 ENVELOPE = {
@@ -58,7 +58,7 @@ class Outbox:
         async def there() -> bool:
             return holds()
 
-        await eventually(there, what=f"the news: heard {self.heard}")
+        assert await wait_until(there, 30), f"the news did not come true; heard {self.heard}"
 
 
 @pytest.fixture
@@ -133,4 +133,6 @@ async def test_it_turns_while_the_queue_is_away_and_goes_on_when_it_is_back(queu
         await outbox.until(lambda: outbox.beats > seen + 1)
         await queue.start()
         await references.push(named("b.0"))
-        await outbox.until(lambda: outbox.heard == ["a.0", "b.0"])
+        await outbox.until(lambda: "b.0" in outbox.heard)
+    # A Redis that is killed may forget what it took off a list last (appendfsync everysec): a hint can come twice.
+    assert set(outbox.heard) == {"a.0", "b.0"}
