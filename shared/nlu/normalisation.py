@@ -1,8 +1,8 @@
 """One form of a text before anything reads it: NFKC, one width, one blank, one hyphen, nothing invisible.
 
 The form knows where each of its characters stands in what was written, so that what is found in it can be shown in the
-customer's own words. Traditional characters stay: models bring a tokenizer that reads them, readers of values have
-their own tables.
+customer's own words. Traditional characters stay, since models bring a tokenizer that reads them; who compares words
+takes `reading.read`.
 """
 
 import re
@@ -59,6 +59,14 @@ class Normalised:
         if self.starts is None or self.ends is None:
             return start, end
         return self.starts[start], self.ends[end - 1]
+
+    def as_written(self, part: str) -> str:
+        """A part of `text` as it was written; as it is where it does not stand there in one piece."""
+        start = self.text.rfind(part)
+        if start < 0 or not part:
+            return part
+        first, last = self.place(start, start + len(part))
+        return self.written[first:last]
 
 
 def normalise(written: str) -> Normalised:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from services.dialogue.assistant.expressions import ConditionField, Scope
 from services.dialogue.assistant.values import MAX_OPTIONS, MAX_TEXT_KEPT
 from services.dialogue.assistant.yaml_source import Part, did_you_mean
 from shared.contracts.actions import ActionStatus
+from shared.nlu.reading import plain
 
 __all__ = [
     "ActionStep",
@@ -41,6 +42,8 @@ INTERRUPTIONS = ("ask_human", "stop", "greet", "thank", "goodbye")
 """Intents that are no answer even where any sentence could be one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Word = Annotated[str, AfterValidator(plain)]
+"""What customers may call something, in the form in which their sentences are read."""
 Words = Annotated[str, Field(min_length=1, max_length=60)]
 Texts = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=1)]
 
@@ -94,7 +97,7 @@ class SlotOption(Part):
 
     title: Texts
     value: str | None = None
-    words: list[str] = Field(default_factory=list)
+    words: list[Word] = Field(default_factory=list)
     ask: str | None = None
 
     @model_validator(mode="after")
@@ -127,7 +130,7 @@ class Slot(Part):
     """Something that a flow needs to know: how to ask for it, what counts as an answer, and what does not."""
 
     name: Texts
-    words: dict[str, list[str]] = Field(default_factory=dict)
+    words: dict[str, list[Word]] = Field(default_factory=dict)
     entity: str | None = None
     text: SlotText | None = None
     pattern: Annotated[re.Pattern[str], PlainValidator(regular_expression)] | None = None
@@ -277,7 +280,7 @@ class Flow(Part):
     flow: Name
     title: Texts | None = None
     intents: list[str] = Field(default_factory=list)
-    words: dict[str, list[Words]] = Field(default_factory=dict)
+    words: dict[str, list[Annotated[Words, AfterValidator(plain)]]] = Field(default_factory=dict)
     phrases: dict[str, list[Words]] = Field(default_factory=dict)
     follow_ups: dict[str, list[Words]] = Field(default_factory=dict)
     clears: bool = False

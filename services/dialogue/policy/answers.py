@@ -6,7 +6,6 @@ denies or changes something is never a yes, whatever else the sentence says.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from functools import lru_cache
 
 from services.dialogue.policy.answer_words import CHANGE, FILLER, NO, UNSURE, YES
 from services.dialogue.policy.cues import NEGATION, is_question
+from shared.nlu.reading import plain
 
 __all__ = ["Answer", "Meaning", "read_answer"]
 
@@ -82,13 +82,8 @@ WORDS_OF_CHANGE = re.compile(
 )
 NO_MARKS = frozenset("👎❌🙅🚫⛔✋🛑❎×✕✖✗✘")
 
-TRADITIONAL = str.maketrans(
-    "對沒錯當確認請這樣辦繼續別幫謝嗎麼還會說訂單號後誤問題時暫罷絕棄許應該過總換掉條貴賣買貨麻煩賴為啥個們來試給無隨開幹趕緊點願執妳",
-    "对没错当确认请这样办继续别帮谢吗么还会说订单号后误问题时暂罢绝弃许应该过总换掉条贵卖买货麻烦赖为啥个们来试给无随开干赶紧点愿执你",
-)
-INVISIBLE = re.compile(
-    "[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff♀♂\ufffd]"
-)
+VARIANTS = re.compile("[\U0001f3fb-\U0001f3ff♀♂\ufffd]")
+"""Skin and sex of an emoji, and what could not be decoded."""
 SYMBOL_OR_MARK = re.compile(r"[\s.,;:!、，。；：！~～…·\-—–_'\"“”‘’()（）\[\]【】<>《》*#+|/\\^`]+")
 NUMBER = re.compile(r"\d+")
 TAIL = 3
@@ -103,9 +98,8 @@ LATIN = re.compile(r"[a-z]")
 
 
 def folded(text: str) -> str:
-    """The text in one form: width, case, script, variants of emoji and letters that are held down do not matter."""
-    plain = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold().translate(TRADITIONAL).replace("’", "'")
-    return MANY.sub(r"\1", plain)
+    """The text, already as it is read, so that case, variants of emoji and letters that are held down do not matter."""
+    return MANY.sub(r"\1", VARIANTS.sub("", text).casefold().replace("妳", "你"))
 
 
 def single(text: str) -> str:
@@ -131,10 +125,10 @@ def lexicon(yes: tuple[str, ...], no: tuple[str, ...]) -> Lexicon:
     known: dict[str, Meaning | None] = {}
     for meaning, phrases in CLASSES:
         for phrase in phrases.split():
-            known.setdefault(single(folded(phrase)), meaning)
+            known.setdefault(single(folded(plain(phrase))), meaning)
     for meaning, titles in ((Meaning.NO, no), (Meaning.YES, yes)):
         for title in titles:
-            known["|".join(SYMBOL_OR_MARK.sub(" ", single(folded(title))).split())] = meaning
+            known["|".join(SYMBOL_OR_MARK.sub(" ", single(folded(plain(title)))).split())] = meaning
     known.pop("", None)
     words: Lexicon = {}
     for phrase in sorted(known, key=len, reverse=True):
@@ -143,7 +137,7 @@ def lexicon(yes: tuple[str, ...], no: tuple[str, ...]) -> Lexicon:
 
 
 def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), shown: Iterable[str] = ()) -> Answer:
-    """What the text says to a yes-or-no question.
+    """What the text, as it is read, says to a yes-or-no question.
 
     Args:
         yes: the titles of the button that agrees, which say so too.
@@ -151,7 +145,7 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
         shown: values that the question has named, which an answer may repeat.
     """
     said = folded(text).strip()
-    named = [folded(value) for value in shown if value]
+    named = [folded(plain(value)) for value in shown if value]
     for value in named:
         said = said.replace(value, " ")
     said = NUMBER.sub(
@@ -163,14 +157,13 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
         said,
     )
     found, rest = tokens(single(said), lexicon(tuple(yes), tuple(no)))
-    plain = not rest
     if TAG_QUESTION.search(said) or (rest and is_question(said) and not said.startswith(("don't", "do not"))):
-        return Answer(Meaning.QUESTION, plain)
+        return Answer(Meaning.QUESTION, not rest)
     if Meaning.CHANGE in found or (rest and WORDS_OF_CHANGE.search(said)):
-        return Answer(Meaning.CHANGE, plain)
+        return Answer(Meaning.CHANGE, not rest)
     if Meaning.UNSURE in found or ELLIPSIS.search(said) or (rest and WORDS_OF_DOUBT.search(said)):
-        return Answer(Meaning.UNSURE, plain)
-    if plain:
+        return Answer(Meaning.UNSURE, not rest)
+    if not rest:
         return Answer(settled(found), plain=True)
     if NO_FIRST.match(said) and Meaning.YES not in found:
         return Answer(Meaning.NO)

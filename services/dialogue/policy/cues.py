@@ -1,8 +1,13 @@
-"""Cues that Chinese and English sentences give besides their meaning: language, order, doubt, reference."""
+"""Cues that Chinese and English sentences give besides their meaning: language, order, doubt, reference.
+
+All of them read a text in the one form that `shared/nlu/reading.py` gives it.
+"""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from shared.nlu.reading import plain
 
 __all__ = [
     "NEGATION",
@@ -15,6 +20,7 @@ __all__ = [
     "language_of",
     "mentions",
     "normal",
+    "normal_title",
     "ordinal",
     "refers_back",
     "says_only",
@@ -38,7 +44,7 @@ REPEAT = re.compile(
 )
 
 HESITATES = re.compile(
-    r"(嗯|呃|额|好的?|那|先|请|麻烦|让我|容我|等我|我|您|你|再|还要?|得|需要|想|[，,。… ])*"
+    r"(嗯|呃|额|好的?|那|先|请|麻烦|让我|容我|等我|我|您|你|再|还要?|得|需要|想|[，,。.… ])*"
     r"(稍等|等等|等一?[下会]儿?|想(一?想|一?下|一?会儿?)|(考虑|琢磨)(考虑|琢磨|一?下|一?会儿?))"
     r"(一?[下会]儿?|哈|啊|呢|吧|哦|先|[，,。.！!～~… ])*"
     r"|(ok(ay)?|well|so|hm+|um+|sorry|please|just|[,.… ])*"
@@ -50,7 +56,7 @@ HESITATES = re.compile(
 )
 
 QUESTION = re.compile(
-    r"[?？]\s*$|[吗呢么]\s*[。！!~～]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
+    r"[?？][?？!！.。~\s]*$|[吗呢么]\s*[。.！!~～\s]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
     re.IGNORECASE,
 )
@@ -84,7 +90,6 @@ FROM_THE_END = re.compile(
     r"(?:from the (?:bottom|end)|(?:to )?last)\b",
     re.IGNORECASE,
 )
-KEYCAP = re.compile("[\ufe0f\u20e3]")
 LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
 NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
@@ -103,6 +108,12 @@ TAIL = re.compile(r"(?<!\d)(\d{3,})(?!\d)")
 def normal(text: str) -> str:
     """The text without case, spaces and punctuation, for comparing."""
     return PUNCTUATION.sub("", text.casefold())
+
+
+@lru_cache(maxsize=1024)
+def normal_title(title: str) -> str:
+    """A title that was offered, for comparing."""
+    return normal(plain(title))
 
 
 def language_of(text: str, *, certain: bool) -> str | None:
@@ -150,7 +161,7 @@ def mentions(text: str, words: Iterable[str]) -> bool:
         if CJK_CHARACTER.search(word):
             if word in folded:
                 return True
-        elif re.search(rf"(?<![a-z0-9]){re.escape(word)}s?(?![a-z0-9])", folded):
+        elif word in folded and re.search(rf"(?<![a-z0-9]){re.escape(word)}s?(?![a-z0-9])", folded):
             return True
     return False
 
@@ -168,7 +179,6 @@ def ordinal(text: str, count: int) -> int | None:
 
     Several places pick none.
     """
-    text = KEYCAP.sub("", unicodedata.normalize("NFKC", text))
     if match := FROM_THE_END.search(text):
         said = (match.group(1) or match.group(2)).lower()
         place = count + 1 - (DIGITS.get(said) or ENGLISH_ORDINALS.get(said) or int(said))
@@ -193,7 +203,7 @@ def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
 
     Words that several candidates have say nothing.
     """
-    wordings = [set().union(*(fragments(line) for line in lines)) for lines in candidates]
+    wordings = [frozenset().union(*(fragments_of(line) for line in lines)) for lines in candidates]
     said = fragments(text)
     tails = TAIL.findall(text)
     matching = []
@@ -204,6 +214,12 @@ def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
         if said & own or any(number.endswith(tail) for number in numbers for tail in tails):
             matching.append(index)
     return matching[0] if len(matching) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def fragments_of(title: str) -> frozenset[str]:
+    """The fragments of a title that was offered."""
+    return frozenset(fragments(plain(title)))
 
 
 def fragments(text: str) -> set[str]:

@@ -33,6 +33,7 @@ from services.dialogue.policy.state import Pending, State
 from services.dialogue.policy.user_input import UserInput, typed_option, user_input_of
 from services.dialogue.policy.wording import denied_flow, in_words
 from shared.contracts.understanding import Understanding
+from shared.nlu.reading import plain, read
 
 __all__ = ["decide"]
 
@@ -69,8 +70,9 @@ def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
 
 def understood(context: TurnContext, understanding: Understanding) -> None:
     """Handle a message that the model has understood."""
-    option = typed_option(understanding.text, context.options, numbers=False)
-    user_input = user_input_of(context.assistant, understanding, option)
+    reading = read(understanding.text)
+    option = typed_option(reading.text, context.options, numbers=False)
+    user_input = user_input_of(context.assistant, understanding, option, reading)
     if not (user_input.intent == "inform" and names_something(context)):
         follow_language(context, without_entities(understanding))
     if option is not None and option.intent is not None:
@@ -105,7 +107,7 @@ def without_entities(understanding: Understanding) -> str:
     for entity in sorted(understanding.entities, key=lambda entity: entity.start):
         text += understanding.text[end : max(end, entity.start)] + " "
         end = max(end, entity.end)
-    return text + understanding.text[end:]
+    return plain(text + understanding.text[end:])
 
 
 def chosen(context: TurnContext, choice: str) -> None:
@@ -130,6 +132,7 @@ def chosen(context: TurnContext, choice: str) -> None:
 
 def not_understood(context: TurnContext, text: str) -> None:
     """Handle a message without a model: a typed-out quick reply still counts, anything else gets an apology."""
+    text = plain(text)
     follow_language(context, text)
     apology = "understanding_unavailable"
     option = typed_option(text, (*context.options, *context.assistant.replies.options(apology)), numbers=False)

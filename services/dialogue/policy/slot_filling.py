@@ -8,7 +8,7 @@ from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, value_id
 from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
-from services.dialogue.policy.cues import asks_for_something, is_question, normal, says_only
+from services.dialogue.policy.cues import asks_for_something, is_question, normal, normal_title, says_only
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import (
@@ -23,6 +23,8 @@ from services.dialogue.policy.slots import (
 )
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput
+from shared.nlu.normalisation import tidy
+from shared.nlu.reading import plain
 
 __all__ = ["answer_slot"]
 
@@ -67,8 +69,8 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     elif (slot.entity is not None or slot.text is None) and (found := new_values(context, user_input, filled=False)):
         fill(context, found)  # something else that will be needed, given early
         context.retrying = True
-    elif plausible(slot, user_input):
-        fill(context, {name: user_input.text})
+    elif answer := plausible(slot, user_input):
+        fill(context, {name: answer})
     elif (user_input.out_of_scope and not user_input.vague) or asks_for_other(context, user_input):
         return False
     else:
@@ -103,15 +105,13 @@ def own_correction(context: TurnContext, user_input: UserInput, slot: Slot) -> s
         return None
     # 不对，是另一个订单 says nothing about a reason; 不是质量问题，是尺码不对 does.
     begins = bool(user_input.rejected) and user_input.text.startswith(user_input.rejected[0])
-    free = slot.entity is None and not begins
-    fits = slot.text.shortest <= len(said) <= slot.text.longest and acceptable(slot, said)
-    return said if fits and not free else None
+    return None if slot.entity is None and not begins else in_own_words(slot, user_input, said)
 
 
 def restates(context: TurnContext, user_input: UserInput) -> bool:
     """Whether all that is said is another value for what was given before: 算了还是20261103003, asked for a reason."""
     values = [value for value in new_values(context, user_input, filled=True).values() if value]
-    return len(values) == 1 and says_only(user_input.meant, values[0])
+    return len(values) == 1 and says_only(user_input.meant, plain(values[0]))
 
 
 def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name: str) -> bool:
@@ -123,7 +123,7 @@ def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name
         context.pending = Pending(kind="slot", name=name)
         return True
     if option.value is not None:
-        typed = [title for title in option.titles.values() if normal(title) == normal(user_input.text)]
+        typed = [title for title in option.titles.values() if normal_title(title) == normal(user_input.text)]
         title_counts = option.value in option.titles.values() and not has_value(slot, option.value)
         own_words = typed[0] if typed and title_counts else option.value
         fill(context, {**new_values(context, user_input, filled=False), name: own_words})
@@ -146,12 +146,20 @@ def has_value(slot: Slot, value: str) -> bool:
     return isinstance(slot.options, list) and any(option.value == value for option in slot.options)
 
 
-def plausible(slot: Slot, user_input: UserInput) -> bool:
-    """Whether the customer's own words can be the value."""
+def plausible(slot: Slot, user_input: UserInput) -> str | None:
+    """What the customer says, where it can be the value."""
     said = read_answer(user_input.text)
     if slot.text is None or (said.plain and said.meaning is Meaning.YES):
-        return False
-    return slot.text.shortest <= len(user_input.text) <= slot.text.longest and acceptable(slot, user_input.text)
+        return None
+    return in_own_words(slot, user_input, user_input.text)
+
+
+def in_own_words(slot: Slot, user_input: UserInput, said: str) -> str | None:
+    """A value as the customer wrote it, if it can be one; without what is not seen where it is a name or a number."""
+    own_words = said if slot.pattern is not None else user_input.as_written(said)
+    value = own_words if slot.entity is None else tidy(own_words)
+    fits = slot.text is not None and len(said) >= slot.text.shortest and len(value) <= slot.text.longest
+    return value if fits and acceptable(slot, value) else None
 
 
 def interrupts(slot: Slot, user_input: UserInput) -> bool:

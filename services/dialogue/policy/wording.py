@@ -14,6 +14,7 @@ from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import NEGATION
 from services.dialogue.policy.negation import denies
 from services.dialogue.policy.user_input import UserInput
+from shared.nlu.reading import plain
 
 __all__ = ["denied_flow", "in_words"]
 
@@ -94,7 +95,7 @@ def any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 def pattern_of(phrase: str) -> str:
     """A phrase as a pattern; … stands for a few other characters, and Latin words are words of their own."""
-    parts = (r"\s+".join(map(re.escape, part.split())) for part in phrase.split("…"))
+    parts = (r"\s+".join(map(re.escape, plain(part).split())) for part in phrase.split("…"))
     edge = r"(?<![a-z0-9])" if phrase[:1].isascii() else ""
     end = r"(?![a-z0-9])" if phrase[-1:].isascii() else ""
     return edge + GAP.join(parts) + end

@@ -3,6 +3,8 @@
 import re
 from decimal import Decimal
 
+from shared.nlu import traditional
+
 __all__ = ["CHINESE_NUMERAL", "parse_chinese", "parse_number", "simplified", "spelled_digits"]
 
 DIGITS = {character: value for value, row in enumerate(
@@ -21,17 +23,13 @@ STEP = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,4})?) ?([kw十百千万亿])?")
 GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3}){1,3}(?![0-9,])")
 MAX_CHINESE, MAX_SPELLED = 24, 16
 
-TRADITIONAL = str.maketrans(
-    "號後週禮個這兩萬億塊圓幣貳參陸點錢單樓線時從來買發還過頭間邊說聲證門車館廳廠庫機櫃倉碼級氣幾數訂電話歐鎊韓臺張趙劉陳兒簽購給貨",
-    "号后周礼个这两万亿块圆币贰叁陆点钱单楼线时从来买发还过头间边说声证门车馆厅厂库机柜仓码级气几数订电话欧镑韩台张赵刘陈儿签购给货",
-)
 SPELLED = re.compile(r"(?:[零〇○一二三四五六七八九幺][ -]?){6,}[零〇○一二三四五六七八九幺]")
 SPELLED_DIGITS = str.maketrans("零〇○一二三四五六七八九幺", "0001234567891")
 
 
 def simplified(text: str) -> str:
-    """The text with those traditional characters simplified that values are written with; every place stays."""
-    return text if text.isascii() else text.translate(TRADITIONAL)
+    """The text in simplified characters, and 參 as the numeral that it is in amounts; every place stays."""
+    return text if text.isascii() else traditional.simplified(text.replace("參", "叁"))
 
 
 def spelled_digits(text: str) -> str:

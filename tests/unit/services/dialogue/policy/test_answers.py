@@ -3,6 +3,7 @@
 import pytest
 
 from services.dialogue.policy.answers import Meaning, read_answer
+from shared.nlu.reading import plain
 from tests.unit.services.dialogue.policy.answer_table import ANSWERS, NO, SHOWN, YES
 
 MEANINGS = {
@@ -21,7 +22,7 @@ def test_the_table_is_large_and_says_nothing_twice() -> None:
 
 @pytest.mark.parametrize(("meaning", "text"), [(name, text) for name, texts in ANSWERS.items() for text in texts])
 def test_reading(meaning: str, text: str) -> None:
-    answer = read_answer(text, yes=YES, no=NO, shown=SHOWN)
+    answer = read_answer(plain(text), yes=YES, no=NO, shown=SHOWN)
     assert (answer.meaning, answer.plain) in MEANINGS[meaning]
 
 

@@ -10,6 +10,7 @@ from services.dialogue.policy.cues import (
     ordinal,
     refers_back,
 )
+from shared.nlu.reading import plain
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_mentions(text: str, words: list[str], expected: bool) -> None:
     ],
 )
 def test_ordinal(text: str, expected: int | None) -> None:
-    assert ordinal(text, 4) == expected
+    assert ordinal(plain(text), 4) == expected
 
 
 @pytest.mark.parametrize(
