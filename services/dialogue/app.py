@@ -9,10 +9,11 @@ from fastapi import FastAPI
 
 from services.dialogue.actions.outbox import ActionOutbox, action_relay
 from services.dialogue.actions.results import follow_results
-from services.dialogue.api import auth, conversations, dead_letters, dead_turns, desk, pages
+from services.dialogue.api import auth, conversations, dead_letters, dead_turns, desk, pages, visits
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.reader import Reader
 from services.dialogue.conversation.session import SESSION, TIMERS
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         app.state.desk, app.state.streams, app.state.relay = Desk(database, wakes), streams, relay
+        app.state.openings = Openings(database, assistant, taker)
         wakes.start(partial(beat, "wakes"))
 
         async def end_streams() -> None:
@@ -107,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         direct=[conversations.DIRECT],
         routers=[
             conversations.router,
+            visits.router,
             desk.router,
             dead_letters.router,
             dead_turns.router,

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Route, async_playwright, expect
 
 from tests.externals import find_chromium
 from tests.stack import RunningStack
@@ -192,9 +193,13 @@ async def test_two_windows_share_one_session(page: Page, stack: RunningStack) ->
     }"""
     guests: list[str] = []
     renewed: list[str] = []
+
+    def note(made: Request) -> None:
+        if made.method == "POST" and made.url.endswith(("/guest", "/refresh", "/visits")):
+            (renewed if "refresh_token" in (made.post_data or "") else guests).append(made.url)
+
     for each in (page, other):
-        each.on("request", lambda made: guests.append(made.url) if made.url.endswith("/guest") else None)
-        each.on("request", lambda made: renewed.append(made.url) if made.url.endswith("/refresh") else None)
+        each.on("request", note)
     for each in (page, other, page):
         await each.evaluate(expired)
         await each.evaluate("dispatchEvent(new StorageEvent('storage', { key: 'zhiyin.session' }))")
@@ -375,3 +380,98 @@ async def test_the_page_lives_below_a_path(page: Page, stack: RunningStack) -> N
     await page.reload()
     await say(page, "你好")
     assert outside == []
+
+
+class Rounds:
+    """Lets the page have answers only in rounds: everything it asks for waits until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, Route] = {}
+        self._changed = asyncio.Event()
+
+    async def hold(self, route: Route) -> None:
+        self.waiting[f"{route.request.method} {urlsplit(route.request.url).path}"] = route
+        self._changed.set()
+
+    async def release(self, *expected: str) -> None:
+        """One round trip: waits until all of these are asked for, and answers them and nothing else."""
+        async with asyncio.timeout(WAIT_MS / 1000):
+            while not set(expected) <= set(self.waiting):
+                self._changed.clear()
+                await self._changed.wait()
+        for each in expected:
+            await self.waiting.pop(each).continue_()
+
+
+SCRIPTS = [f"GET /static/{name}" for name in ("chat.css", "chat.js", "client.js", "texts.js")]
+
+
+@pytest.fixture
+async def rounds(page: Page) -> AsyncIterator[Rounds]:
+    """The page was here before; its next load gets what it asks for round by round."""
+    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
+    await page.goto("about:blank")
+    rounds = Rounds()
+    await page.route("**/*", rounds.hold)
+    yield rounds
+    await page.unroute_all(behavior="ignoreErrors")
+
+
+async def the_page_loads(page: Page, stack: RunningStack, rounds: Rounds) -> None:
+    """The first two round trips."""
+    loading = asyncio.create_task(page.goto(stack.url, wait_until="domcontentloaded"))
+    await rounds.release("GET /")
+    await rounds.release(*SCRIPTS)
+    await loading
+
+
+async def test_a_new_visitor_reads_the_first_words_after_three_round_trips(
+    page: Page, stack: RunningStack, rounds: Rounds
+) -> None:
+    await page.add_init_script("localStorage.clear()")
+    await the_page_loads(page, stack, rounds)
+    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(0)
+    await rounds.release("POST /v1/visits")
+    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
+
+
+async def test_who_comes_back_reads_the_conversation_after_three_round_trips(
+    page: Page, stack: RunningStack, rounds: Rounds
+) -> None:
+    kept = "JSON.parse(localStorage.getItem('zhiyin.session'))"
+    await the_page_loads(page, stack, rounds)
+    conversation = await page.evaluate(f"{kept}.conversation")
+    await rounds.release(f"GET /v1/conversations/{conversation}/stream")
+    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
+
+    # Later the access token has expired.
+    await page.evaluate(f"localStorage.setItem('zhiyin.session', JSON.stringify({{...{kept}, expires: 0}}))")
+    await page.unroute_all(behavior="ignoreErrors")
+    await page.goto("about:blank")
+    rounds.waiting.clear()
+    await page.route("**/*", rounds.hold)
+    await the_page_loads(page, stack, rounds)
+    await rounds.release("POST /v1/visits")
+    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
+    assert await page.evaluate(f"{kept}.conversation") == conversation
+
+
+async def test_a_visit_whose_answer_is_lost_is_sent_again_as_the_same(page: Page) -> None:
+    await expect(page.locator("#status")).to_have_text("在线")
+    sent: list[dict[str, str]] = []
+
+    async def lose(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        answer = await route.fetch()
+        if len(sent) == 1:
+            await route.abort()
+        else:
+            await route.fulfill(response=answer)
+
+    await page.route("**/v1/visits", lose)
+    await page.evaluate("localStorage.clear()")
+    await page.reload()
+    await expect(page.locator("#status")).to_have_text("在线")
+    await expect(page.locator(".message")).to_have_count(1)
+    assert [each["visit_id"] for each in sent] == [sent[0]["visit_id"]] * 2
+    assert await say(page, "你好")

@@ -13,7 +13,7 @@ from shared.errors import Forbidden, Unauthenticated, responses
 from shared.http.client_address import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
 from shared.http.service import ServiceContext
 
-__all__ = ["router"]
+__all__ = ["ask_login", "router"]
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ async def forward(
     sent: dict[str, Any] = body.model_dump() if body else {}
     if call == "login" and (device := request.cookies.get(DEVICE_COOKIE)):
         sent.setdefault("device", device)
-    answer = await _ask(request, "POST", f"/v1/{call}", sent)
+    answer = await ask_login(request, "POST", f"/v1/{call}", sent)
     status = STATUS.get(call, 200)
     if status == 204:
         return Response(status_code=204)
@@ -75,16 +75,16 @@ async def forward(
 @router.get("/sessions", response_class=JSONResponse, responses=responses(401, 429, 502, 503, 504))
 async def sessions(request: Request) -> JSONResponse:
     """The caller's own sessions."""
-    return JSONResponse(await _ask(request, "GET", "/v1/sessions"))
+    return JSONResponse(await ask_login(request, "GET", "/v1/sessions"))
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=responses(401, 404, 429, 502, 503, 504))
 async def end_session(session_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")], request: Request) -> None:
     """Ends one of the caller's sessions."""
-    await _ask(request, "DELETE", f"/v1/sessions/{session_id}")
+    await ask_login(request, "DELETE", f"/v1/sessions/{session_id}")
 
 
-async def _ask(request: Request, method: str, path: str, body: Any = None) -> Any:
+async def ask_login(request: Request, method: str, path: str, body: Any = None) -> Any:
     """Login's answer to this person: their access token goes with it, and from where they call."""
     context: ServiceContext = request.app.state.context
     headers = {CLIENT_ADDRESS_HEADER: address_of(request.scope, request.app.state.settings)}

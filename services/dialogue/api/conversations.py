@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Answer, Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.stream import EventStream, Streams, wait_for_events
@@ -31,7 +32,7 @@ from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.storage.database import Database
 from shared.storage.statements import Unit
 
-__all__ = ["DIRECT", "MessageText", "router"]
+__all__ = ["DIRECT", "MessageText", "limits_of", "router"]
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
@@ -103,6 +104,11 @@ async def _turns(request: Request) -> Turns:
     return turns
 
 
+async def _openings(request: Request) -> Openings:
+    openings: Openings = request.app.state.openings
+    return openings
+
+
 async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
@@ -123,6 +129,7 @@ async def _streams(request: Request) -> Streams:
     return streams
 
 
+InOpenings = Annotated[Openings, Depends(_openings)]
 InTurns = Annotated[Turns, Depends(_turns)]
 InDatabase = Annotated[Database, Depends(_database)]
 InWakes = Annotated[Wakes, Depends(_wakes)]
@@ -130,7 +137,8 @@ InDesk = Annotated[Desk, Depends(_desk)]
 InStreams = Annotated[Streams, Depends(_streams)]
 
 
-def _limits(state: Any) -> Limits:
+def limits_of(state: Any) -> Limits:
+    """What one person and one address may ask for."""
     limits: Limits = state.limits
     return limits
 
@@ -141,7 +149,7 @@ def _address(scope: Scope, state: Any) -> str:
 
 def _place(request: Request, principal: Principal) -> AbstractContextManager[None]:
     """A place among the streams that a reader may have open."""
-    return _limits(request.app.state).stream(principal, _address(request.scope, request.app.state))
+    return limits_of(request.app.state).stream(principal, _address(request.scope, request.app.state))
 
 
 @dataclass(frozen=True)
@@ -174,12 +182,12 @@ async def readable(database: Database, desk: Desk, principal: Principal, convers
 
 @router.post("", status_code=201, responses=responses(429))
 async def open_conversation(
-    principal: CurrentPrincipal, turns: InTurns, request: Request, body: NewConversation | None = None
+    principal: CurrentPrincipal, openings: InOpenings, request: Request, body: NewConversation | None = None
 ) -> ConversationView:
     """Opens a conversation."""
-    await _limits(request.app.state).conversation(principal, _address(request.scope, request.app.state))
+    await limits_of(request.app.state).conversation(principal, _address(request.scope, request.app.state))
     wanted = body or NewConversation()
-    row = await turns.open(principal, assistant=wanted.assistant, language=wanted.language)
+    row = await openings.open(principal, assistant=wanted.assistant, language=wanted.language)
     return ConversationView.model_validate(row, from_attributes=True)
 
 
@@ -218,7 +226,7 @@ async def say(
     response: Response,
 ) -> Answer:
     """Says something and waits for the replies."""
-    await _limits(request.app.state).message(principal, _address(request.scope, request.app.state))
+    await limits_of(request.app.state).message(principal, _address(request.scope, request.app.state))
     answer = await turns.say(principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice)
     if not answer.complete:
         response.status_code = 202
@@ -234,7 +242,7 @@ async def _say(request: DirectRequest) -> DirectAnswer | None:
         body = NewMessage.model_validate_json(request.body)
     except ValidationError:
         return None
-    await _limits(request.state).message(request.principal, _address(request.scope, request.state))
+    await limits_of(request.state).message(request.principal, _address(request.scope, request.state))
     turns: Turns = request.state.turns
     answer = await turns.say(
         request.principal, conversation_id, message_id=body.message_id, text=body.text, choice=body.choice

@@ -8,7 +8,6 @@ that fails is tried again after a pause, and given up in the end.
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,11 +37,11 @@ from services.dialogue.conversation.repository import (
     StaleTurn,
 )
 from services.dialogue.conversation.turn import Stages, TurnTaker, timed
-from services.dialogue.policy.decision import ActionFinished, Opened, Origin, TurnEvent
+from services.dialogue.policy.decision import ActionFinished, Origin, TurnEvent
 from services.dialogue.settings import Settings
 from shared.contracts.actions import ActionResult
 from shared.contracts.events import Event
-from shared.errors import InvalidInput, Unavailable, ZhiyinError
+from shared.errors import Unavailable, ZhiyinError
 from shared.http.auth import Principal
 from shared.storage.database import Database, now
 from shared.storage.statements import Unit
@@ -117,33 +116,6 @@ class Turns:
     def queued(self) -> int:
         """Turns that run or wait for their place in this process."""
         return len(self._running)
-
-    async def open(self, principal: Principal, *, assistant: str | None, language: str | None) -> ConversationRow:
-        """A new conversation of this customer.
-
-        Raises:
-            InvalidInput: there is no such assistant, or it does not speak the language.
-        """
-        mine = self._assistant
-        if assistant not in (None, mine.name):
-            raise InvalidInput(f"there is no assistant {assistant!r}, only {mine.name!r}", field="assistant")
-        if language is not None and language not in mine.languages:
-            raise InvalidInput(f"{mine.name} speaks {', '.join(mine.languages)}", field="language")
-        conversation = await self._database.write(
-            principal.tenant,
-            lambda unit: repository.add_conversation(
-                unit,
-                uuid.uuid4().hex,
-                owner=principal.subject,
-                customer=principal.customer,
-                assistant=mine.name,
-                language=language or mine.default_language,
-            ),
-        )
-        await self._taker.take(conversation, Opened(language=conversation.language), stages={})
-        return await self._database.read(
-            principal.tenant, lambda unit: repository.find_conversation(unit, conversation.id)
-        )
 
     async def say(
         self, principal: Principal, conversation_id: str, *, message_id: str, text: str, choice: str | None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dialogue.conversation.models import ASSISTANT, QUEUE, Conversation, Entry, Handoff, OutboxRow, Trace
@@ -53,6 +53,7 @@ __all__ = [
     "replies_to",
     "settle_action",
     "status_of",
+    "take_unused",
 ]
 
 MESSAGE = "message"
@@ -201,6 +202,20 @@ _moment = bindparam("moment", type_=CONVERSATIONS.c.updated_at.type)
 _answers_nothing = CONVERSATIONS.c.answered_seq == bindparam("answered")
 
 FIND_CONVERSATION = Statement(select(*(CONVERSATIONS.c[name] for name in _names(ConversationRow))).where(_this))
+TAKE_UNUSED = Statement(
+    update(CONVERSATIONS)
+    .where(
+        _this,
+        CONVERSATIONS.c.created_at > bindparam("opened_after", type_=CONVERSATIONS.c.created_at.type),
+        # The row alone tells: a message waits, or it was answered or a person's, which counts as answered.
+        or_(
+            CONVERSATIONS.c.owner == bindparam("new_owner"),
+            and_(CONVERSATIONS.c.answered_seq == 0, CONVERSATIONS.c.pending_since.is_(None)),
+        ),
+    )
+    .values(owner=bindparam("new_owner"), customer=bindparam("new_customer"))
+    .returning(*(CONVERSATIONS.c[name] for name in _names(ConversationRow)))
+)
 FIND_MESSAGE = Statement(_entry.where(ENTRIES.c.message_id == bindparam("message")))
 NEXT_UNANSWERED = Statement(
     _entry.where(ENTRIES.c.seq > bindparam("after"), ENTRIES.c.kind == MESSAGE).order_by(ENTRIES.c.seq).limit(1)
@@ -303,6 +318,22 @@ def add_conversation(
     )  # fmt: skip
     unit.run(ADD_CONVERSATION, **_values(row))
     return row
+
+
+def take_unused(
+    unit: Unit, conversation_id: str, *, owner: str, customer: str | None, opened_after: datetime
+) -> ConversationRow:
+    """The conversation as its owner's, or from now on another one's where nobody has said anything in it yet.
+
+    Raises:
+        Conflict: it is somebody else's who has written in it, or it was opened too long ago.
+    """
+    found = unit.row(
+        TAKE_UNUSED, conversation=conversation_id, new_owner=owner, new_customer=customer, opened_after=opened_after
+    )
+    if found is None:
+        raise Conflict("this visit_id was used before", field="visit_id")
+    return ConversationRow(*found)
 
 
 def find_conversation(unit: Unit, conversation_id: str, *, owner: str | None = None) -> ConversationRow:

@@ -175,9 +175,11 @@ async function start() {
   showState("connecting");
   while (!mine.signal.aborted) {
     try {
-      const conversation = await client.conversation(language);
+      const { conversation, events } = await client.conversation(language);
       showTexts();
-      await client.follow(conversation, 0, { onEvent: showEvent, onState: showState, signal: mine.signal });
+      if (mine.signal.aborted) return;
+      events.forEach(showEvent);
+      await client.follow(conversation, events.at(-1)?.seq ?? 0, { onEvent: showEvent, onState: showState, signal: mine.signal });
     } catch (error) {
       if (error instanceof Problem && error.status === 404) {
         // The conversation is gone or somebody else's: begin another one.

@@ -10,6 +10,7 @@ const SILENCE_MS = 40_000;
 const ANSWER_MS = 30_000;
 const POLL_SECONDS = 20;
 const POLLS = 10;
+const REFUSED = Symbol("refused");
 // The folder of this page on the server, which may be below a path.
 const HOME = new URL("..", import.meta.url);
 
@@ -80,7 +81,8 @@ export class Client {
   constructor() {
     this.session = stored();
     this.renewing = null;
-    this.opening = null;
+    this.entering = null;
+    this.arriving = null;
     // Another window of this browser has logged in or out.
     this.onSomebodyElse = () => {};
     addEventListener("storage", (event) => {
@@ -126,51 +128,94 @@ export class Client {
 
   async token() {
     if (!this.valid) {
-      this.renewing ??= this.renewAlone().finally(() => { this.renewing = null; });
+      this.renewing ??= this.alone(() => this.renew()).finally(() => { this.renewing = null; });
       await this.renewing;
     }
     return this.session.access;
   }
 
   // Refresh tokens are good for one use: of all windows of the browser one renews, and the others take what it got.
-  renewAlone() {
-    const renew = async () => {
+  alone(renew) {
+    const once = async () => {
       this.takeOver(stored());
-      if (!this.valid) await this.renew();
+      return this.valid ? [] : renew();
     };
-    return navigator.locks ? navigator.locks.request(RENEWAL, renew) : renew();
+    return navigator.locks ? navigator.locks.request(RENEWAL, once) : once();
   }
 
   async renew() {
+    const tokens = await this.exchange((used) => post("v1/auth/refresh", { refresh_token: used }));
+    if (tokens === REFUSED) this.beSomebodyNew(await post("v1/auth/guest", {}), null);
+    else if (tokens) this.takeTokens(tokens);
+  }
+
+  // What the refresh token gives; null where another window was faster, REFUSED where it gives nothing.
+  async exchange(ask) {
     const used = this.session.refresh;
-    if (used) {
-      try {
-        this.takeTokens(await post("v1/auth/refresh", { refresh_token: used }));
-        return;
-      } catch (error) {
-        if (!(error instanceof Problem) || error.passing) throw error;
-        // Where browsers have no locks, another window may have been faster.
-        const fresh = stored();
-        if (fresh.refresh && fresh.refresh !== used) return this.takeOver(fresh);
-      }
+    if (!used) return REFUSED;
+    try {
+      return await ask(used);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.passing) throw error;
     }
-    // Another visitor from here on, who cannot read what the last one wrote.
-    this.takeTokens(await post("v1/auth/guest", {}));
-    this.save({ username: null, visitor: newId(), conversation: null });
+    // Where browsers have no locks, another window may have been faster.
+    const fresh = stored();
+    if (!fresh.refresh || fresh.refresh === used) return REFUSED;
+    this.takeOver(fresh);
+    return null;
+  }
+
+  // Another visitor from here on, who cannot read what the last one wrote.
+  beSomebodyNew(tokens, conversation) {
+    this.takeTokens(tokens);
+    this.save({ username: null, visitor: newId(), conversation });
   }
 
   async authorized() {
     return { Authorization: `Bearer ${await this.token()}` };
   }
 
+  // The conversation, and what was said in it as far as it came with it.
   async conversation(language) {
-    await this.token();
-    if (!this.session.conversation) {
-      // Messages that are typed before the page is connected wait for the same conversation.
-      this.opening ??= this.open(language).finally(() => { this.opening = null; });
-      await this.opening;
+    if (this.valid && this.session.conversation) return { conversation: this.session.conversation, events: [] };
+    // Messages that are typed before the page is connected wait for the same conversation.
+    this.entering ??= this.enter(language).finally(() => { this.entering = null; });
+    return this.entering;
+  }
+
+  async enter(language) {
+    const events = this.valid ? [] : await this.alone(() => this.visit(language));
+    if (!this.session.conversation) await this.open(language);
+    return { conversation: this.session.conversation, events };
+  }
+
+  // All that a page without a good session needs comes by one request: where the network is slow, each costs seconds.
+  async visit(language) {
+    const mine = this.session.conversation;
+    const going = (used) => this.arrive({ language, refresh_token: used, ...(mine ? { conversation_id: mine } : {}) });
+    let arrived = await this.exchange(going);
+    if (!arrived) return [];
+    if (arrived === REFUSED) {
+      arrived = await this.arrive({ language });
+      this.beSomebodyNew(arrived, arrived.conversation.id);
+    } else {
+      this.takeTokens(arrived);
+      this.save({ conversation: arrived.conversation?.id ?? null });
     }
-    return this.session.conversation;
+    return arrived.events;
+  }
+
+  // With the same id again where the answer was lost, so that no second conversation is opened.
+  async arrive(visit) {
+    this.arriving ??= newId();
+    try {
+      const arrived = await post("v1/visits", { visit_id: this.arriving, ...visit });
+      this.arriving = null;
+      return arrived;
+    } catch (error) {
+      if (error instanceof Problem && !error.passing) this.arriving = null;
+      throw error;
+    }
   }
 
   async open(language) {
@@ -184,7 +229,7 @@ export class Client {
     for (let attempt = 0; ; attempt++) {
       try {
         // A retry goes to the conversation in which it was typed, even if another has begun since.
-        conversation ??= await this.conversation(language);
+        conversation ??= (await this.conversation(language)).conversation;
         const answer = await post(`v1/conversations/${conversation}/messages`, message, await this.authorized());
         return { conversation, ...answer };
       } catch (error) {

@@ -5,6 +5,7 @@ The model is a tiny one whose answers can be foretold; the test itself takes the
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from services.login.settings import Settings as LoginSettings
 from shared.contracts.actions import ActionRequest, ActionStatus
 from shared.queue.references import ACTIONS, RESULTS, References, queue_prefix
 from shared.storage.database import Database, now
-from tests.calls import Calls
+from tests.calls import Answer, Calls
 from tests.customers import Customer
 from tests.externals import Redis
 from tests.models import write_model
@@ -43,9 +44,12 @@ __all__ = [
     "OPERATOR",
     "SUPERVISOR",
     "Neighbourhood",
+    "arrive",
+    "customer_of",
     "logged_in",
     "neighbourhood",
     "new_guest",
+    "new_visit",
     "opened_by",
 ]
 
@@ -185,3 +189,18 @@ async def opened_by(calls: Calls, token: str) -> Customer:
     opened = await calls.post("/v1/conversations", json={"language": "en"}, token=token)
     assert opened.status == 201
     return Customer(calls, token, opened.body["id"])
+
+
+def new_visit() -> str:
+    """A visit's own name."""
+    return uuid.uuid4().hex
+
+
+async def arrive(calls: Calls, **visit: Any) -> Answer:
+    """What a page asks for first."""
+    return await calls.post("/v1/visits", json={"visit_id": new_visit(), "language": "en", **visit})
+
+
+def customer_of(calls: Calls, visit: Answer) -> Customer:
+    """Whoever a visit was answered to."""
+    return Customer(calls, visit.body["access_token"], visit.body["conversation"]["id"])
