@@ -24,6 +24,8 @@ from shared.settings import TENANT
 
 __all__ = [
     "ALGORITHM",
+    "DESK",
+    "OPERATORS",
     "SIGNATURES",
     "TENANT_HEADER",
     "CurrentPrincipal",
@@ -38,6 +40,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 ALGORITHM = "EdDSA"
+DESK, OPERATORS = ("agent", "supervisor", "admin"), ("operator", "admin")
+"""The roles of those who work with customers, and of those who look after what failed."""
+
 TENANT_HEADER = "X-Tenant"
 """For which tenant a service asks: that of the work, which need not be the one of its own token."""
 
