@@ -19,17 +19,16 @@ PAGE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Staff:
-    """Who asks: an account, where it logs in, and where business answers."""
+    """Who asks: an account, and where the gateway is."""
 
     username: str
     password: str
     url: str
-    business_url: str
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[Gateway]:
-        """Business, as this person may use it."""
-        async with Gateway(self.url, staff_url=self.business_url) as gateway:
+        """The gateway, as this person may use it."""
+        async with Gateway(self.url) as gateway:
             await gateway.log_in(self.username, self.password)
             yield gateway
 
@@ -52,22 +51,29 @@ async def approve(staff: Staff, action: str | None, *, yes: bool, note: str | No
         err.print(f"[green]✓[/] {named(action)} is {harmless(str(decided['status']))}")
 
 
-async def dead_letters(staff: Staff, retry: int | None, *, as_json: bool) -> None:
-    """Has a message that was given up tried again; without one, shows all.
+async def dead_letters(
+    staff: Staff, *, retry: int | None = None, dismiss: int | None = None, reason: str | None = None, as_json: bool
+) -> None:
+    """Has a message that was given up tried again, or leaves it so for a reason; without one, shows all.
 
     Raises:
-        CommandError: there is no such message, or the account may not.
+        CommandError: there is no such message, it was decided on before, or the account may not.
     """
     async with staff.at_work() as gateway:
-        if retry is None:
-            columns = ("id", "name", "action_id", "attempts", "created_at", "retried_at", "error")
+        if retry is not None:
+            letter = await gateway.staff("POST", f"/v1/dead-letters/{retry}/retry", {})
+            done = f"{retry} is tried again"
+        elif dismiss is not None:
+            letter = await gateway.staff("POST", f"/v1/dead-letters/{dismiss}/dismiss", {"reason": reason})
+            done = f"{dismiss} is left as it is"
+        else:
+            columns = ("id", "name", "action_id", "attempts", "created_at", "retried_at", "dismissed_at", "error")
             show(await everything(gateway, "dead_letters"), columns, as_json)
             return
-        letter = await gateway.staff("POST", f"/v1/dead-letters/{retry}/retry", {})
     if as_json:
         write_json(letter)
     else:
-        err.print(f"[green]✓[/] {retry} is tried again")
+        err.print(f"[green]✓[/] {done}")
 
 
 def named(action: str) -> str:

@@ -37,11 +37,10 @@ class Answer:
 
 
 class Gateway:
-    """Talks to dialogue at `url`, and to what staff use at `staff_url`; enter first, as a guest or by name."""
+    """Talks to dialogue at `url`; enter first, as a guest or by name."""
 
-    def __init__(self, url: str, *, staff_url: str = "") -> None:
+    def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._staff_url = staff_url.rstrip("/") or self.url
         self.refresh_token = ""
         self._access_token = ""
 
@@ -131,32 +130,29 @@ class Gateway:
         Raises:
             Refused: the account may not, or there is no such thing.
         """
-        return await self._call(method, path, body, url=self._staff_url)
+        return await self._call(method, path, body)
 
-    async def _call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, url: str = ""
-    ) -> dict[str, Any]:
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            return await self._send(method, path, body, url=url)
+            return await self._send(method, path, body)
         except Refused as error:
             if error.status != 401 or not self.refresh_token:
                 raise
         await self.come_back(self.refresh_token)
-        return await self._send(method, path, body, url=url)
+        return await self._send(method, path, body)
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None, *, url: str = "") -> dict[str, Any]:
-        url = url or self.url
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, url + path, json=body, headers=self._headers()) as response:
+            async with self._session.request(method, self.url + path, json=body, headers=self._headers()) as response:
                 if response.status >= 400:
                     raise await refusal(response)
                 answer = await response.json()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NotReachable(
-                f"Zhiyin does not answer at {url} ({why_unreachable(error)}); start it with `zhiyin up`."
+                f"Zhiyin does not answer at {self.url} ({why_unreachable(error)}); start it with `zhiyin up`."
             ) from error
         if not isinstance(answer, dict):
-            raise NotReachable(f"What answers at {url} is not Zhiyin.")
+            raise NotReachable(f"What answers at {self.url} is not Zhiyin.")
         return answer
 
     def _headers(self) -> dict[str, str]:

@@ -312,12 +312,10 @@ def staff(username: str, url: str | None) -> "Staff":
 
     settings, home = opened()
     run = home.read_run()
-    here = run["processes"].get("business") if run and url is None else None
     return Staff(
         username=username,
         password=password_of(home, username),
         url=url or (str(run["chat_page"]) if run else chat_page(settings)),
-        business_url=f"http://{here['address']}" if here else url or f"http://{settings.host}:{settings.business_port}",
     )
 
 
@@ -341,16 +339,22 @@ def approve(
 @app.command("dead-letters")
 def dead_letters(
     retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,
+    dismiss: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Leave this one as it is.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is left so.")] = None,
     username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
     url: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List messages that were given up, or have one tried again."""
+    """List messages that were given up, have one tried again, or dismiss it."""
     import asyncio
 
     from cli.desk import dead_letters as run
 
-    asyncio.run(run(staff(username, url), retry, as_json=as_json))
+    if (dismiss is None) != (reason is None):
+        raise UsageError("--dismiss ID and --reason TEXT go together.")
+    if dismiss is not None and retry is not None:
+        raise UsageError("One thing at a time: --retry or --dismiss.")
+    asyncio.run(run(staff(username, url), retry=retry, dismiss=dismiss, reason=reason, as_json=as_json))
 
 
 @app.command("reset-demo")

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from services.dialogue.actions.outbox import ActionOutbox, action_relay
 from services.dialogue.actions.results import follow_results
-from services.dialogue.api import auth, conversations, dead_letters, dead_turns, desk, pages, visits
+from services.dialogue.api import auth, conversations, dead_letters, dead_turns, decisions, desk, pages, visits
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
@@ -111,6 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             conversations.router,
             visits.router,
             desk.router,
+            decisions.router,
             dead_letters.router,
             dead_turns.router,
             auth.router,

@@ -30,6 +30,7 @@ from shared.errors import (
     UpstreamError,
     problem_for_status,
 )
+from shared.http.auth import TENANT_HEADER
 
 __all__ = ["DEADLINE_HEADER", "ON_BEHALF_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
 
@@ -122,6 +123,7 @@ class ServiceClient:
         retry: bool = False,
         headers: Mapping[str, str] | None = None,
         authenticated: bool = True,
+        tenant: str | None = None,
     ) -> Any:
         """The JSON that the service answers; `retry` means that repeating the call does no harm."""
         return await self.call(
@@ -133,6 +135,7 @@ class ServiceClient:
             retry=retry,
             headers=headers,
             authenticated=authenticated,
+            tenant=tenant,
         )
 
     async def call(
@@ -146,8 +149,12 @@ class ServiceClient:
         retry: bool,
         headers: Mapping[str, str] | None = None,
         authenticated: bool = True,
+        tenant: str | None = None,
     ) -> Any:
         """One call with all its attempts within `deadline` seconds.
+
+        Args:
+            tenant: whom the work is for; without one, the tenant of this service's own token.
 
         Raises:
             Unavailable: no instance took the call.
@@ -165,6 +172,8 @@ class ServiceClient:
             retry=retry,
             headers=dict(headers or {}),
         )
+        if tenant is not None:
+            asked.headers[TENANT_HEADER] = tenant
         outcome = "ok"
         try:
             async with asyncio.timeout(deadline):

@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, TypeVar
 
 import structlog
@@ -22,13 +22,30 @@ from shared.errors import Forbidden, Unauthenticated, Unavailable, ZhiyinError
 from shared.http.revocations import Revocations
 from shared.settings import TENANT
 
-__all__ = ["ALGORITHM", "SIGNATURES", "CurrentPrincipal", "JwksCache", "Principal", "TokenVerifier", "require"]
+__all__ = [
+    "ALGORITHM",
+    "DESK",
+    "OPERATORS",
+    "SIGNATURES",
+    "TENANT_HEADER",
+    "CurrentPrincipal",
+    "JwksCache",
+    "Principal",
+    "TokenVerifier",
+    "require",
+]
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 ALGORITHM = "EdDSA"
+DESK, OPERATORS = ("agent", "supervisor", "admin"), ("operator", "admin")
+"""The roles of those who work with customers, and of those who look after what failed."""
+
+TENANT_HEADER = "X-Tenant"
+"""For which tenant a service asks: that of the work, which need not be the one of its own token."""
+
 SECONDS = Histogram(
     "zhiyin_token_verify_seconds",
     "Time to verify an access token",
@@ -82,6 +99,25 @@ class Principal:
     def has_any(self, *, roles: Collection[str], scopes: Collection[str]) -> bool:
         """Whether the caller has one of the roles or one of the scopes."""
         return not (self.roles.isdisjoint(roles) and self.scopes.isdisjoint(scopes))
+
+    @property
+    def is_service(self) -> bool:
+        """Whether the token is a service's own: those have scopes and no roles, people's have roles and no scopes."""
+        return bool(self.scopes) and not self.roles
+
+    def asking_for(self, tenant: str | None) -> "Principal":
+        """The same caller at work for the tenant that the request names, if it names one.
+
+        Raises:
+            Forbidden: a person names another tenant than their own, or no tenant has such a name.
+        """
+        if tenant is None or tenant == self.tenant:
+            return self
+        if not self.is_service:
+            raise Forbidden("this token is good for its own tenant only")
+        if not re.fullmatch(TENANT, tenant):
+            raise Forbidden("no tenant has such a name")
+        return replace(self, tenant=tenant)
 
 
 class JwksCache:
@@ -228,7 +264,8 @@ async def _current(
     if credentials is None:
         raise Unauthenticated("send an access token: `Authorization: Bearer …`")
     verifier: TokenVerifier = request.app.state.verifier
-    return await verifier.verify(credentials.credentials)
+    principal = await verifier.verify(credentials.credentials)
+    return principal.asking_for(request.headers.get(TENANT_HEADER))
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_current)]

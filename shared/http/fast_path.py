@@ -16,7 +16,8 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.calls.client import REQUEST_ID_HEADER
-from shared.http.auth import Principal, TokenVerifier
+from shared.errors import Forbidden
+from shared.http.auth import TENANT_HEADER, Principal, TokenVerifier
 from shared.http.middleware import account, begin_request, problem_of
 from shared.http.problems import problem_response
 
@@ -25,6 +26,7 @@ __all__ = ["DirectAnswer", "DirectEndpoint", "DirectRequest", "DirectRoute", "Di
 BEARER = b"Bearer "
 JSON = b"application/json"
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+FOR_TENANT = TENANT_HEADER.lower().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,15 @@ class DirectRoutes:
     def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         given = headers.get(b"authorization", b"")
         verifier: TokenVerifier = self._state.verifier
-        return verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
+        principal = verifier.known(given[len(BEARER) :].decode("latin-1")) if given.startswith(BEARER) else None
+        tenant = headers.get(FOR_TENANT)
+        if principal is None or tenant is None:
+            return principal
+        try:
+            return principal.asking_for(tenant.decode("latin-1"))
+        except Forbidden:
+            # The ordinary route says so.
+            return None
 
     def _plain(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the body is JSON as it is, with a known size below the limit, sent without `Expect`."""

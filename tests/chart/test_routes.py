@@ -2,12 +2,16 @@
 
 import pytest
 
+from services.dialogue.api import dead_letters, dead_turns, decisions, desk
 from services.dialogue.conversation.stream import MAX_LIFE_SECONDS
 from tests.chart.chart import Rendered, render
+from tests.chart.test_network import edges
 from tests.chart.variants import rendered
 
 STREAM = "/v1/conversations/"
 """Streams are below this path."""
+STAFF = [route.path for each in (desk, decisions, dead_letters, dead_turns) for route in each.router.routes]  # type: ignore[attr-defined]
+"""Where staff work: hand-offs, approvals, what was given up, the audit log."""
 
 
 def ingress(**values: object) -> Rendered:
@@ -107,3 +111,23 @@ def test_a_second_service_for_the_outside(kind: str) -> None:
     assert "annotations" not in inside["metadata"]
     assert "externalTrafficPolicy" not in inside["spec"]
     assert not [name for name in chart.names("Service") if name.endswith("-external")][1:]
+
+
+def test_staff_come_by_the_same_door_and_nobody_comes_to_business() -> None:
+    """What business keeps for them is reached through dialogue, which its policies let through."""
+    assert {"/v1/approvals", "/v1/dead-letters", "/v1/desk/events"} <= set(STAFF)
+    (rule,) = ingress(hosts=["chat.a.example"]).get("Ingress", "dialogue")["spec"]["rules"]
+    by_ingress = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+    chart = rendered("add-ons")
+    by_gateway = {
+        match["path"]["value"]: backend["name"]
+        for rule in chart.get("HTTPRoute", "dialogue")["spec"]["rules"]
+        for match in rule["matches"]
+        for backend in rule["backendRefs"]
+    }
+    for leads in (by_ingress, by_gateway):
+        assert set(leads.values()) == {"zhiyin-dialogue"}
+        for path in STAFF:
+            assert any(path.startswith(prefix) for prefix in leads), path
+    assert ("dialogue", "business", 8080) in edges(chart)
+    assert {source for source, target, _ in edges(chart) if target == "business"} == {"dialogue", "consul"}

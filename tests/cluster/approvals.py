@@ -41,9 +41,9 @@ async def approve(zhiyin: Installation, gateway: aiohttp.ClientSession, conversa
     async with gateway.post("/v1/auth/login", json=body) as answer:
         assert answer.status == 200, await answer.text()
         headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
-    async with aiohttp.ClientSession(await zhiyin.url("business"), headers=headers) as business:
-        async with business.get("/v1/approvals") as answer:
-            waiting = (await answer.json())["approvals"]
-        (action,) = [each["id"] for each in waiting if each["conversation_id"] == conversation]
-        async with business.post(f"/v1/approvals/{action}", json={"decision": "approve"}) as answer:
-            assert answer.status == 200, await answer.text()
+    async with gateway.get("/v1/approvals", headers=headers) as answer:
+        waiting = (await answer.json())["approvals"]
+    (action,) = [each["id"] for each in waiting if each["conversation_id"] == conversation]
+    decision = {"decision": "approve"}
+    async with gateway.post(f"/v1/approvals/{action}", json=decision, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()

@@ -1,7 +1,5 @@
 """Decisions of people: on refunds that wait for approval, and on what becomes of actions that were given up."""
 
-from typing import Literal
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business import repository
@@ -10,12 +8,11 @@ from services.business.models import ActionRecord, DeadLetter
 from services.business.shop.actions import Outcome, pay_refund, reject_refund
 from services.business.shop.orders import money_of
 from services.business.shop.repository import refund_of_action
+from shared.contracts.approvals import Verdict
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.storage.database import Database, now
 
 __all__ = ["Verdict", "decide", "dismiss", "try_again"]
-
-Verdict = Literal["approve", "reject"]
 
 REJECTED = "approval_rejected"
 DECIDED: dict[str, Verdict] = {"done": "approve", "rejected": "reject"}

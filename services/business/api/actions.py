@@ -1,36 +1,18 @@
 """Actions that conversations ask for, and what became of them."""
 
-from datetime import datetime
-from typing import Any
-
 from fastapi import APIRouter
 
 from services.business import repository
-from services.business.api.dependencies import ActionCaller, ActionId, InBusiness, Reader, View
+from services.business.api.dependencies import ActionCaller, ActionId, InBusiness, Reader
 from services.business.models import ActionRecord
 from shared.contracts.actions import ActionReceipt, ActionRequest
+from shared.contracts.approvals import ActionView
 from shared.errors import Forbidden, NotFound, responses
 
-__all__ = ["ActionView", "action_view", "router"]
+__all__ = ["action_view", "router"]
 
 
 router = APIRouter(tags=["actions"])
-
-
-class ActionView(View):
-    """An action and what became of it; `version` counts its results, 0 while there is none."""
-
-    id: str
-    name: str
-    status: str
-    customer: str | None
-    conversation_id: str
-    attempts: int
-    version: int
-    data: dict[str, Any]
-    error_code: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 @router.post("/v1/actions", status_code=202, responses=responses(403, 409))

@@ -5,10 +5,9 @@ from fastapi import APIRouter
 
 from services.business import repository
 from services.business.actions import approvals
-from services.business.api.actions import ActionView, action_view
-from services.business.api.dependencies import ActionId, After, Agent, InBusiness, Limit, View
-from services.business.shop.arguments import OptionalNote
-from shared.contracts.base import RequestBody
+from services.business.api.actions import action_view
+from services.business.api.dependencies import ActionId, After, Agent, InBusiness, Limit
+from shared.contracts.approvals import ActionView, ApprovalList, DecisionRequest
 from shared.errors import responses
 
 __all__ = ["router"]
@@ -17,20 +16,6 @@ log = structlog.get_logger(__name__)
 
 
 router = APIRouter(tags=["approvals"])
-
-
-class ApprovalList(View):
-    """Actions that wait for a person, oldest first; `next_after` is null on the last page."""
-
-    approvals: list[ActionView]
-    next_after: int | None
-
-
-class DecisionRequest(RequestBody):
-    """A person's yes or no, and why."""
-
-    decision: approvals.Verdict
-    note: OptionalNote = None
 
 
 @router.get("/v1/approvals")

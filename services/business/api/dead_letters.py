@@ -1,17 +1,15 @@
 """Actions that were given up, and what an operator does about them."""
 
-from datetime import datetime
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Path
-from pydantic import StringConstraints
 
 from services.business import repository
 from services.business.actions import approvals
-from services.business.api.dependencies import MAX_ROW_ID, After, InBusiness, Limit, Operator, View
+from services.business.api.dependencies import MAX_ROW_ID, After, InBusiness, Limit, Operator
 from services.business.models import DeadLetter
-from shared.contracts.base import RequestBody
+from shared.contracts.approvals import DeadLetterList, DeadLetterView, Dismissal
 from shared.errors import responses
 
 __all__ = ["router"]
@@ -22,39 +20,6 @@ log = structlog.get_logger(__name__)
 router = APIRouter(tags=["dead letters"])
 
 LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
-
-
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
-
-
-class DeadLetterView(View):
-    """An action that was given up."""
-
-    id: int
-    action_id: str | None
-    name: str | None
-    error: str
-    attempts: int
-    payload: str
-    created_at: datetime
-    retried_at: datetime | None
-    retried_by: str | None
-    dismissed_at: datetime | None
-    dismissed_by: str | None
-    dismissed_because: str | None
-
-
-class Dismissal(RequestBody):
-    """Why nothing more is to be done."""
-
-    reason: Reason
-
-
-class DeadLetterList(View):
-    """Actions that were given up, oldest first; `next_after` is null on the last page."""
-
-    dead_letters: list[DeadLetterView]
-    next_after: int | None
 
 
 @router.get("/v1/dead-letters")

@@ -10,7 +10,7 @@ from services.business.actions.ledger import Ledger
 from services.business.rules.rule_book import RuleBook
 from shared.contracts.actions import Identifier
 from shared.errors import Forbidden
-from shared.http.auth import Principal, require
+from shared.http.auth import DESK, OPERATORS, Principal, require
 from shared.queue.outbox import OutboxRelay
 from shared.storage.database import ALL_TENANTS, Database
 
@@ -68,16 +68,16 @@ async def _action_caller(principal: Annotated[Principal, Depends(require(scopes=
 
 
 async def _reader(
-    principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}, scopes={LOOKUP_SCOPE}))],
+    principal: Annotated[Principal, Depends(require(roles=DESK, scopes={LOOKUP_SCOPE}))],
 ) -> Principal:
     return _of_one_tenant(principal)
 
 
-async def _agent(principal: Annotated[Principal, Depends(require(roles={"agent", "admin"}))]) -> Principal:
+async def _agent(principal: Annotated[Principal, Depends(require(roles=DESK))]) -> Principal:
     return _of_one_tenant(principal)
 
 
-async def _operator(principal: Annotated[Principal, Depends(require(roles={"operator", "admin"}))]) -> Principal:
+async def _operator(principal: Annotated[Principal, Depends(require(roles=OPERATORS))]) -> Principal:
     return _of_one_tenant(principal)
 
 

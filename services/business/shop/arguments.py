@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from shared.contracts.approvals import printable
 from shared.contracts.base import unknown_as
 
 __all__ = [
@@ -15,19 +16,11 @@ __all__ = [
     "OneOrder",
     "OneRequest",
     "OpenTicket",
-    "OptionalNote",
     "OrderEffect",
     "RefundOrder",
     "RequestInvoice",
     "Withdraw",
 ]
-
-
-def _printable(value: object) -> object:
-    """Text without control characters; no database and no page wants them."""
-    if not isinstance(value, str):
-        return value
-    return "".join(character if character.isprintable() else " " for character in value)
 
 
 def _nothing(value: object) -> object:
@@ -39,29 +32,28 @@ def _nothing(value: object) -> object:
 OrderNumber = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
-    BeforeValidator(_printable),
+    BeforeValidator(printable),
     Field(description="The order's number, such as 20261103001"),
 ]
 RequestNumber = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=16),
-    BeforeValidator(_printable),
+    BeforeValidator(printable),
     Field(description="The number of a refund or a complaint, such as R000012 or T000001"),
 ]
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), BeforeValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), BeforeValidator(printable)
 ]
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), BeforeValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), BeforeValidator(printable)
 ]
 Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$"),
-    BeforeValidator(_printable),
+    BeforeValidator(printable),
 ]
 OptionalNumber = Annotated[OrderNumber | None, BeforeValidator(_nothing)]
 OptionalText = Annotated[Text | None, BeforeValidator(_nothing)]
-OptionalNote = Annotated[Reason | None, BeforeValidator(_nothing)]
 OptionalEmail = Annotated[Email | None, BeforeValidator(_nothing)]
 
 

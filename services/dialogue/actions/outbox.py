@@ -167,7 +167,12 @@ class ActionOutbox:
     async def _ask(self, request: ActionRequest) -> ActionReceipt:
         try:
             answer = await self._client.post(
-                "business", "/v1/actions", json=request.model_dump(mode="json"), deadline=CALL_SECONDS, retry=True
+                "business",
+                "/v1/actions",
+                json=request.model_dump(mode="json"),
+                deadline=CALL_SECONDS,
+                retry=True,
+                tenant=request.tenant,
             )
         except AWAY_PROBLEMS as error:
             raise Unavailable(f"business does not take actions: {error.detail}") from error

@@ -13,7 +13,7 @@ from services.dialogue.api.conversations import InDatabase
 from services.dialogue.conversation.models import DeadLetter
 from shared.contracts.base import RequestBody
 from shared.errors import responses
-from shared.http.auth import CurrentPrincipal, require
+from shared.http.auth import OPERATORS, CurrentPrincipal, require
 
 __all__ = ["router"]
 
@@ -21,9 +21,7 @@ log = structlog.get_logger(__name__)
 
 MAX_ROW_ID = 2**31 - 1
 
-router = APIRouter(
-    prefix="/v1/outbox/dead-letters", tags=["outbox"], dependencies=[Depends(require(roles={"operator", "admin"}))]
-)
+router = APIRouter(prefix="/v1/outbox/dead-letters", tags=["outbox"], dependencies=[Depends(require(roles=OPERATORS))])
 
 LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]

@@ -14,7 +14,7 @@ from services.dialogue.conversation.models import DeadTurn
 from shared.contracts.base import RequestBody
 from shared.contracts.texts import legible
 from shared.errors import responses
-from shared.http.auth import CurrentPrincipal, require
+from shared.http.auth import OPERATORS, CurrentPrincipal, require
 from shared.storage.database import Database
 from shared.storage.statements import Unit
 
@@ -22,9 +22,7 @@ __all__ = ["router"]
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(
-    prefix="/v1/dead-turns", tags=["dead turns"], dependencies=[Depends(require(roles=("operator", "admin")))]
-)
+router = APIRouter(prefix="/v1/dead-turns", tags=["dead turns"], dependencies=[Depends(require(roles=OPERATORS))])
 
 LetterId = Annotated[int, Path(ge=1, le=MAX_SEQ)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S"), AfterValidator(legible)]

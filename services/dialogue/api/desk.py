@@ -119,8 +119,9 @@ class DeskEventView(BaseModel):
     id: int
     event: str
     actor: str
-    conversation_id: str
-    handoff_id: int
+    conversation_id: str | None
+    handoff_id: int | None
+    """Null of what was decided about an action."""
     details: dict[str, Any]
     created_at: datetime
 
@@ -263,7 +264,7 @@ async def reply(
 async def desk_events(
     principal: CurrentPrincipal, database: InDatabase, after: After = 0, limit: Limit = 50
 ) -> DeskEvents:
-    """Who read, claimed, took over, answered and closed what (for administrators)."""
+    """Who read, claimed, took over, answered, closed, approved, retried and dismissed what (for administrators)."""
     async with database.reading(principal.tenant) as session:
         found = await events_after(session, after, limit + 1)
     page = [DeskEventView.model_validate(each, from_attributes=True) for each in found[:limit]]

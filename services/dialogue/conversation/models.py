@@ -209,8 +209,8 @@ class DeskEvent(TenantMixin, Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     event: Mapped[str] = mapped_column(String(32))
     actor: Mapped[str] = mapped_column(String(128))
-    conversation_id: Mapped[str] = mapped_column(String(64), index=True)
-    handoff_id: Mapped[int]
+    conversation_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    handoff_id: Mapped[int | None]
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
 

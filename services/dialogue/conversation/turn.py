@@ -104,6 +104,7 @@ class TurnTaker:
                     retry=True,
                     # Otherwise one customer's flood would take the share of all.
                     headers={ON_BEHALF_HEADER: conversation.owner},
+                    tenant=conversation.tenant,
                 )
                 return Understood(understanding=Understanding.model_validate(answer))
             except (Problem, ValueError) as error:
@@ -133,7 +134,7 @@ class TurnTaker:
         if event.kind != "session_expired" and is_under_way(before) and self._sessions.is_over(conversation, moment):
             decision = decide(self._assistant, before, SessionExpired())
             state, expired = decision.state, list(decision.steps)
-        decision, steps = await self._decide(state, customer, event, stages)
+        decision, steps = await self._decide(conversation.tenant, state, customer, event, stages)
         state, steps = decision.state, expired + steps
         begins = is_under_way(state) and not is_under_way(before)
         # All that can be made before the transaction is made before it.
@@ -225,7 +226,7 @@ class TurnTaker:
         await self._sessions.on_timer(timer, database=self._database, end=end)
 
     async def _decide(
-        self, state: State, customer: str | None, event: TurnEvent, stages: Stages
+        self, tenant: str, state: State, customer: str | None, event: TurnEvent, stages: Stages
     ) -> tuple[Decision, list[str]]:
         steps: list[str] = []
         replies: list[Say] = []
@@ -246,7 +247,7 @@ class TurnTaker:
             with timed("lookup", stages):
                 # Beyond the limit a look-up fails, so that a flow that never stops asking still ends its turn.
                 event = (
-                    await self._look_up(customer, decision.lookup)
+                    await self._look_up(tenant, customer, decision.lookup)
                     if lookups <= MAX_LOOKUPS_A_TURN
                     else LookupFailed(name=decision.lookup.name, reason="too-many")
                 )
@@ -254,7 +255,7 @@ class TurnTaker:
             update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
         ), steps
 
-    async def _look_up(self, customer: str | None, call: LookupCall) -> TurnEvent:
+    async def _look_up(self, tenant: str, customer: str | None, call: LookupCall) -> TurnEvent:
         try:
             answer = LookupAnswer.model_validate(
                 await self._client.post(
@@ -263,6 +264,7 @@ class TurnTaker:
                     json={"customer": customer, "arguments": call.arguments},
                     deadline=self._settings.lookup_seconds,
                     retry=True,
+                    tenant=tenant,
                 )
             )
         except (Problem, ValueError) as error:

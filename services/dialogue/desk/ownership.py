@@ -18,13 +18,12 @@ from services.dialogue.desk import repository
 from services.dialogue.desk.repository import HandoffRow
 from shared.contracts.events import Event
 from shared.errors import Conflict, Forbidden, InvalidInput, NotFound
-from shared.http.auth import Principal
+from shared.http.auth import DESK, Principal
 from shared.storage.database import Database
 from shared.storage.statements import Unit
 
 __all__ = ["DESK", "SUPERVISORS", "Desk", "Said", "may_read"]
 
-DESK = ("agent", "supervisor", "admin")
 SUPERVISORS = ("supervisor", "admin")
 """Who may take a conversation over from an agent."""
 

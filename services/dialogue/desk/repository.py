@@ -167,14 +167,22 @@ def was_noted(unit: Unit, event: str, *, actor: str, handoff: HandoffRow) -> boo
     return unit.row(WAS_NOTED, **values) is not None
 
 
-def add_event(unit: Unit, event: str, *, actor: str, handoff: HandoffRow, details: Mapping[str, Any]) -> None:
-    """Adds a line to the audit log."""
+def add_event(
+    unit: Unit,
+    event: str,
+    *,
+    actor: str,
+    handoff: HandoffRow | None = None,
+    conversation: str | None = None,
+    details: Mapping[str, Any],
+) -> None:
+    """Adds a line to the audit log: about a hand-off, or about an action of business, perhaps of a conversation."""
     unit.run(
         ADD_EVENT,
         event=event,
         actor=actor,
-        conversation_id=handoff.conversation_id,
-        handoff_id=handoff.id,
+        conversation_id=conversation if handoff is None else handoff.conversation_id,
+        handoff_id=None if handoff is None else handoff.id,
         details=dict(details),
         created_at=now(),
     )

@@ -60,12 +60,14 @@ Deadline = Annotated[float, Depends(_deadline)]
 
 @dataclass(frozen=True)
 class TenantModels:
-    """The models that belong to the caller's tenant."""
+    """The models that belong to the tenant that is asked for."""
 
     loaded: LoadedModels
     tenant: str
     caller: str
     deadline: float
+    by_service: bool
+    """Whether a service asks, for whomever it works."""
 
     def use(
         self, name: str, *, key: str | None = None, version: str | None = None
@@ -75,6 +77,16 @@ class TenantModels:
             name, tenant=self.tenant, deadline=self.deadline, key=key, version=version, caller=self.caller
         )
 
+    def use_for_assistant(self, name: str, *, key: str) -> AbstractAsyncContextManager[Lease]:
+        """The way to the model of an assistant, as of `use`.
+
+        A tenant without a model of its own talks to the installation's assistant, which is understood by the
+        installation's model; only a service can ask for it so.
+        """
+        if self.by_service and not self.loaded.knows(name, self.tenant):
+            return self.loaded.use(name, tenant=self.loaded.tenant, deadline=self.deadline, key=key, caller=self.caller)
+        return self.use(name, key=key)
+
     def deployments(self) -> list[Deployment]:
         """What is loaded."""
         return self.loaded.of_tenant(self.tenant)
@@ -82,7 +94,7 @@ class TenantModels:
 
 async def _models(request: Request, principal: CurrentPrincipal, deadline: Deadline) -> TenantModels:
     caller = caller_of(principal, request.headers.get(ON_BEHALF_HEADER, ""))
-    return TenantModels(request.app.state.models, principal.tenant, caller, deadline)
+    return TenantModels(request.app.state.models, principal.tenant, caller, deadline, principal.is_service)
 
 
 Models = Annotated[TenantModels, Depends(_models)]

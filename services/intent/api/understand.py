@@ -58,6 +58,7 @@ async def _understand_one(request: DirectRequest) -> Understanding | None:
         request.principal.tenant,
         caller_of(request.principal, request.headers.get(ON_BEHALF, b"")),
         deadline_from(request.headers.get(DEADLINE, b""), DEFAULT_SECONDS),
+        request.principal.is_service,
     )
     [answer] = await _understandings([body.text], body, models, request.receive)
     return answer
@@ -70,7 +71,7 @@ DIRECT = DirectRoute("/v1/understand", _understand_one, roles=ROLES, scopes={SCO
 async def _understandings(
     texts: Sequence[str], asked: UnderstandRequest | UnderstandBatchRequest, models: TenantModels, receive: Receive
 ) -> list[Understanding]:
-    async with models.use(asked.assistant, key=asked.key or models.caller) as served:
+    async with models.use_for_assistant(asked.assistant, key=asked.key or models.caller) as served:
         await faults.point("intent.understand")
         with CancelledWhenGone(receive):
             return await understand_texts(served, texts, deadline=models.deadline, timezone=asked.timezone)

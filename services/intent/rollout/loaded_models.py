@@ -137,6 +137,16 @@ class LoadedModels:
         """
         return ModelUse(self, self._full_name(name, tenant), deadline, key, version, caller)
 
+    @property
+    def tenant(self) -> str:
+        """The installation's own."""
+        return self._settings.tenant
+
+    def knows(self, name: str, tenant: str) -> bool:
+        """Whether the tenant has a model of this name, loaded or not."""
+        full = self._full_name(name, tenant)
+        return full in self._deployments or self._configured(full)
+
     async def deployment(self, name: str, deadline: float) -> Deployment:
         """What serves a model by its full name, loaded by the `deadline` if it was not; errors as of `use`."""
         deployment = self._deployments.get(name)
@@ -242,11 +252,12 @@ class LoadedModels:
 
     def _require_known(self, full: str) -> None:
         """A name that nobody configured is no reason to look further, or to load anything."""
-        if full in self._settings.models:
-            return
-        if EVERY_MODEL in self._settings.models and (self._models(full) / PRODUCTION).is_file():
-            return
-        raise NotFound(f"no model {full.rpartition('.')[2]!r} is served here")
+        if not self._configured(full):
+            raise NotFound(f"no model {full.rpartition('.')[2]!r} is served here")
+
+    def _configured(self, full: str) -> bool:
+        named = self._settings.models
+        return full in named or (EVERY_MODEL in named and (self._models(full) / PRODUCTION).is_file())
 
     def _models(self, full: str) -> Path:
         return self._settings.home / "models" / full

@@ -1,4 +1,4 @@
-"""What staff decide on the command line, against a business that answers by HTTP."""
+"""What staff decide on the command line, against a gateway that answers by HTTP."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -18,41 +18,45 @@ Work = Callable[[Staff], Awaitable[None]]
 
 
 async def at_a_desk(work: Work) -> list[Any]:
-    """Does the work with a login and a business of its own; answers with what was decided there."""
-    login, business, decided = FastAPI(), FastAPI(), list[Any]()
+    """Does the work with a gateway of its own; answers with what was decided there."""
+    gateway, decided = FastAPI(), list[Any]()
 
-    @login.post("/v1/auth/login")
+    @gateway.post("/v1/auth/login")
     async def log_in(body: dict[str, str]) -> dict[str, str]:
         return {"access_token": body["username"], "refresh_token": "r"}
 
-    @login.post("/v1/auth/refresh")
+    @gateway.post("/v1/auth/refresh")
     async def refresh() -> None:
         raise HTTPException(401, "no")
 
-    @business.get("/v1/approvals")
+    @gateway.get("/v1/approvals")
     async def approvals(after: int, limit: int) -> dict[str, Any]:
         page = WAITING[after : after + limit]
         return {"approvals": page, "next_after": after + limit if after + limit < len(WAITING) else None}
 
-    @business.post("/v1/approvals/{action}")
+    @gateway.post("/v1/approvals/{action}")
     async def decide(action: str, body: dict[str, str], authorization: str = Header()) -> dict[str, str]:
         if authorization != "Bearer agent":
             raise HTTPException(403, "this needs the role agent")
         decided.append((action, body))
         return {"id": action, "status": "succeeded" if body["decision"] == "approve" else "rejected"}
 
-    @business.get("/v1/dead-letters")
+    @gateway.get("/v1/dead-letters")
     async def letters() -> dict[str, Any]:
         return {"dead_letters": [{"id": 7, "name": "refund", "error": "x\x1b[2Jy", "attempts": 5}], "next_after": None}
 
-    @business.post("/v1/dead-letters/{letter}/retry")
+    @gateway.post("/v1/dead-letters/{letter}/retry")
     async def retry(letter: int) -> dict[str, int]:
         decided.append(letter)
         return {"id": letter}
 
-    async with serve(login) as gateway, serve(business) as desk:
-        url, business_url = f"http://{gateway.address}", f"http://{desk.address}"
-        await work(Staff(username="agent", password="x", url=url, business_url=business_url))
+    @gateway.post("/v1/dead-letters/{letter}/dismiss")
+    async def dismiss(letter: int, body: dict[str, str]) -> dict[str, int]:
+        decided.append((letter, body))
+        return {"id": letter}
+
+    async with serve(gateway) as served:
+        await work(Staff(username="agent", password="x", url=f"http://{served.address}"))
     return decided
 
 
@@ -73,7 +77,7 @@ async def test_a_person_says_yes_or_no(capsys: pytest.CaptureFixture[str]) -> No
 
 async def test_an_account_that_may_not_is_told_so() -> None:
     async def work(staff: Staff) -> None:
-        other = Staff(username="lilei", password="x", url=staff.url, business_url=staff.business_url)
+        other = Staff(username="lilei", password="x", url=staff.url)
         with pytest.raises(Refused, match=r"^Refused \(403\): this needs the role agent$"):
             await approve(other, "c1.0", yes=True, note=None, as_json=False)
 
@@ -90,6 +94,12 @@ async def test_what_can_be_no_action_is_not_asked_for(action: str) -> None:
 
 
 async def test_what_was_given_up_is_listed_and_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
-    await at_a_desk(lambda staff: dead_letters(staff, None, as_json=False))
+    await at_a_desk(lambda staff: dead_letters(staff, as_json=False))
     assert "xy" in capsys.readouterr().out
-    assert await at_a_desk(lambda staff: dead_letters(staff, 7, as_json=False)) == [7]
+    assert await at_a_desk(lambda staff: dead_letters(staff, retry=7, as_json=False)) == [7]
+
+
+async def test_what_was_given_up_is_dismissed_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    done = await at_a_desk(lambda staff: dead_letters(staff, dismiss=7, reason="done by hand", as_json=False))
+    assert done == [(7, {"reason": "done by hand"})]
+    assert capsys.readouterr().err == "✓ 7 is left as it is\n"

@@ -272,3 +272,39 @@ async def test_routes_let_in_whom_they_name() -> None:
             answer = await service.get("/who", headers=headers)
             assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
             assert answer.content_type == "application/problem+json"
+
+
+@router.get("/tenant")
+async def tenant(principal: CurrentPrincipal) -> str:
+    """For which tenant it is asked."""
+    return principal.tenant
+
+
+async def test_a_service_asks_for_the_tenant_of_its_work_and_people_for_their_own() -> None:
+    service = FACTORY.issue("service-desk", roles=(), scopes={"shop:read"})
+    people = {
+        FACTORY.issue("7", roles=roles, scopes=scopes)
+        for roles in ({"customer"}, {"agent"}, {"operator", "admin"}, ())
+        for scopes in ((), {"shop:read"})
+        if roles or not scopes
+    }
+    app = create_service(
+        ServiceSettings(log_level="error"), name="shop", description="", routers=[router], jwks=FACTORY.fetch
+    )
+    async with serve(app) as server, calling(server.base_url) as calls:
+
+        async def asked(token: str, tenant: str | None) -> tuple[int, Any]:
+            headers = {} if tenant is None else {"X-Tenant": tenant}
+            answer = await calls.get("/tenant", token=token, headers=headers)
+            return answer.status, answer.body if answer.status == 200 else answer.body["type"]
+
+        for own in (None, "default"):
+            for token in (service, *people):
+                assert await asked(token, own) == (200, "default")
+        assert await asked(service, "acme") == (200, "acme")
+        for strange in ("*", "", "ACME", "acme ", "a" * 64, "-acme", "acme,default"):
+            if strange.strip() != "acme":
+                assert await asked(service, strange) == (403, "urn:zhiyin:problem:forbidden"), strange
+        for token in people:
+            for other in ("acme", "*", ""):
+                assert await asked(token, other) == (403, "urn:zhiyin:problem:forbidden"), other

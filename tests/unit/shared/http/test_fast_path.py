@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import NotFound
+from shared.http.auth import CurrentPrincipal
 from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.http.middleware import CancelledWhenGone
 from shared.http.service import create_service
@@ -22,6 +23,7 @@ LIMIT = 1000
 TOKENS = TokenFactory(audience="lengths")
 TOKEN = TOKENS.issue(roles={"operator"})
 CUSTOMER = TOKENS.issue()
+SERVICE = TOKENS.issue("service-dialogue", roles=(), scopes={"lengths:read"})
 
 
 class Text(BaseModel):
@@ -68,6 +70,22 @@ async def named_length(name: str, body: Text) -> Length:
     return Length(length=len(name) + len(body.text), direct=False)
 
 
+@router.post("/tenant")
+async def tenant_of(principal: CurrentPrincipal) -> dict[str, str]:
+    """For which tenant it is asked."""
+    return {"tenant": principal.tenant, "by": "framework"}
+
+
+class Tenant(BaseModel):
+    tenant: str
+    by: str
+
+
+async def tenant_directly(request: DirectRequest) -> Tenant:
+    """The same."""
+    return Tenant(tenant=request.principal.tenant, by="itself")
+
+
 async def named_directly(request: DirectRequest) -> DirectAnswer:
     """The same, with a status of its own."""
     body = Text.model_validate_json(request.body)
@@ -84,6 +102,7 @@ def app() -> FastAPI:
         direct=[
             DirectRoute("/length", directly, roles={"operator"}),
             DirectRoute("/texts/{name}/length", named_directly, anyone=True),
+            DirectRoute("/tenant", tenant_directly, anyone=True),
         ],
         jwks=TOKENS.fetch,
     )
@@ -93,7 +112,7 @@ def app() -> FastAPI:
 async def service(app: FastAPI) -> AsyncIterator[Calls]:
     async with serve(app) as server, calling(server.base_url) as calls:
         # Tokens are taken once they were verified.
-        for token in (TOKEN, CUSTOMER):
+        for token in (TOKEN, CUSTOMER, SERVICE):
             await app.state.verifier.verify(token)
         yield calls
 
@@ -229,3 +248,15 @@ async def test_another_path_is_not_taken_for_it(service: Calls, path: str) -> No
 async def test_who_sends_no_token_is_left_to_the_ordinary_route(service: Calls) -> None:
     answer = await service.post("/texts/abc/length", json={"text": "de"})
     assert answer.body["direct"] is False
+
+
+async def test_a_service_is_answered_for_the_tenant_that_it_names_and_nobody_else_is(service: Calls) -> None:
+    async def asked(token: str, tenant: str) -> tuple[int, Any]:
+        answer = await service.post("/tenant", json={}, token=token, headers={"X-Tenant": tenant})
+        return answer.status, answer.body if answer.status == 200 else answer.body["type"]
+
+    assert await asked(SERVICE, "acme") == (200, {"tenant": "acme", "by": "itself"})
+    assert await asked(SERVICE, "default") == (200, {"tenant": "default", "by": "itself"})
+    assert await asked(TOKEN, "default") == (200, {"tenant": "default", "by": "itself"})
+    for token, tenant in ((SERVICE, "*"), (TOKEN, "acme"), (CUSTOMER, "acme"), (CUSTOMER, "*")):
+        assert await asked(token, tenant) == (403, "urn:zhiyin:problem:forbidden")

@@ -30,3 +30,25 @@ async def test_a_lookup_is_answered_the_same_with_and_without_the_framework(
     direct = await ask("application/json")
     assert (direct.status, direct.content_type, direct.body) == (status, ordinary.content_type, ordinary.body)
     assert set(direct.headers) == set(ordinary.headers)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+async def test_a_lookup_is_about_the_tenant_of_the_conversation(
+    calls: Calls, tokens: TokenFactory, content_type: str
+) -> None:
+    """Each of the services' tokens asks for whoever it works for, with and without the framework."""
+    body = json.dumps({"customer": "C1001", "arguments": {}})
+
+    async def count(token: str, tenant: str | None = None) -> int | None:
+        headers = {"Content-Type": content_type} | ({} if tenant is None else {"X-Tenant": tenant})
+        answer = await calls.post("/v1/lookups/orders", data=body, token=token, headers=headers)
+        return answer.body["data"].get("count", 0) if answer.status == 200 else None
+
+    ours = tokens.issue("dialogue", roles=(), scopes={"business:lookup"})
+    theirs = tokens.issue("dialogue", roles=(), scopes={"business:lookup"}, tenant="other")
+    for _ in range(2):
+        assert await count(ours) == await count(theirs, "default") == 6
+        assert await count(ours, "other") == await count(theirs) == 0
+        staff = tokens.issue("staff", roles={"admin"}, scopes={"business:lookup"}, tenant="other")
+        assert await count(staff) == 0
+        assert await count(staff, "default") is None

@@ -4,6 +4,8 @@ from typing import Any, cast
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.unit.services.intent.api.conftest import TOKENS
+
 TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]}
 CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/v1/understand", {"text": "x"}),
@@ -106,3 +108,19 @@ def callers(client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, head
     for _ in range(2):
         client.post(path, json=body, headers=headers)
     return seen
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_tenant_without_a_model_of_its_own_is_understood_by_the_installations(
+    client: TestClient, service: Mapping[str, str], many: bool
+) -> None:
+    """It talks to the installation's assistant; a service says so, and nobody else gets at the model."""
+    body = {"texts": ["hello"]} if many else {"text": "hello"}
+    for _ in range(2):
+        own = client.post("/v1/understand", json=body, headers=service)
+        other = client.post("/v1/understand", json=body, headers={**service, "X-Tenant": "acme"})
+        assert (own.status_code, other.json()) == (200, own.json())
+    stranger = TOKENS.headers("operator-2", roles={"operator"}, tenant="acme")
+    assert client.post("/v1/understand", json=body, headers=stranger).status_code == 404
+    for path, named in (("/predict", {"model": "shop", "data": "x"}), ("/v1/embed", {"model": "shop", "texts": ["x"]})):
+        assert client.post(path, json=named, headers={**service, "X-Tenant": "acme"}).status_code == 404
