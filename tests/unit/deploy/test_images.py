@@ -112,11 +112,7 @@ def installed(lists: Path, extras: set[str], python: str = "") -> set[str]:
             if (name, extra) in found:
                 continue
             found.add((name, extra))
-            try:
-                requires = distribution(name).requires or []
-            except PackageNotFoundError:
-                continue
-            for each in map(Requirement, requires):
+            for each in required(name):
                 if each.marker is None or each.marker.evaluate({"extra": extra, **other}):
                     add(each)
 
@@ -124,6 +120,15 @@ def installed(lists: Path, extras: set[str], python: str = "") -> set[str]:
         for line in (lists / f"{extra}.txt").read_text(encoding="utf-8").splitlines():
             add(Requirement(line))
     return {name for name, _ in found}
+
+
+@cache
+def required(name: str) -> list[Requirement]:
+    """What a package requires, under whatever conditions."""
+    try:
+        return [Requirement(each) for each in distribution(name).requires or []]
+    except PackageNotFoundError:
+        return []
 
 
 @cache
