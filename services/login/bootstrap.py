@@ -1,11 +1,13 @@
 """The first accounts and the services' credentials, from a file that is applied at every start.
 
-Clients are exactly what the file says, so that a secret is changed by changing the file. Accounts are made when they
+Clients are exactly what the file says, so that a secret is changed by changing the file; the one before stays good for
+`client_overlap_seconds`, because the pods that use it are not replaced at the same moment. Accounts are made when they
 are missing; later only what has changed *in the file* since it was last applied is applied again, so a restart does
 not take back what people changed themselves, like their passwords.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -98,7 +100,7 @@ async def apply_bootstrap(settings: Settings, database: Database, passwords: Pas
                     f"the secret of client {client.client_id!r} needs {MIN_SECRET} random characters or more"
                 )
     for client in seed.clients:
-        await _again_when_overtaken(partial(_apply_client, database, settings.tenant, client))
+        await _again_when_overtaken(partial(_apply_client, database, settings, client))
     for account in seed.accounts:
         await _again_when_overtaken(partial(_apply_account, database, settings, passwords, account))
     log.info("bootstrap_applied", accounts=len(seed.accounts), clients=len(seed.clients))
@@ -126,13 +128,17 @@ async def _again_when_overtaken(apply: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def _apply_client(database: Database, tenant: str, seed: SeedClient) -> None:
-    async with database.transaction(tenant) as session:
+async def _apply_client(database: Database, settings: Settings, seed: SeedClient) -> None:
+    digest = digest_secret(seed.client_secret)
+    async with database.transaction(settings.tenant) as session:
         client = await client_named(session, seed.client_id)
         if client is None:
             client = Client(client_id=seed.client_id)
             add_client(session, client)
-        client.secret_digest = digest_secret(seed.client_secret)
+        elif client.secret_digest != digest:
+            client.previous_digest = client.secret_digest
+            client.previous_until = now() + timedelta(seconds=settings.client_overlap_seconds)
+        client.secret_digest = digest
         client.scopes = sorted(set(seed.scopes))
 
 

@@ -81,10 +81,13 @@ class Clients:
         await self._limits.client(origin.address)
         async with self._database.reading(self._settings.tenant) as session:
             client = await client_named(session, shown.client_id)
-        digest = digest_secret(shown.client_secret)
-        if not hmac.compare_digest(digest, "" if client is None else client.secret_digest) or client is None:
+        digest, moment = digest_secret(shown.client_secret), self._clock()
+        good = [""] if client is None else [client.secret_digest]
+        if client is not None and client.previous_digest and client.previous_until and moment < client.previous_until:
+            good.append(client.previous_digest)
+        if not any(hmac.compare_digest(digest, each) for each in good) or client is None:
             async with self._database.transaction(self._settings.tenant) as session:
                 target = None if client is None else f"{SERVICE_PREFIX}{client.client_id}"
-                record(session, "client_refused", origin, at=self._clock(), target=target)
+                record(session, "client_refused", origin, at=moment, target=target)
             raise Unauthenticated("the client or its secret is wrong")
         return client

@@ -73,7 +73,7 @@ class Families:
     """Opens, continues and ends sessions within the caller's unit of work."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
-        self._key = settings.login_secret.get_secret_value().encode()
+        self._keys = [each.encode() for each in settings.login_secrets]
         self._idle = timedelta(seconds=settings.refresh_seconds)
         self._longest = timedelta(seconds=settings.session_seconds)
         self._grace = timedelta(seconds=settings.refresh_grace_seconds)
@@ -82,7 +82,7 @@ class Families:
     async def open(self, session: AsyncSession, *, subject: str, account: Account | None) -> Opened:
         """A new family and its first refresh token."""
         family_id, moment = new_id(), self._clock()
-        secret = self._sealed(family_id, secrets.token_hex(SECRET_BYTES))
+        secret = self._sealed(family_id, secrets.token_hex(SECRET_BYTES), self._keys[0])
         family = Family(
             id=family_id,
             subject=subject,
@@ -105,7 +105,7 @@ class Families:
         if family is None or family.revoked_at is not None or family.expires_at <= moment:
             return None
         shown = _digest(secret)
-        following = self._following(family, secret)
+        following = self._following(family, secret, self._keys[0])
         if hmac.compare_digest(shown, family.current):
             family.previous, family.current = family.current, _digest(following)
             family.rotated_at = moment
@@ -119,6 +119,10 @@ class Families:
                 return None
             family.revoked_at = moment
             return Reused(family.subject)
+        else:
+            # A replica with the other login secret may have made the one that this shall be equal to.
+            made = [self._following(family, secret, key) for key in self._keys]
+            following = next((each for each in made if _digest(each) == family.current), following)
         account = None
         if family.account_id is not None:
             account = await account_by_id(session, family.account_id)
@@ -139,18 +143,20 @@ class Families:
         family_id, _, secret = token.partition(SEPARATOR)
         return await family_for_update(session, family_id), secret
 
-    def _following(self, family: Family, secret: str) -> str:
-        return self._sealed(family.id, self._mac(f"refresh:{family.id}:{secret}"))
+    def _following(self, family: Family, secret: str, key: bytes) -> str:
+        return self._sealed(family.id, _mac(key, f"refresh:{family.id}:{secret}"), key)
 
-    def _sealed(self, family_id: str, random: str) -> str:
-        return random + self._mac(f"sealed:{family_id}:{random}")
+    def _sealed(self, family_id: str, random: str, key: bytes) -> str:
+        return random + _mac(key, f"sealed:{family_id}:{random}")
 
     def _made_here(self, family_id: str, secret: str) -> bool:
         random = secret[:-MAC_LENGTH]
-        return hmac.compare_digest(secret.encode(), self._sealed(family_id, random).encode())
+        made = (self._sealed(family_id, random, key) for key in self._keys)
+        return any(hmac.compare_digest(secret.encode(), each.encode()) for each in made)
 
-    def _mac(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+def _mac(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _digest(secret: str) -> str:

@@ -22,7 +22,7 @@ from joserfc.jwk import KeySet, OKPKey
 from sqlalchemy.exc import IntegrityError
 
 from services.login.models import SigningKey
-from services.login.repository import add_key, delete_keys, signing_keys
+from services.login.repository import add_key, change_key, delete_keys, signing_keys
 from services.login.settings import Settings
 from shared.errors import ConfigurationError, Unavailable
 from shared.http.auth import ALGORITHM, LEEWAY_SECONDS
@@ -88,7 +88,7 @@ class DatabaseKeys:
         self._settings = settings
         self._database = database
         self._clock = clock
-        self._secret = settings.login_secret.get_secret_value()
+        self._secrets = settings.login_secrets
         self._keys: tuple[tuple[datetime, OKPKey], ...] = ()
 
     async def refresh(self) -> None:
@@ -107,7 +107,7 @@ class DatabaseKeys:
                 await delete_keys(session, todo.remove)
             rows = [row for row in rows if row.generation not in todo.remove]
         known = {str(key.kid): key for _, key in self._keys}
-        self._keys = tuple((row.signs_at, known.get(row.kid) or self._open(row)) for row in rows)
+        self._keys = tuple([(row.signs_at, known.get(row.kid) or await self._open(row)) for row in rows])
 
     def signer(self) -> OKPKey:
         moment = self._clock()
@@ -121,8 +121,7 @@ class DatabaseKeys:
 
     async def _add(self, generation: int, signs_at: datetime) -> list[SigningKey]:
         key = OKPKey.generate_key(CURVE, auto_kid=True)
-        pem = key.as_pem(private=True, password=self._secret).decode("ascii")
-        row = SigningKey(generation=generation, kid=str(key.kid), pem=pem, signs_at=signs_at)
+        row = SigningKey(generation=generation, kid=str(key.kid), pem=self._locked(key), signs_at=signs_at)
         try:
             async with self._database.transaction(ALL_TENANTS) as session:
                 add_key(session, row)
@@ -132,11 +131,24 @@ class DatabaseKeys:
         async with self._database.reading(ALL_TENANTS) as session:
             return list(await signing_keys(session))
 
-    def _open(self, row: SigningKey) -> OKPKey:
-        try:
-            return OKPKey.import_key(row.pem, {"kid": row.kid}, password=self._secret)
-        except ValueError as error:
-            raise ConfigurationError("ZHIYIN_LOGIN_SECRET does not open the signing keys in the database") from error
+    def _locked(self, key: OKPKey) -> str:
+        return key.as_pem(private=True, password=self._secrets[0]).decode("ascii")
+
+    async def _open(self, row: SigningKey) -> OKPKey:
+        for secret in self._secrets:
+            try:
+                key = OKPKey.import_key(row.pem, {"kid": row.kid}, password=secret)
+            except ValueError:
+                continue
+            if secret != self._secrets[0]:
+                # So that the secret before is not needed for it any more.
+                async with self._database.transaction(ALL_TENANTS) as session:
+                    await change_key(session, row.kid, self._locked(key))
+            return key
+        raise ConfigurationError(
+            "ZHIYIN_LOGIN_SECRET does not open the signing keys in the database; the one that they were made with "
+            "belongs there, or into ZHIYIN_LOGIN_SECRET_ACCEPTED"
+        )
 
 
 class FileKeys:

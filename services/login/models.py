@@ -67,7 +67,7 @@ class Family(TenantMixin, Base):
 
 
 class Client(TenantMixin, Base):
-    """A service that may ask for tokens of its own."""
+    """A service that may ask for tokens of its own; the secret that it had before is good until `previous_until`."""
 
     __tablename__ = "clients"
     __table_args__ = (UniqueConstraint("tenant", "client_id"),)
@@ -75,6 +75,8 @@ class Client(TenantMixin, Base):
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     client_id: Mapped[str] = mapped_column(NAME)
     secret_digest: Mapped[str] = mapped_column(DIGEST)
+    previous_digest: Mapped[str | None] = mapped_column(DIGEST, default=None)
+    previous_until: Mapped[datetime | None] = mapped_column(default=None)
     scopes: Mapped[list[str]] = mapped_column(JSON)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "add_event",
     "add_family",
     "add_key",
+    "change_key",
     "client_named",
     "delete_audit_before",
     "delete_families_before",
@@ -99,6 +100,11 @@ async def delete_families_before(session: AsyncSession, moment: datetime) -> Non
 async def signing_keys(session: AsyncSession) -> Sequence[SigningKey]:
     """All keys, oldest first."""
     return (await session.scalars(select(SigningKey).order_by(SigningKey.generation))).all()
+
+
+async def change_key(session: AsyncSession, kid: str, pem: str) -> None:
+    """Keeps a key in another encryption."""
+    await session.execute(update(SigningKey).where(SigningKey.kid == kid).values(pem=pem))
 
 
 async def delete_keys(session: AsyncSession, generations: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ class Seals:
     """Seals events, and tells whether all seals are whole."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        self._key = hmac.new(settings.login_secret.get_secret_value().encode(), b"audit", hashlib.sha256).digest()
+        self._keys = [hmac.new(each.encode(), b"audit", hashlib.sha256).digest() for each in settings.login_secrets]
         self._database = database
 
     async def seal(self) -> None:
@@ -39,7 +39,7 @@ class Seals:
                     ends: dict[str, tuple[int, str]] = {}
                     for event in events:
                         place, before = ends.get(event.tenant) or await last_sealed(session, event.tenant)
-                        event.place, event.seal = place + 1, self._code(event, place + 1, before)
+                        event.place, event.seal = place + 1, self._code(event, place + 1, before, self._keys[0])
                         ends[event.tenant] = event.place, event.seal
             except IntegrityError:
                 # Another replica has taken these places at the same moment.
@@ -58,17 +58,20 @@ class Seals:
                 break
             for event in events:
                 first = checked == 0 and event.place != 1
-                if not first and (event.place != place + 1 or event.seal != self._code(event, place + 1, before)):
+                if not first and (event.place != place + 1 or not self._made_here(event, place + 1, before)):
                     broken = place + 1
                     break
                 place, before = event.place or 0, event.seal or ""
                 checked += 1
         return AuditCheck(checked=checked, broken=broken)
 
-    def _code(self, event: AuditEvent, place: int, before: str) -> str:
+    def _made_here(self, event: AuditEvent, place: int, before: str) -> bool:
+        return event.seal in [self._code(event, place, before, key) for key in self._keys]
+
+    def _code(self, event: AuditEvent, place: int, before: str, key: bytes) -> str:
         told = [
             place, before, event.tenant, event.id, event.at.timestamp(), event.event, event.actor, event.target,
             event.address, event.detail,
         ]  # fmt: skip
         written = json.dumps(told, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hmac.new(self._key, written.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, written.encode(), hashlib.sha256).hexdigest()

@@ -26,6 +26,8 @@ class Settings(ServiceSettings):
 
     login_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     """Encrypts the signing keys in the database and derives refresh tokens; the same for all replicas."""
+    login_secret_accepted: SecretStr = SecretStr("")
+    """The one before, accepted beside it for as long as what it made is good; nothing new is made with it."""
     signing_keys_file: Path | None = None
     """A JWK set with private keys, for clusters that keep keys in a secret store; the first key signs."""
     bootstrap_file: Path | None = None
@@ -34,6 +36,8 @@ class Settings(ServiceSettings):
     staff_access_seconds: Seconds = 5 * MINUTE
     """For everybody with another role than `customer`."""
     service_seconds: Seconds = 1 * HOUR
+    client_overlap_seconds: Annotated[float, Field(ge=0)] = 1 * HOUR
+    """For so long after a service's secret was replaced the one before is good too, for pods that still have it."""
     refresh_seconds: Seconds = 30 * DAY
     """A refresh token that is not used for so long is worth nothing."""
     session_seconds: Seconds = 90 * DAY
@@ -92,14 +96,27 @@ class Settings(ServiceSettings):
             for name, opens in (("DEMO", self.demo), ("GUEST_CUSTOMER", self.guest_customer)):
                 if opens:
                     raise ValueError(f"ZHIYIN_{name} makes strangers a customer and is refused outside development")
-            if len(self.login_secret.get_secret_value()) < MIN_SECRET:
-                raise ValueError(f"ZHIYIN_LOGIN_SECRET needs {MIN_SECRET} random characters or more")
+            for name, secret in (
+                ("LOGIN_SECRET", self.login_secrets[0]),
+                ("LOGIN_SECRET_ACCEPTED", self.login_secrets[-1]),
+            ):
+                if len(secret) < MIN_SECRET:
+                    raise ValueError(f"ZHIYIN_{name} needs {MIN_SECRET} random characters or more")
         if self.customer_of_guests and not self.demo_public and not is_loopback(self.host):
             raise ValueError(
                 f"every guest is customer {self.customer_of_guests}, and ZHIYIN_HOST lets other machines in; "
                 "set ZHIYIN_DEMO_PUBLIC=true if that is meant, else ZHIYIN_DEMO=false and no ZHIYIN_GUEST_CUSTOMER"
             )
         return self
+
+    @property
+    def login_secrets(self) -> tuple[str, ...]:
+        """The login secret, and after it the one that is accepted too, if there is one."""
+        return tuple(
+            each.get_secret_value()
+            for each in (self.login_secret, self.login_secret_accepted)
+            if each is self.login_secret or each.get_secret_value()
+        )
 
     @property
     def customer_of_guests(self) -> str | None:

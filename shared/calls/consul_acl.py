@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
+INITIAL_TOKENS = ("Master Token", "Initial Management Token")
+"""How Consul describes the one of its configuration, in older and in newer versions."""
 
 
 class Settings(ServiceSettings):
@@ -67,6 +69,7 @@ async def ensure(
             wanted = rules(installation, name, registers=name not in readers)
             await _ensure_policy(session, policies.get(policy), policy, wanted)
             await _ensure_token(session, policy, token)
+        await _forget_managers(session)
 
 
 async def _ensure_policy(session: aiohttp.ClientSession, known: str | None, name: str, wanted: str) -> None:
@@ -86,6 +89,15 @@ async def _ensure_token(session: aiohttp.ClientSession, policy: str, secret: str
         if token["Description"] == policy and token["AccessorID"] != made["AccessorID"]:
             await _call(session, "DELETE", f"/v1/acl/token/{token['AccessorID']}")
     log.info("consul_token_made", policy=policy)
+
+
+async def _forget_managers(session: aiohttp.ClientSession) -> None:
+    """Takes away the initial management tokens that were there before the one that is asked with."""
+    mine = await _call(session, "GET", "/v1/acl/token/self")
+    for token in await _call(session, "GET", "/v1/acl/tokens"):
+        if token["Description"] in INITIAL_TOKENS and token["AccessorID"] != mine["AccessorID"]:
+            await _call(session, "DELETE", f"/v1/acl/token/{token['AccessorID']}")
+            log.info("consul_management_token_forgotten")
 
 
 async def _call(session: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:

@@ -15,9 +15,9 @@ PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
-def blocks(language: str) -> list[str]:
-    """The page's code of one language."""
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    """A page's code of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def exists(path: str) -> bool:
@@ -37,7 +37,7 @@ def found(values: Any, parts: list[str]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("block", blocks("sh"))
+@pytest.mark.parametrize("block", [*blocks("sh"), *blocks("sh", (PAGE.parent / "backup.md").read_text())])
 def test_commands_are_shell_and_name_files_that_are_there(block: str) -> None:
     subprocess.run(["bash", "-n"], input=block, text=True, check=True)
     for file in re.findall(r"(?:--values |helm \w+ zhiyin |--kustomize )(deploy/\S+)", block):

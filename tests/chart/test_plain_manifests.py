@@ -72,7 +72,7 @@ def test_the_readme_makes_every_secret_that_is_read(install: str) -> None:
         spec = pod_template(each)["spec"]
         for container in spec["containers"]:
             for source in environment(container).values():
-                if isinstance(source, dict) and "secretKeyRef" in source:
+                if isinstance(source, dict) and not source.get("secretKeyRef", {"optional": True}).get("optional"):
                     read.add((source["secretKeyRef"]["name"], source["secretKeyRef"]["key"]))
         for volume in spec.get("volumes", []):
             if "secret" in volume:

@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Images:
-    """Where the images under test are: `{prefix}dialogue:{tag}` and so on; `next_tag` is another name of the same.
+    """Where the images under test are: `{prefix}dialogue:{tag}` and so on; `next_tag` is the next release of them.
 
     `gpu_name` is what stands behind the prefix for the GPU pool: another name, where there is no GPU to try it on.
     """
@@ -120,9 +120,13 @@ class Installation:
         """Upgrades and waits until everything is ready."""
         await self._apply("upgrade", *(["--wait"] if wait else []), *values, tag=tag)
 
-    async def rollback(self) -> None:
-        """Goes back to the revision before and waits until everything is ready."""
-        await self.helm("rollback", RELEASE, "--wait", "--timeout", f"{INSTALL_SECONDS}s")
+    async def revision(self) -> int:
+        """The number of the release's revision."""
+        return int(json.loads(await self.helm("status", RELEASE, "--output=json"))["version"])
+
+    async def rollback(self, revision: int) -> None:
+        """Goes back to a revision and waits until everything is ready."""
+        await self.helm("rollback", RELEASE, str(revision), "--wait", "--timeout", f"{INSTALL_SECONDS}s")
 
     async def test(self) -> str:
         """What `helm test` says; raises `CommandFailed`."""
@@ -158,7 +162,11 @@ class Installation:
         found = [kubectl("--namespace", self.namespace, "get", "pods", "--output=wide")]
         for component in DEPLOYMENTS:
             selector = f"app.kubernetes.io/instance={RELEASE},{COMPONENT}={component}"
-            said = kubectl("--namespace", self.namespace, "logs", "--selector", selector, "--tail=400", "--prefix")
+            try:
+                said = kubectl("--namespace", self.namespace, "logs", "--selector", selector, "--tail=400", "--prefix")
+            except CommandFailed as failure:
+                # A pod has just ended.
+                said = str(failure)
             loud = [line for line in said.splitlines() if '"level": "warning"' in line or '"level": "error"' in line]
             found += loud[-COMPLAINTS:]
         return "\n".join(found)
@@ -173,7 +181,8 @@ class Installation:
         await eventually(gone, READY_SECONDS, what="the end of the last pod")
 
     async def remove(self) -> None:
-        """Removes the namespace with everything in it."""
+        """Removes the namespace with everything in it, without waiting for its pods to end in order."""
+        await self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false")
         await self.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=180s")
 
     async def pods(self, component: str | None = None) -> list[Pod]:

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from services.dialogue.limits import address_of
 from services.dialogue.settings import Settings
+from shared.contracts.base import RequestBody
 from shared.errors import Forbidden, Unauthenticated, responses
 from shared.http.client_address import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
 from shared.http.service import ServiceContext
@@ -28,8 +29,8 @@ DEVICE_COOKIE = "zhiyin_device"
 DEVICE_SECONDS = 180 * 86_400
 
 
-class Forwarded(BaseModel):
-    """Whatever login takes; login itself checks it."""
+class Forwarded(RequestBody):
+    """Whatever login takes of what the public sends; login itself checks it."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cli.settings import CommandSettings
 from deploy.images import bake, requirements
 from shared.http.__main__ import SERVICES
 from tests.unit.deploy.dockerfile import Dockerfile
@@ -100,9 +101,10 @@ def gathered(image: str) -> list[str]:
     return [*common.split(), *own.split()]
 
 
-def installed(lists: Path, extras: set[str]) -> set[str]:
-    """The packages of these requirements with all that they require, by canonical name."""
+def installed(lists: Path, extras: set[str], python: str = "") -> set[str]:
+    """The packages of these requirements with all that they require (of another Python), by canonical name."""
     found: set[tuple[str, str]] = set()
+    other = {"python_full_version": python} if python else {}
 
     def add(requirement: Requirement) -> None:
         name = canonicalize_name(requirement.name)
@@ -110,18 +112,23 @@ def installed(lists: Path, extras: set[str]) -> set[str]:
             if (name, extra) in found:
                 continue
             found.add((name, extra))
-            try:
-                requires = distribution(name).requires or []
-            except PackageNotFoundError:
-                continue
-            for each in map(Requirement, requires):
-                if each.marker is None or each.marker.evaluate({"extra": extra}):
+            for each in required(name):
+                if each.marker is None or each.marker.evaluate({"extra": extra, **other}):
                     add(each)
 
     for extra in extras:
         for line in (lists / f"{extra}.txt").read_text(encoding="utf-8").splitlines():
             add(Requirement(line))
     return {name for name, _ in found}
+
+
+@cache
+def required(name: str) -> list[Requirement]:
+    """What a package requires, under whatever conditions."""
+    try:
+        return [Requirement(each) for each in distribution(name).requires or []]
+    except PackageNotFoundError:
+        return []
 
 
 @cache
@@ -190,6 +197,38 @@ def test_every_builder_can_build_it() -> None:
             assert all(flag.startswith("--from=") for flag in copy.flags), f"{copy.flags} are BuildKit's"
             assert copy.source is None or copy.source in seen, f"{stage.name} copies from a stage that comes later"
         seen.add(stage.name)
+
+
+@pytest.mark.parametrize("page", ["images.md", "run-on-one-machine.md"])
+def test_wheels_that_are_carried_fit_every_patch_version_of_the_base(page: str, lists: Path) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    [command] = re.findall(r"pip download (?:.*\\\n)*.*", text)
+    [names] = re.findall(r"\.\[([a-z,-]+)\]", command)
+    pinned = {
+        canonicalize_name(line.partition("==")[0])
+        for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    }
+    assert "-c requirements.lock" in command
+    minor = re.findall(r"python:(3\.\d+)-", FILE.arguments["PYTHON_IMAGE"])[0]
+    assert f"Python {minor}" in text or f"Python ({minor}" in text
+    carried = {"base", *names.split(",")}
+    wanted = set().union(*(extras_of(image) for image in IMAGES if not image.endswith("-gpu"))) - {"cli"}
+    assert wanted <= carried
+    # The one that calls pip may be the first or the last of them.
+    for caller, target in ((f"{minor}.0", f"{minor}.30"), (f"{minor}.30", f"{minor}.0")):
+        there = installed(lists, carried, caller) | {
+            word for word in command.split() if canonicalize_name(word) in pinned
+        }
+        assert installed(lists, wanted, target) <= there, f"{target} needs more than {caller} fetches"
+
+
+def test_the_wheels_are_served_where_nothing_else_listens() -> None:
+    text = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+    [port] = re.findall(r"http\.server .* (\d+) &", text)
+    taken = {value for name, value in CommandSettings().model_dump().items() if name.endswith("port")}
+    assert len(taken) > 5
+    assert int(port) not in taken
+    assert set(re.findall(r"127\.0\.0\.1:(\d+)", text)) == {port}
 
 
 def from_context() -> Iterator[str]:

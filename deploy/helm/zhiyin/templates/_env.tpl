@@ -147,6 +147,8 @@ ZHIYIN_TRUSTED_PROXIES: {value: {{ toJson .root.Values.trustedProxies | quote }}
 ZHIYIN_BOOTSTRAP_FILE: {value: /etc/zhiyin/bootstrap/bootstrap.json}
 ZHIYIN_LOGIN_SECRET:
   {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "login-secret") | nindent 2 }}
+# There while the other one is new.
+ZHIYIN_LOGIN_SECRET_ACCEPTED: {valueFrom: {secretKeyRef: {name: {{ include "zhiyin.secretName" .root }}, key: login-secret-accepted, optional: true}}}
 {{- end }}
 {{- with .facts.client }}
 ZHIYIN_CLIENT_ID: {value: {{ . }}}

@@ -88,6 +88,7 @@ between them, so the generated ones are kept in the values.
 {{- define "zhiyin.secretKeys" -}}
 {{- if .facts.bootstrap }}
 - login-secret
+- login-secret-accepted
 - bootstrap.json
 {{- end }}
 {{- with .facts.client }}

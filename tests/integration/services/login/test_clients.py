@@ -1,5 +1,7 @@
 """Services and their secrets: who gets a token of its own."""
 
+import json
+
 import pytest
 
 from shared.calls.client import ServiceClient, ServiceTokens
@@ -25,6 +27,26 @@ async def test_a_service_gets_a_token_for_one_service_with_its_scopes_there(
     for other in {"business", "dialogue", "intent", "login"} - {audience}:
         with pytest.raises(Unauthenticated):
             await verifier(login, other).verify(token)
+
+
+async def test_a_secret_that_was_replaced_is_good_until_every_pod_has_the_new_one(stage: Stage) -> None:
+    file = stage.folder / "replaced.json"
+
+    async def replaced(secret: str, **settings: float) -> Calls:
+        clients = [{"client_id": "dialogue", "client_secret": secret, "scopes": ["intent:predict"]}]
+        file.write_text(json.dumps({"clients": clients}), encoding="utf-8")
+        return await stage.login(bootstrap_file=file, **settings)
+
+    async def status(login: Calls, secret: str) -> int:
+        return (await login.post("/v1/token", json=CLIENT | {"client_secret": secret})).status
+
+    await stage.login()
+    login = await replaced("t" * 40)
+    assert [await status(login, letter * 40) for letter in "st"] == [200, 200]
+    login = await replaced("t" * 40)
+    assert [await status(login, letter * 40) for letter in "st"] == [200, 200], "another start changes nothing"
+    login = await replaced("u" * 40, client_overlap_seconds=0)
+    assert [await status(login, letter * 40) for letter in "stu"] == [401, 401, 200]
 
 
 async def test_login_knows_a_service_by_its_token(login: Calls) -> None:

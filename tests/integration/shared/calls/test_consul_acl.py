@@ -53,6 +53,20 @@ async def test_a_replaced_token_is_good_and_the_old_one_is_not(consul: Consul) -
     assert await may_register(consul, TOKENS["intent"], "shop-intent")
 
 
+async def test_a_management_token_that_was_replaced_is_good_no_more(consul: Consul) -> None:
+    await ensure(consul.url, consul.management, "shop", TOKENS)
+    # As Consul makes the one of its configuration at its start; it keeps the one before.
+    everything = [{"ID": "00000000-0000-0000-0000-000000000001"}]
+    new, others = str(uuid.uuid4()), str(uuid.uuid4())
+    for secret, description in ((new, "Master Token"), (others, "an operator's")):
+        token = {"SecretID": secret, "Description": description, "Policies": everything}
+        assert (await consul.call("PUT", "/v1/acl/token", token))[0] == 200
+    await ensure(consul.url, new, "shop", TOKENS)
+    assert (await consul.call("GET", "/v1/acl/tokens"))[0] == 403
+    assert (await consul.call("GET", "/v1/acl/tokens", token=others))[0] == 200
+    assert await may_register(consul, TOKENS["business"], "shop-business")
+
+
 async def test_a_policy_that_was_changed_is_put_right(consul: Consul) -> None:
     await ensure(consul.url, consul.management, "shop", TOKENS)
     _, policies = await consul.call("GET", "/v1/acl/policies")

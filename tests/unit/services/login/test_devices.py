@@ -1,5 +1,7 @@
 """Known devices: whose proof is good, and for how long."""
 
+from pydantic import SecretStr
+
 from services.login.devices import Devices
 from services.login.models import Account
 from services.login.settings import DAY, Settings
@@ -45,6 +47,17 @@ def test_what_was_not_issued_is_not_recognised(clock: Clock) -> None:
         "李.雷.梅",
     ):
         assert devices.recognised(account(), forged) is None, forged
+
+
+def test_a_device_is_recognised_when_the_login_secret_was_replaced(clock: Clock) -> None:
+    proof = Devices(Settings(), clock).issue(account())
+    new = SecretStr("x" * 40)
+    later = Devices(Settings(login_secret=new, login_secret_accepted=Settings().login_secret), clock)
+    assert later.recognised(account(), proof)
+    assert later.recognised(account(), later.issue(account()))
+    last = Devices(Settings(login_secret=new), clock)
+    assert last.recognised(account(), proof) is None
+    assert last.recognised(account(), later.issue(account())), "new ones are made with the new secret"
 
 
 def test_devices_have_names_of_their_own(clock: Clock) -> None:

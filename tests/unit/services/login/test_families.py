@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from services.login.families import Families, Renewed, Reused
 from services.login.models import Account, Family
@@ -47,6 +48,21 @@ async def test_the_same_token_twice_at_once_has_one_successor(database: Database
     first, second = [await renew(database, families, token) for _ in range(2)]
     assert isinstance(first, Renewed)
     assert first == second
+
+
+async def test_sessions_go_on_when_the_login_secret_is_replaced(database: Database, clock: Clock) -> None:
+    old, new = SecretStr("old" * 12), SecretStr("new" * 12)
+    before = Families(Settings(login_secret=old, refresh_grace_seconds=GRACE), clock)
+    after = Families(Settings(login_secret=new, login_secret_accepted=old, refresh_grace_seconds=GRACE), clock)
+    first = await open_family(database, before)
+    second = await renew(database, before, first)
+    assert isinstance(second, Renewed)
+    assert await renew(database, after, first) == second, "two tabs at two replicas have one successor"
+    third = await renew(database, after, second.token)
+    assert isinstance(third, Renewed)
+    assert await works(database, before, third.token), "a replica that is still the old one takes it"
+    clock.advance(GRACE)
+    assert await renew(database, after, first) == Reused("guest-1"), "what was made before is known"
 
 
 async def test_after_the_grace_an_old_token_ends_the_family(

@@ -135,6 +135,21 @@ async def test_private_keys_are_encrypted_in_the_database(database: Database, cl
         await other.refresh()
 
 
+async def test_a_login_secret_is_replaced_and_the_keys_stay(database: Database, clock: Clock) -> None:
+    before = DatabaseKeys(Settings(login_secret=SecretStr("old")), database, clock)
+    await before.refresh()
+    during = DatabaseKeys(
+        Settings(login_secret=SecretStr("new"), login_secret_accepted=SecretStr("old")), database, clock
+    )
+    await during.refresh()
+    assert during.published() == before.published()
+    await before.refresh()
+    assert before.signer().kid == during.signer().kid, "a replica that runs on knows its keys"
+    after = DatabaseKeys(Settings(login_secret=SecretStr("new")), database, clock)
+    await after.refresh()
+    assert after.published() == before.published(), "no key needs the old secret any more"
+
+
 def write(file: Path, *keys: Any, private: bool = True) -> None:
     file.write_text(json.dumps({"keys": [key.as_dict(private=private) for key in keys]}))
 

@@ -67,6 +67,15 @@ async def test_with_another_secret_no_seal_is_made(seals: Seals, database: Datab
     assert (await forger.check(TENANT)).broken == 1
 
 
+async def test_seals_of_the_login_secret_before_are_known(seals: Seals, database: Database, clock: Clock) -> None:
+    later = Settings.model_validate({"login_secret": "x" * 40, "login_secret_accepted": Settings().login_secret})
+    following = Seals(later, database)
+    await write(database, clock, 2)
+    await following.seal()
+    assert (await following.check(TENANT)).model_dump() == {"checked": 8, "broken": None}
+    assert (await seals.check(TENANT)).broken == 7, "new ones are made with the new secret"
+
+
 async def test_what_is_not_kept_any_more_leaves_the_rest_whole(seals: Seals, database: Database, clock: Clock) -> None:
     clock.advance(-60 * 3)
     async with database.transaction(ALL_TENANTS) as session:

@@ -59,6 +59,14 @@ def test_production_needs_a_secret_of_its_own(secret: str) -> None:
     assert secret not in str(raised.value)
 
 
+def test_a_second_login_secret_is_as_long() -> None:
+    with pytest.raises(ValidationError, match="ZHIYIN_LOGIN_SECRET_ACCEPTED"):
+        Settings(environment="production", login_secret=SECRET, login_secret_accepted=SecretStr("x"))
+    both = Settings(environment="production", login_secret=SECRET, login_secret_accepted=SecretStr("y" * 32))
+    assert both.login_secrets == ("x" * 32, "y" * 32)
+    assert Settings(environment="production", login_secret=SECRET).login_secrets == ("x" * 32,)
+
+
 def test_initial_passwords_are_replaced_outside_development() -> None:
     assert not Settings(environment="development").initial_passwords_change
     assert Settings(environment="production", login_secret=SECRET).initial_passwords_change

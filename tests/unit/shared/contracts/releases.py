@@ -1,16 +1,23 @@
-"""The next release of a model: the same with a field more, and with it everything that it is made of."""
+"""What this release writes, and what the next one makes of it and writes itself."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import types
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from shared.nlu.manifest import NetworkManifest
+from tests.next_release import ADDED, PROJECT, files
 
-__all__ = ["ADDED", "example_of", "literals_of", "next_release", "without_additions"]
+__all__ = ["Answer", "asked", "example_of", "literals_of", "name_of", "without_additions"]
 
-ADDED = "added_by_the_next_release"
 DIGEST = "0" * 64
 LEAVES: tuple[Any, ...] = (
     *("a", "order", "zh", DIGEST, "2026-11-03T10:00:00Z", "20261103001", "a@example.com", "lilei", "C1001"),
@@ -27,32 +34,52 @@ NETWORK: dict[str, Any] = {
 """Fields of a manifest that have to agree with one another."""
 
 
-@cache
-def next_release(model: type[BaseModel]) -> type[BaseModel]:
-    """A subclass with an added field that has a value; the models in its fields are of the next release too."""
-    hints = get_type_hints(model, include_extras=True)
-    fields: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        changed = _next_type(hints[name])
-        if changed is not hints[name]:
-            fields[name] = (changed, field)
-    added = create_model("Added", values=(list[str], ["new"]))
-    fields[ADDED] = (added, added())
-    grown: type[BaseModel] = create_model(model.__name__, __base__=model, **fields)
-    return grown
+ASKED = """
+import importlib, json, sys
+answers = {}
+for name, (example, other) in json.load(sys.stdin).items():
+    module, _, attribute = name.partition(":")
+    model = getattr(importlib.import_module(module), attribute)
+    read = model.model_validate_json(other).model_dump(mode="json")
+    answers[name] = [model.model_validate(example).model_dump_json(), read]
+json.dump(answers, sys.stdout)
+"""
 
 
-def _next_type(hint: Any) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return next_release(hint)
-    if origin is Annotated:
-        changed = _next_type(arguments[0])
-        return hint if changed is arguments[0] else Annotated[changed, *hint.__metadata__]
-    changed_arguments = tuple(_next_type(each) for each in arguments)
-    if all(old is new for old, new in zip(arguments, changed_arguments, strict=True)):
-        return hint
-    return (Union if origin is types.UnionType else origin)[changed_arguments]
+@dataclass(frozen=True)
+class Answer:
+    """What the next release writes of an example, and what it makes of the example as this release writes it."""
+
+    written: str
+    read: Any
+
+
+def asked(models: Iterable[type[BaseModel]], folder: Path) -> dict[str, Answer]:
+    """The next release's answer for every model, by `name_of` it; its program is made in the folder."""
+    for package in ("shared", "services", "cli"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, text in files().items():
+        (folder / path).write_text(text, encoding="utf-8")
+    question = {}
+    for model in models:
+        example = example_of(model)
+        question[name_of(model)] = (example, model.model_validate(example).model_dump_json())
+    said = subprocess.run(
+        [sys.executable, "-c", ASKED],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    return {name: Answer(written, read) for name, (written, read) in json.loads(said.stdout).items()}
+
+
+def name_of(model: type[BaseModel]) -> str:
+    """Where a model is found."""
+    return f"{model.__module__}:{model.__qualname__}"
 
 
 def example_of(model: type[BaseModel]) -> dict[str, Any]:
