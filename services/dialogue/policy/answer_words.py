@@ -6,10 +6,11 @@ They are written in small letters and simplified characters; doubled letters, wi
 __all__ = ["CHANGE", "FILLER", "NO", "UNSURE", "YES"]
 
 YES = """
-好 好的 好吧 好啊 好呀 好嘞 好哒 好滴 好咧 好哦 好喔 好呢 好嘛 好der 好耶 好勒 是 是的 是啊
+要得 得 得咧 得行 没得问题 准 好 好的 好吧 好啊 好呀 好嘞 好哒 好滴 好咧 好哦 好喔 好呢 好嘛 好der 好耶 好勒 是
+是的 是啊
 是呀 是滴 是哒 是这样 是这样的 对 对的 对啊 对呀 对滴 对头 没错 没有错 错不了
 没问题 没有问题 没毛病 没意见 没有意见 没异议 木问题 无误 行 行的 行啊 行吧 行呀 行嘞 行得 可 可以
-可以的 可以啊 可以呀 可以了 阔以 也行 也可以 也好 成 成的 妥 妥了 妥妥的 得嘞 中
+可以的 可以啊 可以呀 可以了 可以滴 阔以 也行 也可以 也好 成 成的 妥 妥了 妥妥的 得嘞 中
 嗯 恩 蒽 嗯嗯 嗯呐 嗯哼 嗯啊 嗯呢 要 要的 我要 当然 当然可以 当然要 必须 必须的 肯定 肯定的 确认
 我确认 确定 我确定 同意 我同意 答应 批准 准了 认可 赞成 接受 愿意 我愿意
 就这样 就这样吧 就这样办 就这样定了 那就这样 那就这样吧 就这么办 就这么办吧 就这么定了 就这么着 就这么着吧
@@ -17,7 +18,7 @@ YES = """
 来吧 去吧 弄吧 搞吧 安排 安排吧 安排上 走起 开始吧 赶紧 赶紧的 赶紧办 赶紧吧 快办 快办吧 快点 快点吧
 快点办 就它 就是它 就这个 就是这个 是这个 就这单 欧克 欧了 哦了 ojbk 通过 支持 允许 授权
 yes y yep yup yeah yea ye ya yah yas yeh yse eys yess yis aye ok okay k kk okey okie okie-dokie okey-dokey
-okie|dokie oke oky oaky okk sure shure sure|thing right correct corect
+okie|dokie okey|dokey oki okies okidoki okey-doke oke oky oaky okk sure shure sure|thing right correct corect
 that's|right thats|right that|is|right that's|correct thats|correct that|is|correct that's|fine that|is|fine
 that's|ok that's|okay that's|good exactly absolutely definitely
 certainly of|course indeed affirmative confirm confirmed confirming i|confirm i|can|confirm confrim comfirm
@@ -30,7 +31,7 @@ no|problem no|objection no|objections make|it|so submit submit|it continue carry
 roger|that positive by|all|means i|do i|am|sure i'm|sure im|sure quite|sure i'd|like|that i|would|like|that
 yes|i|do yes|i|am uh-huh uh|huh mhm mm-hmm mmhm mhmm i'm|ready hurry|up hell|yes hell|yeah
 shi shide shi|de hao haode hao|de haoba haoya hao|ba dui duide dui|de keyi ke|yi xing xingba en enen queren queding
-tongyi meicuo meiwenti
+tongyi meicuo meiwenti mei|wenti haola
 👍 👌 🙆 🆗 💯 ⭕ ✅ ✔ ☑ ✓ √ 🤝 🫡
 """
 
@@ -43,14 +44,21 @@ NO = """
 还是算了 还是不要 还是不要了 还是别 还是别了 算了 算了吧 那算了 那就算了 那就不了 那不用了 罢了 没有 没
 没门
 甭 甭了 免了 停 停下 停止 打住 放弃 我放弃 住手 休想 切 呸 才不 才不要 达咩 免谈 我拒绝 我反对
-反对 我不要 我不想 我不干 以后再说 以后再说吧 改天 改天吧 下次 下次吧 回头再说 先放着
+反对 我不要 我不想 我不干 要不得 莫 莫得 莫要 莫办 唔 唔好 唔要 唔使 唔得 唔系 冇 勿 毋须 无需 婉拒 不得 改主意了
+我改主意了 反悔了 我反悔了 后悔了 我后悔了 不要好了 还是不要好了 不用好了 还是先别 还是先别了 还是先不 以后再说
+以后再说吧 改天 改天吧 下次 下次吧 回头再说 先放着
 no n nope nop nah naw nay never no|way no|thanks no|thank|you no|ty not|now not|yet not|really not|today
 not|this|time not|necessary don't dont do|not please|don't please|dont please|do|not
 don't|do|it dont|do|it do|not|do|it don't|do|that don't|please stop stop|it please|stop negative never|mind
 nevermind nvm forget|it forget|about|it forget|that leave|it leave|it|be no|need not|needed i|refuse refuse decline
 reject i|decline i|don't|want|to i|dont|want|to i|don't|want|it i|dont|want|it i|don't|want|that i'd|rather|not
 rather|not better|not i|don't|think|so don't|think|so i|do|not|agree i|don't|agree i|disagree disagree
-absolutely|not of|course|not certainly|not definitely|not hell|no not|at|all no|chance abort quit x false nuh|uh
+absolutely|not of|course|not certainly|not definitely|not hell|no not|at|all no|chance abort quit x false
+changed|my|mind i|changed|my|mind i've|changed|my|mind not|at|this|time not|right|now
+not|anymore not|any|more not|interested no|i'm|good nah|i'm|good no|im|good nah|im|good keep|it keep|the|order
+keep|my|order
+don't|proceed dont|proceed do|not|proceed don't|continue do|not|continue don't|submit do|not|submit don't|confirm
+do|not|confirm don't|go|ahead do|not|go|ahead dont|do|that i|do|not|confirm i|don't|confirm nuh|uh
 uh-uh uh|uh i|object i|won't i|do|not hold|off not|a|chance no|deal
 bu bushi bu|shi buxing bu|xing buyao bu|yao buyong bu|yong bukeyi bie suanle mei meiyou
 👎 ❌ 🙅 🚫 ⛔ ✋ 🛑 ❎ × ✕ ✖ ✗ ✘
@@ -65,13 +73,15 @@ UNSURE = """
 行了 对了 真的
 听你的 你定 你决定 你说了算 确认一下 确定一下 我确认一下 我看看 我看一下 可以的话 如果 要是 假如 除非
 的话 可以吧 不是吧 不会吧 不至于 布吉岛 不可思议 问问 先问问 等我一下 等我 不急 别急 先别急 还好 还行
-凑合 不太确定 不太清楚 不太好
+呃 额 等收到 行行好 得了 得了吧 不反对 不介意 不排除 凑合 不太确定 不太清楚 不太好
 maybe mayb perhaps possibly probably prob i|guess i|guess|so i|think|so i|think i|suppose i|suppose|so i|believe|so
 kind|of kinda sort|of sorta not|sure i'm|not|sure im|not|sure i|am|not|sure unsure dunno idk i|don't|know
 i|dont|know i|do|not|know no|idea let|me|think let|me|see let|me|check hm hmm um umm uh er erm eh later wait
 hold|on hang|on whatever if|you|say|so depends it|depends we'll|see we|will|see might could|be i|wonder meh
 not|quite almost one|moment one|sec up|to|you you|decide i|don't|care don't|care if unless as|long|as why|not
-no|worries likely unlikely so-so i|hope|so i|see not|so|sure not|entirely|sure hopefully supposedly yeah|right
+no|worries likely unlikely so-so i|hope|so i|see not|so|sure not|entirely|sure hold|up brb yes|and|no oh|great
+oh|sure just|great oh|perfect oh|wonderful oh|fantastic don't|mind i|don't|mind
+i|dont|mind wouldn't|mind not|opposed hopefully supposedly yeah|right
 yea|right as|if need|more|time i|need|more|time i|need|time
 🤔 😕 ❓ ❔ 🤷 😐 🙃
 """
@@ -82,13 +92,14 @@ CHANGE = """
 不是这个 不是这单 不是这样 不是这样的 不是那个
 不是它 不正确 不准确 不如 另一个 另外一个 别的
 but except however instead although though change changed changes different wrong incorrect not|right not|correct
-isn't|right isn't|correct that's|wrong that|is|wrong thats|wrong that's|not|right mistake not|that not|this
+not|mine not|my|order that's|not|my|order isn't|right isn't|correct that's|wrong that|is|wrong thats|wrong
+that's|not|right mistake not|that not|this
 not|that|one
 not|this|one another|one the|other|one modify update edit replace swap bucuo|bushi budui bu|dui
 """
 
 FILLER = """
-的 了 吧 啊 呀 呢 哦 噢 喔 哈 哈哈 嘛 啦 哟 呗 咯 嘞 唉 哎 呃 额 唔 那 那么 那就 就 我
+的 了 吧 啊 呀 呢 哦 噢 喔 哈 哈哈 嘛 啦 哟 呗 咯 嘞 唉 哎 滴 哒 嗒 咧 呐 の 那 那么 那就 就 我
 我们 我说 你 您 你们 帮我 给我 请 麻烦 麻烦你 麻烦您 麻烦了 拜托 拜托了 谢谢 谢谢你 谢谢您 多谢
 谢了 辛苦 辛苦了 感谢 亲 这样 这个 这单 这笔 这 它
 订单 单号 号 订单号 一下 先 再见 拜拜 不好意思 抱歉 对不起 你好 您好 太 很 非常 真 完全 全部 就是

@@ -49,7 +49,8 @@ class Answer:
 
 ELLIPSIS = re.compile(r"(嗯|恩|唔|额|呃|en|\bm+)\s*(\.{2,}|…|。{2,}|[~～]?\.{3})", re.IGNORECASE)
 TAG_QUESTION = re.compile(
-    r"[?？❓❔]|[吗么嗎麼]\s*[\s.。!！~～…]*$|(?<!好)(?<!嗯)(?<!不)呢\s*[\s.。!！~～…]*$"
+    r"[?？❓❔]|[吗么嗎麼]\s*[\s.。!！~～…]*$|(?<!好)(?<!嗯)(?<!不)(?<!的)呢\s*[\s.。!！~～…]*$"
+    r"|(可以|行|能|对|是|成|中)嘛\W*$|[了过完好](没|没有)\W*$|是否|\b(ok|okay)\s*不\W*$"
     r"|(?<!应该)(?<!不)(对|是|没问题|没错|可以了|行了)吧\s*[.。!！~～…]*$"
     r"|(?<!不)(?P<verb>是|对|好|行|可以|可|能|要|成|中|会|该)不((?P=verb)|可以)|^\s*(好|行|可以|是|对|中|成|要)(不|没|没有)\s*$"
     r"|[你您]们?(确定|确认|说|觉得|认为|肯定)|真的假的|当真|什么|为啥|啥|怎么|怎样|凭|多久|多少|几[天点时]|哪[里儿个]|谁"
@@ -60,11 +61,15 @@ TAG_QUESTION = re.compile(
     r"|\b(are|r) (you|u) sure\b|\b(right|correct|ok|okay|yes|no) or (not|no|wrong)\b|\byou think\b",
     re.IGNORECASE,
 )
+GOES_ON = (
+    r"(?=[^\w]|$|[的了吧啊呀呢嘞滴哒哈哦噢喔嗯]|我[要想就确同]|帮|给我|请|麻烦|就|那|退|取消|撤|办|改|开|换|确认|同意|马上|立[刻即]|赶紧"
+    r"|快|直接|谢|辛苦|ok|yes)"
+)
+"""What may follow a short word of agreement in Chinese, which begins many other words: 好差, 对面, 是非, 行李."""
 YES_FIRST = re.compile(
-    r"(对(?!不|方|于|比|了|面|象|应)|是(?!不|否|谁|因|在|从|以前)|好(?!像|久|多|几|烦|慢|贵|难|评|友|坏|累|奇)|可以"
-    r"|行(?!不|李|业|程|为)|嗯|恩|确[认定](?!一?下)|没错|没问题|当然|同意|那就"
-    r"|(?<![a-z0-9])(yes|yeah|yep|yup|ok|okay|sure|right|correct|please|no problem|of course|go ahead"
-    r"|go on and|confirm(ed)?|i confirm|i agree|do it|proceed)(?![a-z0-9]))",
+    rf"((对|是|好|行|成|嗯+|恩|可以){GOES_ON}|我?确[认定](?!一?下)|没错|没问题|当然|我?同意|那就"
+    r"|(?<![a-z0-9])(yes(?!-)|yeah|yep|yup|ok|okay|sure|right(?=\s*[,.!;:]|\s*$)|correct|please|no problem|of course"
+    r"|go ahead|go on and|confirm(ed)?|i confirm|i agree|do it|proceed)(?![a-z0-9]))",
 )
 NO_FIRST = re.compile(
     r"(不(?!知|过|错|好意思|管|如|久|止|愧|仅|但|光|然|懂|明白|清楚|确定|一定|会|太|同)|别(?!人|的|处|墅)|先[别不]|暂时?不|还是[别不]|算了|拒绝|放弃"
@@ -72,13 +77,22 @@ NO_FIRST = re.compile(
     r"|stop|i don't|i do not|i'd rather not)(?![a-z0-9]))",
 )
 WORDS_OF_DOUBT = re.compile(
-    r"如果|要是|假如|除非|的话|也许|可能|或许|大概|好像|似乎|考虑|想想|再看|再说|等等|等一?下|稍等|不确定|不知道|犹豫"
-    r"|\b(if|unless|maybe|perhaps|possibly|probably|guess|wait|hold on|later|as long as|not sure|might)\b"
+    r"如果|要是|假如|除非|的话|只要|前提|也许|可能|或许|大概|好像|似乎|考虑|想想|再看|再说|等等|等一?下|稍等|不确定|不知道|犹豫|等.{1,8}再"
+    r"|再(确认|退|办|决定|取消|提交|付)|.就(行|可以|好|成)\W*$|先(?!生|别|不)|问一?下|不是(不|没)|并非(不|没)|没说不|不反对|不介意|不排除"
+    r"|\b(if|unless|maybe|perhaps|possibly|probably|guess|wait|hold (on|up)|later|as (long|soon) as|so long as|not sure"
+    r"|might|provided|providing|assuming|once|when|after|until|before|first|(on|under) (the|one) condition|mind"
+    r"|as if)\b"
 )
+TRAILS_OFF = re.compile(r"(\.{2,}|…|。{2,})\s*$")
+"""A yes that is not finished: sure…"""
+DOUBLE_NO = re.compile(r"(不是|并非|也?不会)(不|没)|没说不")
+"""不是不行 is no no, and no yes either."""
+ENDS_IN_A_QUESTION = re.compile(r"[^先还才都也]不\W*$|[^还都也](没|没有)\W*$|\bright\W*$")
+"""Of a sentence that says more than yes or no: 要手续费不, `it is free, right`."""
 WORDS_OF_CHANGE = re.compile(
-    r"但|不过|可是|只是|除了|改成|换成|改为|改[一个到下]|换[一个到下]|更正|不对|(?<![没不])错|有误|不是这|只|仅|一半|部分"
+    r"但|不过|可是|只是|除了|改成|换成|改为|改[一个到下]|换[一个到下]|更正|不对|(?<![没不])错|有误|不是这|只(?!要)|仅|一半|部分"
     r"|\b(but|except|however|instead|although|though|changed?|different|wrong|incorrect"
-    r"|mistake|modify|update|replace|rather|only|half|partial|partly|nothing)\b"
+    r"|mistake|modify|update|replace|rather|only(?! if)|half|partial|partly|nothing)\b"
 )
 NO_MARKS = frozenset("👎❌🙅🚫⛔✋🛑❎×✕✖✗✘")
 
@@ -157,11 +171,16 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
         said,
     )
     found, rest = tokens(single(said), lexicon(tuple(yes), tuple(no)))
-    if TAG_QUESTION.search(said) or (rest and is_question(said) and not said.startswith(("don't", "do not"))):
+    asks = TAG_QUESTION.search(said) or (
+        rest and (is_question(said) or ENDS_IN_A_QUESTION.search(said)) and not said.startswith(("don't", "do not"))
+    )
+    if asks:
         return Answer(Meaning.QUESTION, not rest)
     if Meaning.CHANGE in found or (rest and WORDS_OF_CHANGE.search(said)):
         return Answer(Meaning.CHANGE, not rest)
-    if Meaning.UNSURE in found or ELLIPSIS.search(said) or (rest and WORDS_OF_DOUBT.search(said)):
+    trails_off = Meaning.YES in found and Meaning.NO not in found and TRAILS_OFF.search(said)
+    doubts = ELLIPSIS.search(said) or trails_off or DOUBLE_NO.search(said)
+    if Meaning.UNSURE in found or doubts or (rest and WORDS_OF_DOUBT.search(said)):
         return Answer(Meaning.UNSURE, not rest)
     if not rest:
         return Answer(settled(found), plain=True)

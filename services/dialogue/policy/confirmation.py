@@ -1,14 +1,17 @@
 """Confirmations: a yes or a no to `shall I?`, from words first and from probability only where words leave room."""
 
+from services.dialogue.assistant.schema import CallStep
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.answers import Answer, Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
+from services.dialogue.policy.cues import mentions
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import new_values
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput
+from services.dialogue.policy.wording import denied_flow
 
 __all__ = ["answer_confirm", "answer_in_words"]
 
@@ -58,14 +61,38 @@ def answer_confirm(
         or (user_input.restated and better_values(context, user_input))
     ):
         return correct(context, user_input) or unclear(context, pending)
-    if answer.meaning is Meaning.YES and user_input.surely_one_of("affirm", *context.flow.intents):
+    if agrees(context, user_input, answer):
         settle(context, pending, "yes")
         return True
-    denied = user_input.intent == "deny" or user_input.surely_one_of("deny", "stop")
+    denied = user_input.intent == "deny" or user_input.surely_one_of("deny", "stop") or denies_this(context, user_input)
     if answer.meaning is Meaning.NO or (denied and answer.meaning is Meaning.OTHER):
         settle(context, pending, "no")
         return True
     return (user_input.vague or not user_input.out_of_scope) and unclear(context, pending)
+
+
+def agrees(context: TurnContext, user_input: UserInput, answer: Answer) -> bool:
+    """Whether a yes that goes on is one: a model is sure of it, and it does not go on to something else.
+
+    好的，取消吧 agrees to no refund.
+    """
+    if answer.meaning is not Meaning.YES or not user_input.surely_one_of("affirm", *context.flow.intents):
+        return False
+    here = flows_here(context)
+    others = (flow for name, flow in context.assistant.flows.items() if name not in here)
+    return not any(mentions(user_input.text, words) for flow in others for words in flow.words.values())
+
+
+def denies_this(context: TurnContext, user_input: UserInput) -> bool:
+    """Whether the sentence says that what is asked about is not wanted: 我不退了."""
+    denied = denied_flow(context, user_input.text)
+    return denied is not None and denied.flow in flows_here(context)
+
+
+def flows_here(context: TurnContext) -> set[str]:
+    """The flow that is under way, with those that it calls."""
+    steps = context.assistant.steps[context.frame.flow].values()
+    return {context.frame.flow, *(step.call for step in steps if isinstance(step, CallStep))}
 
 
 def settle(context: TurnContext, pending: Pending, answer: str) -> None:

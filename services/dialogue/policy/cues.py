@@ -66,7 +66,11 @@ REQUEST = re.compile(
     r"(show|list|track|check|cancel|i want to|i'd like to|i need to|give me)\b",
     re.IGNORECASE,
 )
-NEGATION = re.compile(r"不|没|别|甭|勿|未|\b(no|not|never|none|cannot|without|\w+n['’]?t)\b", re.IGNORECASE)
+NEGATION = re.compile(
+    r"不|没|别|甭|勿|未|\b(no|not|never|none|nothing|cannot|without|\w+n't"
+    r"|(do|does|did|is|are|was|were|ca|wo|would|could|should|have|has|had|need)nt)\b",
+    re.IGNORECASE,
+)
 GIVES_UP = re.compile(r"\s*(算了|不弄了|不办了|(never ?mind|forget (it|that)|leave it)\b)", re.IGNORECASE)
 REFERENCE = re.compile(
     r"它|[这那](一?单|笔|个?订单)|该订单|[刚][才刚][那这的]|上面[那这的]"

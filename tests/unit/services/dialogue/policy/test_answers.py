@@ -16,14 +16,14 @@ MEANINGS = {
 
 def test_the_table_is_large_and_says_nothing_twice() -> None:
     said = [text for texts in ANSWERS.values() for text in texts]
-    assert len(said) >= 300
+    assert len(said) >= 1000
     assert len(said) == len(set(said))
 
 
-@pytest.mark.parametrize(("meaning", "text"), [(name, text) for name, texts in ANSWERS.items() for text in texts])
-def test_reading(meaning: str, text: str) -> None:
-    answer = read_answer(plain(text), yes=YES, no=NO, shown=SHOWN)
-    assert (answer.meaning, answer.plain) in MEANINGS[meaning]
+@pytest.mark.parametrize("meaning", ANSWERS)
+def test_reading(meaning: str) -> None:
+    read = {text: read_answer(plain(text), yes=YES, no=NO, shown=SHOWN) for text in ANSWERS[meaning]}
+    assert {text: each for text, each in read.items() if (each.meaning, each.plain) not in MEANINGS[meaning]} == {}
 
 
 def test_the_titles_of_other_buttons_say_nothing() -> None:

@@ -122,6 +122,46 @@ def test_a_yes_that_goes_on_needs_a_model_that_is_sure() -> None:
             assert len(effects) == count, (text, intent, chance)
 
 
+@pytest.mark.parametrize("claim", ["affirm", "deny", "inform"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我不退了",
+        "行吧，不退了",
+        "我不想退了",
+        "还是不退了吧",
+        "甭退了",
+        "i dont want to refund",
+        "I do not want a refund",
+        "ok, but don't refund it",
+    ],
+)
+def test_what_is_denied_is_not_done(text: str, claim: str) -> None:
+    state, _ = confirming("a refund")
+    after, effects, reply = turn(state, Understood(understanding=ranked(text, {claim: 0.99})), {})
+    assert effects == []
+    assert (reply, after.frames) == ("not_submitted", ()) or "but" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "好的，取消吧",
+        "是的，取消订单",
+        "好的，投诉你们",
+        "是的，我要投诉",
+        "ok cancel it",
+        "yes, complain about it",
+        "好的，开发票",
+    ],
+)
+def test_a_yes_to_something_else_is_none(text: str) -> None:
+    state, _ = confirming("a refund")
+    for claim in ("affirm", "refund"):
+        _, effects, _ = turn(state, Understood(understanding=ranked(text, {claim: 0.99})), {})
+        assert effects == []
+
+
 def test_a_no_ends_it() -> None:
     state, _ = confirming("a refund")
     for text in ANSWERS["no"]:

@@ -38,7 +38,7 @@ ORDERS = [
     )
 ]
 SHOWN: Mapping[str, dict[str, Any]] = {"orders": {"orders": ORDERS, "count": len(ORDERS)}}
-ORDER = ORDERS[0]["order_number"]
+ORDER = "20261103002"
 QUESTIONS: dict[str, State] = {}
 """Conversations at a question."""
 
