@@ -12,7 +12,7 @@ from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
 from cli.gateway import Gateway
 
-__all__ = ["Staff", "approve", "dead_letters"]
+__all__ = ["Staff", "approve", "dead_letters", "everything", "show"]
 
 PAGE = 50
 
@@ -30,6 +30,13 @@ class Staff:
     async def at_work(self) -> AsyncIterator[Gateway]:
         """Business, as this person may use it."""
         async with Gateway(self.url, staff_url=self.business_url) as gateway:
+            await gateway.log_in(self.username, self.password)
+            yield gateway
+
+    @asynccontextmanager
+    async def at_the_desk(self) -> AsyncIterator[Gateway]:
+        """Dialogue, as this person may use it."""
+        async with Gateway(self.url) as gateway:
             await gateway.log_in(self.username, self.password)
             yield gateway
 
