@@ -9,35 +9,38 @@ from services.dialogue.testing import load_conversations
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import load_training_data
 
-__all__ = ["check", "mistakes_in"]
+__all__ = ["check", "findings_in"]
 
 
 def check(folder: Path, *, as_json: bool) -> None:
-    """Shows every mistake in an assistant's files, a line each with file and line.
+    """Shows every mistake in an assistant's files, and what is hardly meant, a line each with file and line.
 
     Raises:
-        CommandError: there is one.
+        CommandError: there is a mistake.
     """
-    found = mistakes_in(folder)
+    found, warnings = findings_in(folder)
     if as_json:
-        write_json(found)
-    for line in () if as_json else found:
-        out.print(harmless(line), soft_wrap=True, markup=False)
+        write_json({"mistakes": found, "warnings": warnings})
+    else:
+        for line in [*found, *(f"warning: {each}" for each in warnings)]:
+            out.print(harmless(line), soft_wrap=True, markup=False)
     if found:
         raise CommandError(f"{len(found)} {'mistake' if len(found) == 1 else 'mistakes'} in {folder.name}.")
     err.print(f"[green]✓[/] {folder.name} can be used.")
 
 
-def mistakes_in(folder: Path) -> list[str]:
-    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, and the tests."""
+def findings_in(folder: Path) -> tuple[list[str], list[str]]:
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, and the tests; and
+    what is not wrong and yet hardly meant."""
     found: list[str] = []
+    warnings: list[str] = []
     assistant: Assistant | None = None
     try:
         assistant = load_assistant(folder)
     except ConfigurationError as error:
         found += str(error).splitlines()
     try:
-        load_training_data(folder)
+        warnings += load_training_data(folder).warnings
     except ConfigurationError as error:
         found += str(error).splitlines()
     if assistant is not None:
@@ -45,4 +48,4 @@ def mistakes_in(folder: Path) -> list[str]:
             load_conversations(folder, assistant)
         except ConfigurationError as error:
             found += str(error).splitlines()
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), warnings

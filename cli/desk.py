@@ -12,7 +12,7 @@ from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
 from cli.gateway import Gateway
 
-__all__ = ["Staff", "approve", "dead_letters"]
+__all__ = ["Staff", "approve", "dead_letters", "everything", "show"]
 
 PAGE = 50
 
@@ -28,6 +28,13 @@ class Staff:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[Gateway]:
         """The gateway, as this person may use it."""
+        async with Gateway(self.url) as gateway:
+            await gateway.log_in(self.username, self.password)
+            yield gateway
+
+    @asynccontextmanager
+    async def at_the_desk(self) -> AsyncIterator[Gateway]:
+        """Dialogue, as this person may use it."""
         async with Gateway(self.url) as gateway:
             await gateway.log_in(self.username, self.password)
             yield gateway

@@ -336,6 +336,27 @@ def approve(
     asyncio.run(run(staff(username, url), action, yes=not reject, note=note, as_json=as_json))
 
 
+@app.command()
+def handoffs(
+    handoff: Annotated[int | None, typer.Argument(metavar="[ID]", min=1, help="Which one.")] = None,
+    claim: Annotated[bool, typer.Option("--claim", help="Take the conversation; only who has it answers.")] = False,
+    reply: Annotated[str | None, typer.Option(help="Say this to the customer.")] = None,
+    close: Annotated[bool, typer.Option("--close", help="Give the conversation back to the assistant.")] = False,
+    note: Annotated[str | None, typer.Option(help="With --close: what was agreed; the customer reads it.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an agent.")] = "agent",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer who waits for a person: claim, reply, close; without an ID, list who waits and for how long."""
+    import asyncio
+
+    from cli.handoffs import Wish
+    from cli.handoffs import handoffs as run
+
+    wish = Wish(claim=claim, reply=reply, close=close, note=note)
+    asyncio.run(run(staff(username, url), handoff, wish, as_json=as_json))
+
+
 @app.command("dead-letters")
 def dead_letters(
     retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,

@@ -3,21 +3,47 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.dialogue.assistant.formats import is_currency
 from shared.http.client_address import Network
-from shared.settings import ServiceSettings
+from shared.settings import TENANT, ServiceSettings
+from shared.zones import zone_of
 
-__all__ = ["Settings"]
+__all__ = ["Company", "Settings"]
+
+
+def _known_zone(name: str) -> str:
+    zone_of(name)
+    return name
+
+
+def _known_currency(code: str) -> str:
+    if not is_currency(code):
+        raise ValueError(f"there is no currency {code!r}; one is, for example, 'CNY'")
+    return code
+
 
 Count = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+class Company(BaseModel):
+    """Where a company's days begin and what it counts in, where that is not what the assistant's file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None = None
+    currency: Annotated[str, AfterValidator(_known_currency)] | None = None
 
 
 class Settings(ServiceSettings):
     """What dialogue needs beyond what every service has."""
 
     assistant: Path = Path("assistants/shop")
+    companies: dict[Annotated[str, Field(pattern=TENANT)], Company] = Field(default_factory=dict)
+    """By tenant, as JSON: `{"acme": {"timezone": "America/New_York", "currency": "USD"}}`."""
+
     root_path: Annotated[str, Field(pattern=r"^$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$")] = ""
     """The path of a shared host below which customers reach it, such as `/help`."""
 

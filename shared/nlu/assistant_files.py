@@ -129,6 +129,8 @@ def yaml_problem(error: yaml.MarkedYAMLError) -> str:
         return f"{problem}; a text with a colon and a blank in it needs quotes around it"
     if "could not determine a constructor for the tag" in problem:
         return "a word with ! before it is a tag, and none is known here; a text that begins with ! needs quotes"
+    if "expected <block end>" in problem or "expected ',' or" in problem:
+        return f"{problem}; a text that begins with one of {{ [ * & % @ ' needs quotes around all of it"
     if "found character" in problem and "\\t" in problem:
         return "a line begins with a tab; YAML wants blanks"
     return problem
@@ -210,7 +212,7 @@ class YamlFile:
     def scalar(self, node: yaml.Node, what: str) -> str:
         """The characters as written: `no` and `88` are words here, not a boolean and a number."""
         if not isinstance(node, yaml.ScalarNode):
-            raise self.fail(f"{what} should be text", node)
+            raise self.fail(f"{what} should be text; one with a colon and a blank in it needs quotes around it", node)
         return str(node.value)
 
     def sentence(self, node: yaml.Node) -> str:

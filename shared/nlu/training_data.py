@@ -94,6 +94,8 @@ class TrainingData:
     manifest: AssistantManifest
     utterances: tuple[Utterance, ...]
     heldout: tuple[HeldOut, ...]
+    warnings: tuple[str, ...] = ()
+    """What is not wrong and yet hardly meant, each with its place."""
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -158,7 +160,10 @@ def parse_annotated(text: str, labels: Iterable[str]) -> tuple[str, tuple[Span, 
 
 
 def load_training_data(folder: Path) -> TrainingData:
-    """Reads an assistant; with `multi_intent` a sentence that stands in the files of several intents expresses all."""
+    """Reads an assistant; with `multi_intent` a sentence that stands in the files of several intents expresses all.
+
+    Otherwise it counts for the first of them only, and so does one with several sentiments; `warnings` say so.
+    """
     if not folder.is_dir():
         raise AssistantError("no such assistant folder", folder)
     manifest = load_manifest(folder)
@@ -166,24 +171,24 @@ def load_training_data(folder: Path) -> TrainingData:
     if not files:
         raise AssistantError("there are no training utterances here (one <intent>.yml an intent)", folder / "nlu")
     utterances: list[Utterance] = []
-    taught: dict[tuple[str, str], tuple[int, str]] = {}
+    warnings: list[str] = []
+    taught: dict[tuple[bool, str, str], tuple[int, str]] = {}
     for path in files:
         for utterance, line in _utterances(YamlFile(path), manifest):
-            key = (utterance.language, comparable(utterance.text))
-            if utterance.intent is None or key not in taught:
-                if utterance.intent is not None:
-                    taught[key] = len(utterances), f"{path.name}:{line}"
+            key = (utterance.intent is None, utterance.language, comparable(utterance.text))
+            if key not in taught:
+                taught[key] = len(utterances), f"{path.name}:{line}"
                 utterances.append(utterance)
                 continue
             place, where = taught[key]
             first = utterances[place]
-            if utterance.intent in first.intents:
-                continue
-            if not manifest.training.multi_intent or OUT_OF_SCOPE in (first.intent, utterance.intent):
-                raise AssistantError(
-                    f"{utterance.text!r} is already an example of {first.intent} ({where})", path, line
-                )
-            utterances[place] = replace(first, others=(*first.others, utterance.intent))
+            said = f"{path}:{line}: {utterance.text!r} is already an example of"
+            if utterance.sentiment == first.sentiment and utterance.intent in (None, *first.intents):
+                warnings.append(f"{said} the same ({where}); it counts once")
+            elif utterance.intent is None or not _may_be_both(manifest, first, utterance):
+                warnings.append(f"{said} {first.intent or first.sentiment} ({where}), and counts for that alone")
+            else:
+                utterances[place] = replace(first, others=(*first.others, utterance.intent))
     _check_coverage(manifest, utterances, folder / "nlu")
     known = {intent for u in utterances for intent in u.intents}
     heldout = [
@@ -192,7 +197,11 @@ def load_training_data(folder: Path) -> TrainingData:
         if (path := folder / "heldout" / f"{language}.yml").exists()
         for sentence in _heldout(YamlFile(path), language, known)
     ]
-    return TrainingData(folder, manifest, tuple(utterances), tuple(heldout))
+    return TrainingData(folder, manifest, tuple(utterances), tuple(heldout), tuple(warnings))
+
+
+def _may_be_both(manifest: AssistantManifest, first: Utterance, second: Utterance) -> bool:
+    return manifest.training.multi_intent and OUT_OF_SCOPE not in (first.intent, second.intent)
 
 
 def _utterances(file: YamlFile, manifest: AssistantManifest) -> Iterator[tuple[Utterance, int]]:

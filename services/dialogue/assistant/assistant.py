@@ -1,10 +1,11 @@
 """An assistant as dialogue needs it: manifest, flows, replies and FAQ, read once and checked before it talks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from services.dialogue.assistant.faq import FaqDocument
+from services.dialogue.assistant.formats import is_currency
 from services.dialogue.assistant.loader import AssistantFiles
 from services.dialogue.assistant.responses import Rendered, Replies
 from services.dialogue.assistant.schema import Flow, Slot, StepPart, all_slots, walk
@@ -26,6 +27,7 @@ class Assistant:
     languages: tuple[str, ...]
     default_language: str
     timezone: str
+    currency: str
     thresholds: Thresholds
     intents: frozenset[str]
     flows: Mapping[str, Flow]
@@ -54,6 +56,16 @@ class Assistant:
         """Whether there is a flow or a document for the intent."""
         return intent in self.flow_of_intent or intent in self.faq
 
+    def of(self, *, timezone: str | None = None, currency: str | None = None) -> "Assistant":
+        """The same in another company's time zone and currency.
+
+        Raises:
+            ValueError: there is no such time zone.
+        """
+        timezone, currency = timezone or self.timezone, currency or self.currency
+        replies = self.replies.written(Conventions(zone_of(timezone), currency))
+        return replace(self, timezone=timezone, currency=currency, replies=replies)
+
     def render(self, say: Say) -> Rendered:
         """A reply as the customer reads it."""
         return self.replies.render(say)
@@ -69,6 +81,9 @@ def load_assistant(folder: Path) -> Assistant:
     intents = frozenset(path.stem for path in (folder / "nlu").glob("*.yml")) - {"sentiment"} | {OUT_OF_SCOPE}
     files = AssistantFiles(folder)
     files.read(manifest.languages)
+    if not is_currency(manifest.currency):
+        where = files.name_of(folder / "assistant.yml")
+        files.mistakes.add(where, f"there is no currency '{manifest.currency}'; one is, for example, 'CNY'")
     check_references(files, manifest, intents)
     files.mistakes.raise_if_any()
     return Assistant(
@@ -77,6 +92,7 @@ def load_assistant(folder: Path) -> Assistant:
         languages=manifest.languages,
         default_language=manifest.default_language,
         timezone=manifest.timezone,
+        currency=manifest.currency,
         thresholds=manifest.thresholds,
         intents=intents,
         flows=files.flows,

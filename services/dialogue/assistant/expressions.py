@@ -12,6 +12,7 @@ __all__ = ["Condition", "ConditionField", "Scope", "read_condition", "resolve"]
 
 MAX_LENGTH = 300
 ASSIGNMENT = re.compile(r"(?<![=!<>])=(?!=)")
+OTHER_MARKS = re.compile("[“”‘’＝（）［］，]")
 CONSTANTS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 
 Scope = Mapping[str, JsonValue]
@@ -55,11 +56,21 @@ def read_condition(source: object) -> Condition:
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        hint = "; to compare, write ==" if ASSIGNMENT.search(text) else ""
-        raise ValueError(f"cannot read the condition: {text}{hint}") from None
+        raise ValueError(f"cannot read the condition: {text}{slip(text)}") from None
     names: set[str] = set()
     evaluate = compile_node(tree.body, names)
     return Condition(text, frozenset(names), evaluate)
+
+
+def slip(text: str) -> str:
+    """What may be meant where a condition cannot be read."""
+    if OTHER_MARKS.search(text):
+        return "; marks are those of a plain keyboard: == and 'text'"
+    if "&&" in text or "||" in text or text.startswith("!"):
+        return "; write `and`, `or`, `not`"
+    if ASSIGNMENT.search(text):
+        return "; to compare, write ==, and a text in quotes: order.status == 'shipped'"
+    return ""
 
 
 ConditionField = Annotated[Condition, PlainValidator(read_condition)]

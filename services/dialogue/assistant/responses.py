@@ -68,6 +68,11 @@ class ReplyText(Part):
         own = frozenset[str]().union(*(template.names for template in self.text))
         return own | {self.lines.of} if self.lines else own
 
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Those, and what the reply uses where it is there."""
+        return self.names.union(*(template.wanted for template in self.text))
+
 
 class RepliesFile(RootModel[dict[str, Annotated[ReplyText, BeforeValidator(wordings)]]]):
     """`replies/<language>.yml`."""
@@ -92,12 +97,16 @@ class Replies:
         self.default_language = default_language
         self._conventions = conventions
 
+    def written(self, conventions: Conventions) -> "Replies":
+        """The same with days and amounts written another way."""
+        return Replies(self.languages, self.default_language, conventions)
+
     def __contains__(self, name: str) -> bool:
         return any(name in texts for texts in self.languages.values())
 
     def names(self, reply: str) -> frozenset[str]:
-        """The values that a reply needs in any language."""
-        return frozenset[str]().union(*(texts[reply].names for texts in self.languages.values() if reply in texts))
+        """The values that a reply uses in any language."""
+        return frozenset[str]().union(*(texts[reply].wanted for texts in self.languages.values() if reply in texts))
 
     def options(self, reply: str) -> tuple[QuickReply, ...]:
         """The quick replies of a reply with their titles in every language."""

@@ -25,6 +25,7 @@ __all__ = [
     "HandoffStep",
     "IfStep",
     "LookupStep",
+    "Offer",
     "ReplyStep",
     "SetStep",
     "SharedSlots",
@@ -294,11 +295,30 @@ class SharedSlots(Part):
     slots: dict[Name, Slot]
 
 
+def dotted(value: object) -> object:
+    """`[count, {orders: [status]}]` is short for `[count, orders, orders.status]`."""
+    if not isinstance(value, list):
+        return value
+    names: list[object] = []
+    for each in value:
+        for name, below in each.items() if isinstance(each, dict) else [(each, [])]:
+            inner = dotted(below)
+            names += [name, *(f"{name}.{one}" for one in inner)] if isinstance(inner, list) else [each]
+    return names
+
+
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+
 class Offer(Part):
-    """The arguments of one look-up or action: those it needs and those it also takes."""
+    """One look-up or action: the arguments that it needs, those that it also takes, and the fields that it gives.
+
+    What is below a field, or in each item of a list, stands below its name. Without `gives` any name passes.
+    """
 
     needs: list[str] = Field(default_factory=list)
     takes: list[str] = Field(default_factory=list)
+    gives: Annotated[list[FieldName], BeforeValidator(dotted)] | None = None
 
 
 class BusinessFile(Part):

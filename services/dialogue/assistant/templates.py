@@ -1,30 +1,28 @@
 """Text with places for values: `{item}`, `{order.amount:money}`. Values are put in as text and never read again."""
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Annotated
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Annotated, TypeGuard
 
 from pydantic import JsonValue, PlainValidator
 
 from services.dialogue.assistant.expressions import Scope, resolve
+from services.dialogue.assistant.formats import day_text, money_text, number_text, time_text
 
 __all__ = ["CONVENTIONS", "FORMATS", "Conventions", "Template", "TemplateField", "read_template", "written"]
 
 MAX_LENGTH = 2000
+REMEMBERED = 4096
+MOST = Decimal(10) ** 18
+"""Larger than any amount; what is beyond is shown as it came."""
 PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-SYMBOLS = {
-    "CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$", "TWD": "NT$", "JPY": "JP¥", "KRW": "₩", "AUD": "A$",
-    "CAD": "CA$", "SGD": "S$",
-}  # fmt: skip
-WHOLE = ("JPY", "KRW")
-"""Currencies without a smaller unit."""
 AMOUNT = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) ([A-Z]{3})")
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,11 @@ CONVENTIONS = Conventions()
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value goes, and how it is written."""
+    """Where a value goes, and how it is written; `currency` is the name under which an amount's owner says its own."""
 
     name: str
     form: str
+    currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,26 @@ class Template:
         """The values that the text needs."""
         return frozenset(part.name for part in self.parts if isinstance(part, Place))
 
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The values that the text needs, and those that it uses where they are there."""
+        return self.names | {part.currency for part in self.parts if isinstance(part, Place) and part.currency}
+
     def fill(self, variables: Scope, language: str, conventions: Conventions = CONVENTIONS) -> str:
         """The text in a language; a value that is not there leaves nothing behind."""
         return "".join(
-            part
-            if isinstance(part, str)
-            else FORMATS[part.form](looked_up(variables, part.name), language, conventions)
+            part if isinstance(part, str) else _written_at(part, variables, language, conventions)
             for part in self.parts
         )
+
+
+def _written_at(place: Place, variables: Scope, language: str, conventions: Conventions) -> str:
+    value = looked_up(variables, place.name)
+    if place.currency is not None:
+        said = looked_up(variables, place.currency)
+        if isinstance(said, str) and CURRENCY.fullmatch(said):
+            return _amount(value, language, said)
+    return FORMATS[place.form](value, language, conventions)
 
 
 def looked_up(variables: Scope, name: str) -> JsonValue:
@@ -101,7 +112,8 @@ def place(match: re.Match[str]) -> Place:
         raise ValueError(f"between braces goes the name of a value, not '{match.group(1)}'")
     if form not in FORMATS:
         raise ValueError(f"'{form}' is no way to write a value; there are: {', '.join(filter(None, FORMATS))}")
-    return Place(name, form)
+    owner = name.rpartition(".")[0]
+    return Place(name, form, f"{owner}.currency".removeprefix(".") if form == "money" else None)
 
 
 def written(value: JsonValue, language: str) -> str:
@@ -121,28 +133,69 @@ def plain(value: JsonValue, language: str, _conventions: Conventions) -> str:
 
 
 def money(value: JsonValue, language: str, conventions: Conventions) -> str:
-    """An amount with the sign of its currency: the one that it says, as `299.00 USD`, or that of the company."""
-    currency = conventions.currency
+    """An amount with the sign of its currency: what it says itself, as `299.00 USD`, or that of the company."""
+    return _amount(value, language, conventions.currency)
+
+
+def _amount(value: JsonValue, language: str, currency: str) -> str:
+    text = _money_text(value, currency, language) if _may_be_number(value) else None
+    return written(value, language) if text is None else text
+
+
+def number(value: JsonValue, language: str, _conventions: Conventions) -> str:
+    """A number with its digits in groups."""
+    text = _number_text(value, language) if _may_be_number(value) else None
+    return written(value, language) if text is None else text
+
+
+def _may_be_number(value: JsonValue) -> TypeGuard[int | float | str]:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+# The same amounts come again and again within a turn, and working one out costs more than all else of a line.
+@lru_cache(maxsize=REMEMBERED)
+def _money_text(value: int | float | str, currency: str, language: str) -> str | None:
     if isinstance(value, str) and (said := AMOUNT.fullmatch(value)):
         value, currency = said.groups()
+    amount = _decimal(value)
+    return None if amount is None else money_text(amount, currency, language)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _number_text(value: int | float | str, language: str) -> str | None:
+    amount = _decimal(value)
+    return None if amount is None else number_text(amount, language)
+
+
+def _decimal(value: int | float | str) -> Decimal | None:
+    """A number as it was written, up to what any currency has of it."""
     try:
-        amount = float(value) if isinstance(value, int | float | str) else math.nan
-    except ValueError:
-        amount = math.nan
-    if not math.isfinite(amount):
-        return written(value, language)
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{SYMBOLS.get(currency, f'{currency} ')}{abs(amount):,.{0 if currency in WHOLE else 2}f}"
+        found = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and abs(found) < MOST else None
+
+
+def _moment(value: JsonValue, conventions: Conventions) -> datetime | None:
+    """An ISO 8601 time where the company is; one without a zone is one there."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+        # Without the zone in the end: two moments that are the same one are not the same day everywhere.
+        return (moment.astimezone(conventions.zone) if moment.tzinfo else moment).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
 
 
 def date(value: JsonValue, language: str, conventions: Conventions) -> str:
-    """The day of an ISO 8601 time where the company is; a time without a zone is one there."""
-    try:
-        day = datetime.fromisoformat(str(value))
-        day = day.astimezone(conventions.zone) if day.tzinfo else day
-    except (ValueError, OverflowError):
-        return written(value, language)
-    return f"{day.month}月{day.day}日" if language == "zh" else f"{MONTHS[day.month - 1]} {day.day}"
+    """The day of a moment."""
+    moment = _moment(value, conventions)
+    return written(value, language) if moment is None else day_text(moment, language)
+
+
+def time(value: JsonValue, language: str, conventions: Conventions) -> str:
+    """The hour and the minute of a moment."""
+    moment = _moment(value, conventions)
+    return written(value, language) if moment is None else time_text(moment, language)
 
 
 def or_none(value: JsonValue, language: str, conventions: Conventions) -> str:
@@ -153,6 +206,8 @@ def or_none(value: JsonValue, language: str, conventions: Conventions) -> str:
 FORMATS: dict[str, Callable[[JsonValue, str, Conventions], str]] = {
     "": plain,
     "money": money,
+    "number": number,
     "date": date,
+    "time": time,
     "or_none": or_none,
 }

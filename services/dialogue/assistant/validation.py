@@ -4,8 +4,17 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from services.dialogue.assistant.expressions import Condition
+from services.dialogue.assistant.fields import (
+    NOTHING_BELOW,
+    RESULT,
+    Fields,
+    fields_below,
+    fields_of,
+    fields_of_flow,
+    missing_field,
+)
 from services.dialogue.assistant.loader import AssistantFiles
-from services.dialogue.assistant.responses import Replies
+from services.dialogue.assistant.responses import Replies, ReplyText
 from services.dialogue.assistant.schema import (
     ActionStep,
     CallStep,
@@ -25,7 +34,7 @@ from services.dialogue.assistant.schema import (
     walk,
 )
 from services.dialogue.assistant.values import MAX_LOOKUPS
-from services.dialogue.assistant.yaml_source import Document, did_you_mean
+from services.dialogue.assistant.yaml_source import Document, Place, did_you_mean
 from shared.nlu.training_data import OUT_OF_SCOPE, AssistantManifest
 
 __all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "WITHDRAW", "check_references"]
@@ -170,12 +179,25 @@ def has_circle(files: AssistantFiles) -> bool:
     return False
 
 
-def check_names(files: AssistantFiles, where: str, used: Iterable[str], known: frozenset[str]) -> None:
-    """Every value that is used is one that is there."""
+def check_names(
+    files: AssistantFiles,
+    where: str,
+    used: Iterable[str],
+    known: Iterable[str],
+    given: Mapping[str, Fields] | None = None,
+    *,
+    condition: bool = False,
+) -> None:
+    """Every value that is used is one that is there, and has the field that is wanted of it."""
     for name in sorted(used):
         root = name.split(".")[0]
         if root not in known:
-            files.mistakes.add(where, f"there is no value '{root}' here{did_you_mean(root, known)}")
+            hint = did_you_mean(root, known)
+            if condition and not hint and root == name:
+                hint = f"; a text needs quotes: '{root}'"
+            files.mistakes.add(where, f"there is no value '{root}' here{hint}")
+        elif problem := missing_field(name, given or {}):
+            files.mistakes.add(where, problem)
 
 
 class FlowCheck:
@@ -207,7 +229,7 @@ class FlowCheck:
             )
         self.check_size()
 
-    def add(self, place: tuple[str | int, ...], message: str) -> None:
+    def add(self, place: Place, message: str) -> None:
         """Note a mistake at a place in the flow's file."""
         self.files.mistakes.add(self.document.where(*place), message)
 
@@ -222,6 +244,13 @@ class FlowCheck:
                 names |= step.set.keys()
         return frozenset(names)
 
+    @cached_property
+    def given(self) -> dict[str, Fields]:
+        """The fields of the flow's values."""
+        return dict.fromkeys(ALWAYS_KNOWN, NOTHING_BELOW) | fields_of_flow(
+            self.flow, self.slots, self.files.flows, self.files.business.lookups
+        )
+
     def check_slot(self, name: str, slot: Slot) -> None:
         """A slot's replies, entity, intents, options and check."""
         place = ("slots", name)
@@ -233,9 +262,7 @@ class FlowCheck:
         if slot.retry is not None:
             self.reply((*place, "retry"), slot.retry)
         if isinstance(slot.options, SlotList):
-            self.names((*place, "options", "of"), [slot.options.of])
-            if slot.options.title not in self.replies:
-                self.add((*place, "options", "title"), self.no_reply(slot.options.title))
+            self.listing((*place, "options"), slot.options)
         elif slot.options is not None:
             for index, option in enumerate(slot.options):
                 self.texts((*place, "options", index, "title"), option.title)
@@ -247,7 +274,21 @@ class FlowCheck:
             if slot.check.valid is not None:
                 self.names((*place, "check", "valid"), slot.check.valid.names)
 
-    def check_step(self, place: tuple[str | int, ...], step: StepPart) -> None:
+    def listing(self, place: Place, options: SlotList) -> None:
+        """Options that come from a list: the list, and what is used of each of its items."""
+        self.names((*place, "of"), [options.of])
+        items = self.items_of(options.of, self.given)
+        self.line(self.document.where(*place, "value"), [options.value], items)
+        if options.where is not None:
+            self.names((*place, "where"), options.where.names, {"item": items or None})
+        if options.title not in self.replies:
+            self.add((*place, "title"), self.no_reply(options.title))
+        for language, reply in self.wordings(options.title):
+            self.line(
+                f"{self.document.where(*place, 'title')}: reply '{options.title}' in {language}", reply.names, items
+            )
+
+    def check_step(self, place: Place, step: StepPart) -> None:
         """Whatever one step names."""
         match step:
             case CollectStep(collect=name):
@@ -273,8 +314,9 @@ class FlowCheck:
             case ActionStep(action=name, arguments=arguments, reply=reply, on_result=results):
                 self.arguments(place, "action", name, arguments)
                 self.reply(place, reply)
+                result = {"result": fields_of([self.files.business.actions.get(name)], RESULT)}
                 for status, choices in results.items():
-                    self.cases((*place, "on_result", status), choices, self.known | {"result"}, frozenset(("result",)))
+                    self.cases((*place, "on_result", status), choices, result)
 
     def check_size(self) -> None:
         """A flow keeps every look-up that it makes."""
@@ -283,43 +325,60 @@ class FlowCheck:
         if count > MAX_LOOKUPS:
             self.add(("flow",), f"a flow makes at most {MAX_LOOKUPS} look-ups, this one {count}")
 
-    def texts(self, place: tuple[str | int, ...], texts: Mapping[str, str]) -> None:
+    def texts(self, place: Place, texts: Mapping[str, str]) -> None:
         """A title is there in every language."""
         for language in self.manifest.languages:
             if language not in texts:
                 self.add(place, f"has no {language}")
 
-    def names(self, place: tuple[str | int, ...], used: Iterable[str]) -> None:
-        """Values that a condition uses."""
-        check_names(self.files, self.document.where(*place), used, self.known)
+    def names(self, place: Place, used: Iterable[str], also: Mapping[str, Fields] | None = None) -> None:
+        """Values that a condition uses; `also` are those that are there at this place only."""
+        known, given = self.known | set(also or ()), self.given | (also or {})
+        check_names(self.files, self.document.where(*place), used, known, given, condition=True)
 
-    def reply(self, place: tuple[str | int, ...], name: str, known: frozenset[str] | None = None) -> None:
-        """A reply, and the values that it uses."""
+    def reply(self, place: Place, name: str, also: Mapping[str, Fields] | None = None) -> None:
+        """A reply, and the values that it uses; `also` are those that are there at this place only."""
         if name not in self.replies:
             self.add(place, self.no_reply(name))
             return
-        for language, replies in self.files.replies.items():
+        known, given = self.known | set(also or ()), self.given | (also or {})
+        for language, reply in self.wordings(name):
             where = f"{self.document.where(*place)}: reply '{name}' in {language}"
-            check_names(self.files, where, replies[name].names if name in replies else (), known or self.known)
+            check_names(self.files, where, reply.names, known, given)
+            if reply.lines is not None:
+                self.line(where, reply.lines.line.names, self.items_of(reply.lines.of, given))
 
-    def cases(
-        self,
-        place: tuple[str | int, ...],
-        choices: list[Case],
-        known: frozenset[str] | None = None,
-        decidable: frozenset[str] | None = None,
-    ) -> None:
-        """Replies of which one is picked, and the values that decide which."""
+    def wordings(self, name: str) -> list[tuple[str, ReplyText]]:
+        """A reply in each language that has it."""
+        return [(language, replies[name]) for language, replies in self.files.replies.items() if name in replies]
+
+    def line(self, where: str, used: Iterable[str], items: Fields) -> None:
+        """What a text about one item of a list uses, which sees nothing but the item."""
+        if items:
+            for name in sorted(set(used) - items):
+                self.files.mistakes.add(where, f"there is no '{name}' in an item{did_you_mean(name, items)}")
+
+    def items_of(self, path: str, given: Mapping[str, Fields]) -> Fields:
+        """The fields of each item of a list."""
+        root, _, below = path.partition(".")
+        return fields_below(given.get(root), below)
+
+    def cases(self, place: Place, choices: list[Case], result: Mapping[str, Fields] | None = None) -> None:
+        """Replies of which one is picked, and the values that decide which: the flow's, or an action's result alone."""
         for case in choices:
-            self.reply(place, case.reply, known)
-            if case.when is not None:
-                check_names(self.files, self.document.where(*place), case.when.names, decidable or self.known)
+            self.reply(place, case.reply, result)
+            if case.when is None:
+                continue
+            if result is None:
+                self.names(place, case.when.names)
+            else:
+                check_names(self.files, self.document.where(*place), case.when.names, result, result, condition=True)
 
     def no_reply(self, name: str) -> str:
         """There is none, but perhaps one like it."""
         return f"there is no reply '{name}'{did_you_mean(name, set().union(*self.files.replies.values()))}"
 
-    def arguments(self, place: tuple[str | int, ...], what: str, name: str, arguments: Mapping[str, Condition]) -> None:
+    def arguments(self, place: Place, what: str, name: str, arguments: Mapping[str, Condition]) -> None:
         """What business offers is called with what it needs and with nothing that it does not take."""
         business = self.files.business
         offers = business.lookups if what == "look-up" else business.actions

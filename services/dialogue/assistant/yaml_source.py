@@ -18,6 +18,7 @@ __all__ = [
     "Document",
     "Mistakes",
     "Part",
+    "Place",
     "did_you_mean",
     "read_documents",
     "read_text",

@@ -81,6 +81,10 @@ class TurnTaker:
         self._settings = settings
         self._database = database
         self._assistant = assistant
+        self._companies = {
+            tenant: assistant.of(timezone=company.timezone, currency=company.currency)
+            for tenant, company in settings.companies.items()
+        }
         self._client = client
         self._on_action = on_action
         self._sessions = Sessions(settings.session_seconds)
@@ -98,7 +102,7 @@ class TurnTaker:
                         "text": message.text,
                         "assistant": conversation.assistant,
                         "key": conversation.id,
-                        "timezone": self._assistant.timezone,
+                        "timezone": self._assistant_of(conversation.tenant).timezone,
                     },
                     deadline=self._settings.understand_seconds,
                     retry=True,
@@ -125,6 +129,7 @@ class TurnTaker:
         Raises:
             StaleTurn: another turn was committed since the conversation was read, or the floor was taken.
         """
+        assistant = self._assistant_of(conversation.tenant)
         customer = customer_of(conversation, answers)
         changed = customer != conversation.customer
         before = state_of(replace(conversation, state=fresh(conversation.state)) if changed else conversation)
@@ -132,19 +137,19 @@ class TurnTaker:
         # What waited here does not count: a message was written when it was stored.
         moment = now() if answers is None else answers.created_at
         if event.kind != "session_expired" and is_under_way(before) and self._sessions.is_over(conversation, moment):
-            decision = decide(self._assistant, before, SessionExpired())
+            decision = decide(assistant, before, SessionExpired())
             state, expired = decision.state, list(decision.steps)
-        decision, steps = await self._decide(conversation.tenant, state, customer, event, stages)
+        decision, steps = await self._decide(assistant, conversation.tenant, state, customer, event, stages)
         state, steps = decision.state, expired + steps
         begins = is_under_way(state) and not is_under_way(before)
         # All that can be made before the transaction is made before it.
         stored = state.model_dump(mode="json")
-        drafts = [draft_of(self._assistant, say) for say in decision.replies]
+        drafts = [draft_of(assistant, say) for say in decision.replies]
         if changed:
             # Whatever was under way was another customer's: it ends, and that is said before anything else.
             steps = ["another customer: what was under way ends", *steps]
             said = Say(name="customer_changed", language=state.language or conversation.language)
-            drafts = [draft_of(self._assistant, said), *drafts]
+            drafts = [draft_of(assistant, said), *drafts]
         # Here and not in the unit of work, which may run in a thread that does not know the request's id.
         requests = [(request_of(conversation, action, customer), action.origin) for action in decision.actions]
         trace = trace_of(conversation, event, answers, steps, stages)
@@ -193,8 +198,9 @@ class TurnTaker:
         Raises:
             StaleTurn: a turn was committed since the conversation was read, or the floor was taken.
         """
-        decision = decide(self._assistant, state_of(replace(conversation, state=fresh(conversation.state))), event)
-        drafts = [notice_of(self._assistant, say, event) for say in decision.replies if known_to]
+        assistant = self._assistant_of(conversation.tenant)
+        decision = decide(assistant, state_of(replace(conversation, state=fresh(conversation.state))), event)
+        drafts = [notice_of(assistant, say, event) for say in decision.replies if known_to]
         trace = trace_of(conversation, event, None, list(decision.steps), {})
 
         def write(unit: Unit) -> Appended:
@@ -225,8 +231,18 @@ class TurnTaker:
 
         await self._sessions.on_timer(timer, database=self._database, end=end)
 
+    def _assistant_of(self, tenant: str) -> Assistant:
+        """The assistant with the company's own time zone and currency."""
+        return self._companies.get(tenant, self._assistant)
+
     async def _decide(
-        self, tenant: str, state: State, customer: str | None, event: TurnEvent, stages: Stages
+        self,
+        assistant: Assistant,
+        tenant: str,
+        state: State,
+        customer: str | None,
+        event: TurnEvent,
+        stages: Stages,
     ) -> tuple[Decision, list[str]]:
         steps: list[str] = []
         replies: list[Say] = []
@@ -235,7 +251,7 @@ class TurnTaker:
         lookups = 0
         while True:
             with timed("decide", stages):
-                decision = decide(self._assistant, state, event)
+                decision = decide(assistant, state, event)
             state = decision.state
             steps += decision.steps
             replies += decision.replies

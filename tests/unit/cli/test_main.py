@@ -62,6 +62,7 @@ def test_help_names_every_command(zhiyin: Run) -> None:
         "status",
         "approve",
         "dead-letters",
+        "handoffs",
         "reset-demo",
         "migrate",
         "tools",

@@ -80,9 +80,31 @@ def test_reads_utterances_of_intents_and_sentiments(folder: Path, write: Write) 
 
 
 def test_the_same_sentence_twice_in_an_intent_counts_once(folder: Path, write: Write) -> None:
-    before = len(load_training_data(folder).utterances)
+    before = load_training_data(folder)
+    assert before.warnings == ()
     write("nlu/refund.yml", intent("refund", "    - Refund sentence 0!\n"))
-    assert len(load_training_data(folder).utterances) == before
+    after = load_training_data(folder)
+    assert after.utterances == before.utterances
+    [warning] = after.warnings
+    assert "'Refund sentence 0!' is already an example of the same (refund.yml:" in warning
+
+
+def test_a_sentence_of_two_intents_counts_for_one_and_is_warned_of(folder: Path, write: Write) -> None:
+    before = load_training_data(folder)
+    write("nlu/refund.yml", intent("refund", "    - greet sentence 1\n"))
+    after = load_training_data(folder)
+    assert (after.utterances, after.data_hash) == (before.utterances, before.data_hash)
+    [warning] = after.warnings
+    assert warning.startswith(f"{folder / 'nlu' / 'refund.yml'}:15: ")
+    assert "already an example of greet (greet.yml:" in warning
+
+
+def test_a_sentence_of_two_sentiments_counts_for_one_and_is_warned_of(folder: Path, write: Write) -> None:
+    text = (folder / "nlu" / "sentiment.yml").read_text(encoding="utf-8")
+    write("nlu/sentiment.yml", text.replace("neutral en 0,", "neutral en 0, negative en 1, neutral en 0,"))
+    other, same = load_training_data(folder).warnings
+    assert "'negative en 1' is already an example of negative (sentiment.yml:" in other
+    assert "'neutral en 0' is already an example of the same (sentiment.yml:" in same
 
 
 def test_a_sentence_in_several_files_expresses_several_intents_where_that_is_allowed(
@@ -90,15 +112,14 @@ def test_a_sentence_in_several_files_expresses_several_intents_where_that_is_all
 ) -> None:
     both = intent("greet").replace("greet sentence 1", "refund sentence 1")
     write("nlu/greet.yml", both)
-    with pytest.raises(AssistantError, match="already an example of"):
-        load_training_data(folder)
     write("assistant.yml", MANIFEST + "  multi_intent: true\n")
     assistant = load_training_data(folder)
     [shared] = [u for u in assistant.utterances if u.text == "refund sentence 1"]
     assert set(shared.intents) == {"greet", "refund"}
-    write("nlu/greet.yml", both.replace("refund sentence", "out_of_scope sentence"))
-    with pytest.raises(AssistantError, match="already an example of"):
-        load_training_data(folder)
+    write("nlu/greet.yml", intent("greet"))
+    write("nlu/refund.yml", intent("refund", "    - out_of_scope sentence 1\n"))
+    [warning] = load_training_data(folder).warnings
+    assert "and counts for that alone" in warning
 
 
 def test_reads_held_out_sentences(folder: Path, write: Write) -> None:
@@ -152,7 +173,6 @@ def test_the_hashes_tell_training_data_from_held_out_data(folder: Path, write: W
         ("nlu/refund.yml", f"intent: refund\nutterances:\n  en:\n    - {'a' * 501}", 4, "longer than 500"),
         ("nlu/refund.yml", "intent: refund\nutterances:\n  en:\n    - '[a](street)'", 4, "unknown entity 'street'"),
         ("nlu/refund.yml", "intent: refund\nutterances:\n  en: [a]\n  en: [b]", 4, "written twice"),
-        ("nlu/refund.yml", intent("refund", "    - greet sentence 1\n"), 15, "already an example of greet"),
         ("nlu/refund.yml", "intent: refund\nutterances:\n  en: [a, b]", None, "refund has 0 sentences in zh"),
         ("nlu/refund.yml", "", None, "empty"),
         ("nlu/sentiment.yml", "sentiment: {angry: {en: [a]}}", 1, "unknown sentiment 'angry'"),

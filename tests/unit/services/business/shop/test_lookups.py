@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,6 +7,8 @@ from sqlalchemy import update
 from services.business.actions.ledger import Ledger
 from services.business.shop.models import Order
 from services.business.shop.seed import seed
+from services.dialogue.assistant.schema import BusinessFile
+from services.dialogue.assistant.yaml_source import Mistakes, read_documents
 from shared.storage.database import Database
 from tests.calls import Answer, Calls
 from tests.tokens import TokenFactory
@@ -13,6 +16,7 @@ from tests.unit.services.business.performing import perform
 
 Ask = Any
 
+SHOP = Path(__file__).parents[5] / "assistants" / "shop"
 ADDRESS = "北京市朝阳区建国路88号"
 LOOKUPS = ["order", "orders", "refund_terms", "cancel_terms", "address_terms", "invoice_terms"]
 
@@ -226,3 +230,55 @@ async def test_the_look_ups_are_listed_with_their_arguments(untouched: Calls, to
     assert list(listed) == [*LOOKUPS, "requests", "request"]
     assert listed["order"]["arguments"]["required"] == ["order_number"]
     assert all(lookup["description"].endswith(".") for lookup in listed.values())
+
+
+def names_in(value: Any) -> set[str]:
+    """The dotted names in an answer; below a list they are those of its items, and texts in both languages are one."""
+    if isinstance(value, list):
+        return set().union(*map(names_in, value))
+    if not isinstance(value, dict):
+        return set()
+    found: set[str] = set()
+    for name, below in value.items():
+        if name not in ("zh", "en"):
+            found |= {name} | {f"{name}.{each}" for each in names_in(below)}
+    return found
+
+
+def declared(kind: str) -> dict[str, set[str]]:
+    """What the demo's flows believe that each look-up or action gives."""
+    document, *_ = read_documents(SHOP / "flows" / "business.yml", "business.yml", Mistakes())
+    business = BusinessFile.model_validate(document.value)
+    return {name: set(offer.gives or ()) for name, offer in getattr(business, kind).items()}
+
+
+async def test_every_look_up_gives_what_the_demo_declares_and_nothing_else(
+    asking_after: Asking, ledger: Ledger, ask: Ask
+) -> None:
+    await perform(ledger, ask("refund", order_number="20261103004", reason="broken"))
+    await perform(ledger, ask("open_ticket", subject="a complaint"))
+    asked: list[tuple[str, dict[str, str]]] = [
+        ("order", {"order_number": "20261103001"}),
+        ("orders", {}),
+        ("refund_terms", {"order_number": "20261103001"}),
+        ("cancel_terms", {"order_number": "20261103001"}),
+        ("address_terms", {"address": ADDRESS}),
+        ("requests", {}),
+        ("request", {"request": "R000001"}),
+        ("invoice_terms", {"title": "个人"}),
+    ]
+    given = {name: names_in(await asking_after.data(name, **arguments)) for name, arguments in asked}
+    assert given == declared("lookups")
+
+
+async def test_every_action_gives_what_the_demo_declares_and_nothing_else(ledger: Ledger, ask: Ask) -> None:
+    done = [
+        ask("refund", order_number="20261103004", reason="broken"),
+        ask("withdraw", request="R000001"),
+        ask("change_address", order_number="20261103002", address=ADDRESS),
+        ask("cancel_order", order_number="20261103002"),
+        ask("request_invoice", order_number="20261103003", title="个人", email="a@example.com"),
+        ask("open_ticket", subject="a complaint"),
+    ]
+    results = [await perform(ledger, request) for request in done]
+    assert {each.name: names_in(each.data) for each in results if each} == declared("actions")

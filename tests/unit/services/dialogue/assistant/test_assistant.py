@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.assistant import load_assistant
-from tests.unit.services.dialogue.assistants import REPLIES, flows, load, mistakes
+from services.dialogue.assistant.values import Say
+from tests.unit.services.dialogue.assistants import MANIFEST, REPLIES, flows, load, mistakes, write_assistant
 
 SHOP = Path(__file__).parents[5] / "assistants" / "shop"
 
@@ -33,6 +34,25 @@ def test_a_small_assistant_loads(tmp_path: Path) -> None:
     assert mini.title_of("greet") is None
     assert mini.title_of("nothing") is None
     assert mini.faq["faq_hours"].answers == {"zh": "九点到六点。", "en": "From nine to six."}
+
+
+def test_another_company_has_its_own_days_and_currency(tmp_path: Path) -> None:
+    replies = REPLIES.replace("Good choice, {chosen.number}.", "'{chosen.price:money}, {chosen.at:date}.'")
+    assert replies != REPLIES
+    write_assistant(tmp_path, en=replies, zh=replies, manifest=MANIFEST + "timezone: Asia/Shanghai\ncurrency: CNY\n")
+    mini = load_assistant(tmp_path)
+    say = Say(name="good_choice", language="en", variables={"chosen.price": 5, "chosen.at": "2026-11-26T17:30:00Z"})
+    assert mini.render(say).text == "CN¥5.00, Nov 27."
+    assert mini.of(timezone="America/New_York", currency="USD").render(say).text == "$5.00, Nov 26."
+    assert mini.of(currency="USD").render(say).text == "$5.00, Nov 27."
+    assert mini.of().render(say) == mini.render(say)
+    with pytest.raises(ValueError, match="there is no time zone"):
+        mini.of(timezone="Nowhere/City")
+
+
+def test_a_currency_that_is_none_is_a_mistake(tmp_path: Path) -> None:
+    [line] = mistakes(tmp_path, manifest=MANIFEST + "currency: ABZ\n")
+    assert line == "assistant.yml: there is no currency 'ABZ'; one is, for example, 'CNY'"
 
 
 def test_the_line_is_the_one_in_which_it_stands(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_lists_have_a_line_for_each_item(mini: Assistant) -> None:
     dishes = [{"name": {"zh": "茶", "en": "tea"}, "price": 8}, {"name": "rice", "price": "2.5"}]
     variables = {"day": "today", "menu.dishes": dishes}
     say = Say(name="menu", language="en", variables=variables)
-    assert mini.render(say).text == "Menu of today:\n- tea, ¥8.00\n- rice, ¥2.50"
+    assert mini.render(say).text == "Menu of today:\n- tea, CN¥8.00\n- rice, CN¥2.50"
     assert mini.render(say.model_copy(update={"language": "zh"})).text == "today的菜单：\n- 茶, ¥8.00\n- rice, ¥2.50"
 
 

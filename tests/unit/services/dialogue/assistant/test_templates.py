@@ -13,7 +13,7 @@ from shared.zones import zone_of
         ("{item}到哪了", "zh", "耳机到哪了"),
         ("{item} is on its way", "en", "earphones is on its way"),
         ("{order.amount:money}", "zh", "¥1,299.00"),
-        ("{price:money}", "en", "¥8.50"),
+        ("{price:money}", "en", "CN¥8.50"),
         ("{word:money}", "en", "soon"),
         ("{order.at:date}", "zh", "11月3日"),
         ("{order.at:date}", "en", "Nov 3"),
@@ -54,9 +54,18 @@ def test_fill(source: str, language: str, expected: str) -> None:
         ("2026-11-26T23:30:00", "date", "Asia/Shanghai", "CNY", "Nov 26"),
         ("0001-01-01T00:00:00+14:00", "date", "America/New_York", "USD", "0001-01-01T00:00:00+14:00"),
         (1299, "money", "UTC", "USD", "$1,299.00"),
-        (1299.5, "money", "UTC", "JPY", "JP¥1,300"),
+        (1299.5, "money", "UTC", "JPY", "¥1,300"),
         (-5, "money", "UTC", "EUR", "-€5.00"),
-        (5, "money", "UTC", "CHF", "CHF 5.00"),
+        (5, "money", "UTC", "CHF", "CHF\N{NO-BREAK SPACE}5.00"),
+        ("2026-11-26T17:30:00Z", "time", "Asia/Shanghai", "CNY", "01:30"),
+        ("2026-11-26T17:30:00Z", "time", "America/New_York", "USD", "12:30"),
+        ("2026-11-26T17:30:00", "time", "Asia/Shanghai", "CNY", "17:30"),
+        ("soon", "time", "UTC", "CNY", "soon"),
+        (1234567.5, "number", "UTC", "CNY", "1,234,567.5"),
+        ("many", "number", "UTC", "CNY", "many"),
+        (True, "money", "UTC", "CNY", "True"),
+        ("1e400", "money", "UTC", "CNY", "1e400"),
+        ("nan", "money", "UTC", "CNY", "nan"),
         ("299.00 USD", "money", "UTC", "CNY", "$299.00"),
         ("299.00 dollars", "money", "UTC", "CNY", "299.00 dollars"),
     ],
@@ -66,6 +75,26 @@ def test_days_and_amounts_are_those_of_the_company(
 ) -> None:
     conventions = Conventions(zone_of(zone), currency)
     assert read_template(f"{{value:{form}}}").fill({"value": value}, "en", conventions) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        ("{order.amount:money}", {"order": {"amount": 299, "currency": "USD"}}, "$299.00"),
+        ("{amount:money}", {"amount": 299, "currency": "USD"}, "$299.00"),
+        ("{terms.amount:money}", {"terms.amount": 299, "terms.currency": "USD"}, "$299.00"),
+        ("{order.amount:money}", {"order": {"amount": "299.00 EUR", "currency": "USD"}}, "€299.00"),
+        ("{order.amount:money}", {"order": {"amount": 299}, "currency": "USD"}, "CN¥299.00"),
+        ("{order.amount:money}", {"order": {"amount": 299, "currency": "dollars"}}, "CN¥299.00"),
+        ("{order.amount:money}", {"order": {"amount": 299, "currency": {"en": "USD"}}}, "CN¥299.00"),
+    ],
+)
+def test_an_amount_has_the_currency_of_what_it_belongs_to(
+    source: str, values: dict[str, JsonValue], expected: str
+) -> None:
+    template = read_template(source)
+    assert template.fill(values, "en") == expected
+    assert template.names < template.wanted
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.assistant.validation import BUILT_IN, PATTERN_ENTITIES
 from shared.errors import ConfigurationError
 from shared.nlu.entities.patterns import PATTERN_ENTITIES as intent_entities  # noqa: N811
-from tests.unit.services.dialogue.assistants import flows, mistakes, write_assistant
+from tests.unit.services.dialogue.assistants import REPLIES, flows, mistakes, write_assistant
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,87 @@ def test_a_reply_of_the_conversation_itself_is_needed_and_knows_only_its_own_val
 
 def test_the_entities_found_by_form_are_those_of_the_intent_service() -> None:
     assert frozenset(intent_entities) == PATTERN_ENTITIES
+
+
+GIVING = (
+    ("tables: {takes: [day]}", "tables: {takes: [day], gives: [count, {tables: [number, seats, {floor: [name]}]}]}"),
+    ("table: {needs: [number]}", "table: {needs: [number], gives: [number, open]}"),
+    ("book: {needs: [table], takes: [note]}", "book: {needs: [table], takes: [note], gives: [code]}"),
+)
+
+
+def giving(old: str = "", new: str = "") -> str:
+    """The flows with look-ups and actions that say what they give, and one text in place of another."""
+    text = flows(old, new) if old else flows("flow: pay", "flow: pay")
+    for plain, with_fields in GIVING:
+        assert plain in text
+        text = text.replace(plain, with_fields)
+    return text
+
+
+def test_what_is_declared_may_be_used(tmp_path: Path) -> None:
+    replies = REPLIES.replace("nothing_free: ", "nothing_free: {text: None of these, lines: {of: free.tables, ")
+    replies = replies.replace("Nothing is free.", "line: 'No. {number} on {floor.name}, {floor}'}}")
+    load_assistant(write_assistant(tmp_path, flows=giving(), en=replies, zh=replies))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("of: free.tables", "of: free.table", "there is no 'table' in 'free'; did you mean 'tables'?"),
+        ("value: number", "value: numbr", "there is no 'numbr' in an item; did you mean 'number'?"),
+        ("item.seats > 1", "item.seat > 1", "there is no 'seat' in 'item'; did you mean 'seats'?"),
+        ("item.seats > 1", "itm.seats > 1", "there is no value 'itm' here; did you mean 'item'?"),
+        ("valid: chosen.open", "valid: chosen.opn", "there is no 'opn' in 'chosen'; did you mean 'open'?"),
+        ("if: chosen,", "if: chosen.full,", "there is no 'full' in 'chosen'"),
+        (
+            "result.error_code ==",
+            "result.eror_code ==",
+            "there is no 'eror_code' in 'result'; did you mean 'error_code'?",
+        ),
+        ("cash: way == 'cash'", "cash: way.kind == 'cash'", "there is no 'kind' in 'way'"),
+        ("cash: way == 'cash'", "cash: sentiment.label == 'x'", "there is no 'label' in 'sentiment'"),
+        ("cash: way == 'cash'", "cash: way = cash", "to compare, write ==, and a text in quotes"),
+        ("cash: way == 'cash'", "cash: way == coins", "there is no value 'coins' here; a text needs quotes: 'coins'"),
+        ("cash: way == 'cash'", "cash: way == “cash”", "marks are those of a plain keyboard: == and 'text'"),
+        ("cash: way == 'cash'", "cash: way ＝ 'cash'", "marks are those of a plain keyboard"),
+        ("cash: way == 'cash'", "cash: way && note", "write `and`, `or`, `not`"),
+        ("tables: {takes: [day]}", "tables: {gives: [a b]}", "lookups.tables.gives.0: String should match"),
+        ("tables: {takes: [day]}", "tables: {gives: {a: [b]}}", "lookups.tables.gives: Input should be a valid list"),
+    ],
+)
+def test_a_field_that_nothing_gives_is_named(tmp_path: Path, old: str, new: str, mistake: str) -> None:
+    text = flows(old, new) if old.startswith("tables") else giving(old, new)
+    found = mistakes(tmp_path, flows=text)
+    assert any(mistake in line and line.startswith("flows/all.yml:") for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        (
+            "{chosen.number} is closed",
+            "{chosen.nmber} is closed",
+            "in en: there is no 'nmber' in 'chosen'; did you mean",
+        ),
+        ("Table {number}", "Table {nmber}", "in en: there is no 'nmber' in an item; did you mean 'number'?"),
+        ("{result.code}", "{result.cod}", "in en: there is no 'cod' in 'result'; did you mean 'code'?"),
+        ("no table {table}", "no table {table.number}", "in en: there is no 'number' in 'table'"),
+        (
+            "Nothing is free.",
+            "{text: None, lines: {of: free.tables, line: '{nr}'}}",
+            "in en: there is no 'nr' in an item",
+        ),
+    ],
+)
+def test_a_reply_that_uses_a_field_that_nothing_gives_is_named(
+    tmp_path: Path, old: str, new: str, mistake: str
+) -> None:
+    replies = REPLIES.replace("{{", "{").replace("}}", "}") if "{{" in REPLIES else REPLIES
+    assert old in replies
+    found = mistakes(tmp_path, flows=giving(), en=replies.replace(old, new))
+    assert any(mistake in line for line in found), found
+
+
+def test_where_a_look_up_does_not_say_what_it_gives_any_field_passes(tmp_path: Path) -> None:
+    load_assistant(write_assistant(tmp_path, flows=flows("valid: chosen.open", "valid: chosen.whatever")))

@@ -5,7 +5,7 @@ from typing import Any, cast
 from services.dialogue.conversation.repository import ConversationRow, EntryRow
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.policy.decision import Understood
-from services.dialogue.settings import Settings
+from services.dialogue.settings import Company, Settings
 from shared.calls.client import ServiceClient
 from shared.storage.database import Database
 from tests.unit.services.dialogue.assistants import load
@@ -26,14 +26,17 @@ class Intent:
 async def test_a_text_is_understood_as_one_of_its_conversation_where_the_company_is(tmp_path: Path) -> None:
     intent, assistant = Intent(), load(tmp_path)
     taker = TurnTaker(
-        settings=Settings(),
+        settings=Settings(companies={"acme": Company(timezone="America/New_York")}),
         database=cast(Database, None),
         assistant=assistant,
         client=cast(ServiceClient, intent),
         on_action=lambda: None,
     )
-    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini", owner="me"))
+    theirs = SimpleNamespace(id="c2", tenant="acme", assistant="mini", owner="you")
+    conversation = cast(ConversationRow, SimpleNamespace(id="c1", tenant="default", assistant="mini", owner="me"))
     message = cast(EntryRow, SimpleNamespace(text="a table", choice=None))
     assert isinstance(await taker.understand(conversation, message, {}), Understood)
     asked = {"text": "a table", "assistant": "mini", "key": "c1", "timezone": assistant.timezone}
     assert intent.asked == [("intent", "/v1/understand", asked)]
+    assert isinstance(await taker.understand(cast(ConversationRow, theirs), message, {}), Understood)
+    assert intent.asked[1][2]["timezone"] == "America/New_York"
