@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
 
+from services.business import repository
 from services.business.actions.ledger import Ledger
 from services.business.actions.outbox import LedgerOutbox
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
-from services.business.models import Installation
+from services.business.models import Installation, Timer
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
@@ -21,10 +23,15 @@ from shared.queue.outbox import OutboxRelay
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
+from shared.storage.retention import RETENTION, Kept, Retention
+from shared.storage.timers import TimerLoop, Timers
 
 __all__ = ["create_app"]
 
 log = structlog.get_logger(__name__)
+
+TIMERS = Timers(Timer)
+"""Business's timers."""
 
 
 def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = None) -> FastAPI:
@@ -51,13 +58,27 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
             ledger = Ledger(database, rules, settings)
             app.state.business = Business(database=database, rules=rules, ledger=ledger, relay=relay)
             max_age = settings.relay_seconds * 3 + 60
-            task = asyncio.create_task(relay.run(lambda: context.health.beat("relay", max_age=max_age)), name="relay")
+            retention = Retention(
+                database,
+                TIMERS,
+                settings.tenant,
+                [
+                    Kept(what="actions", days=settings.action_days, delete=repository.delete_actions),
+                    Kept(what="dead_letters", days=settings.action_days, delete=repository.delete_dead_letters),
+                ],
+            )
+            await retention.begin()
+            timers = TimerLoop(database, TIMERS, {RETENTION: retention.on_timer})
+            tasks = [
+                asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
+                asyncio.create_task(timers.run(partial(context.health.beat, "timers", max_age=60.0)), name="timers"),
+            ]
             try:
                 yield
             finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
                 await outbox.close()
         finally:
             await database.close()

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
 from shared.storage.installation import InstallationMixin
+from shared.storage.timers import TimerMixin
 
-__all__ = ["ActionRecord", "Base", "DeadLetter", "Installation", "LedgerStatus"]
+__all__ = ["ActionRecord", "Base", "DeadLetter", "Installation", "LedgerStatus", "Timer"]
 
 LedgerStatus = Literal["started", "awaiting_approval", "succeeded", "failed", "rejected"]
 
@@ -33,6 +34,7 @@ class ActionRecord(TenantMixin, Base):
         Index("ix_actions_unpublished", "id", sqlite_where=UNPUBLISHED, postgresql_where=UNPUBLISHED),
         Index("ix_actions_unfinished", "resend_at", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
         Index("ix_actions_status", "tenant", "status", "id"),
+        Index("ix_actions_created_at", "created_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -81,6 +83,17 @@ class DeadLetter(TenantMixin, Base):
 
 
 class Installation(InstallationMixin, Base):
-    """Whose database this is."""
+    """Whose database this is.
+
+    Actions that were accepted until `forgotten_until` may be gone from the ledger, and are not accepted again.
+    """
 
     __tablename__ = "installation"
+
+    forgotten_until: Mapped[datetime | None]
+
+
+class Timer(TimerMixin, Base):
+    """What business does later."""
+
+    __tablename__ = "timers"

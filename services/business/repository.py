@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from services.business.models import UNFINISHED, ActionRecord, DeadLetter
+from services.business.models import UNFINISHED, ActionRecord, DeadLetter, Installation
 from shared.contracts.actions import ActionReference
 
 __all__ = [
@@ -19,9 +19,12 @@ __all__ = [
     "count_dead_letters",
     "dead_letter_by_id",
     "dead_letters_after",
+    "delete_actions",
+    "delete_dead_letters",
     "due_rows",
     "find_action",
     "flush",
+    "forgotten_until",
     "has_due_records",
     "mark_published",
     "postpone",
@@ -164,3 +167,67 @@ async def mark_published(session: AsyncSession, action: ActionReference, version
         .values(published_version=version, resend_at=case((nothing_left, None), else_=ActionRecord.resend_at))
         .execution_options(synchronize_session=False)
     )
+
+
+async def forgotten_until(session: AsyncSession) -> datetime | None:
+    """Until when accepted actions may be gone from the ledger."""
+    return await session.scalar(select(Installation.forgotten_until))
+
+
+async def delete_actions(
+    session: AsyncSession, before: datetime, since: datetime | None, limit: int
+) -> Sequence[datetime]:
+    """Delete up to `limit` actions that ended before `before`, whose results were announced.
+
+    What waits for a person stays: an approval, or a dead letter that nobody has decided on. From then on no action that
+    was asked for before one of these is accepted any more.
+
+    Returns:
+        When each of them was accepted, in order; only those accepted at or after `since` are looked at.
+    """
+    undecided = exists().where(
+        DeadLetter.tenant == ActionRecord.tenant, DeadLetter.action_id == ActionRecord.action_id, *UNTOUCHED
+    )
+    query = (
+        select(ActionRecord.id, ActionRecord.created_at)
+        .where(
+            ActionRecord.created_at < before,
+            ActionRecord.updated_at < before,
+            ActionRecord.status.in_(("succeeded", "failed", "rejected")),
+            ActionRecord.published_version >= ActionRecord.result_version,
+            ActionRecord.resend_at.is_(None),
+            ~undecided,
+        )
+        .order_by(ActionRecord.created_at)
+        .limit(limit)
+        .with_for_update(of=ActionRecord, skip_locked=True)
+    )
+    if since is not None:
+        query = query.where(ActionRecord.created_at >= since)
+    found = (await session.execute(query)).all()
+    if found:
+        last = found[-1].created_at
+        known = or_(Installation.forgotten_until.is_(None), Installation.forgotten_until < last)
+        for change in (
+            update(Installation).where(known).values(forgotten_until=last),
+            delete(ActionRecord).where(ActionRecord.id.in_([row.id for row in found])),
+        ):
+            await session.execute(change.execution_options(synchronize_session=False))
+    return [row.created_at for row in found]
+
+
+async def delete_dead_letters(
+    session: AsyncSession, before: datetime, since: datetime | None, limit: int
+) -> Sequence[datetime]:
+    """Delete up to `limit` dead letters from before `before` that were retried or dismissed; as `delete_actions`."""
+    query = select(DeadLetter.id, DeadLetter.created_at).where(DeadLetter.created_at < before, ~and_(*UNTOUCHED))
+    if since is not None:
+        query = query.where(DeadLetter.created_at >= since)
+    query = query.order_by(DeadLetter.created_at).limit(limit).with_for_update(skip_locked=True)
+    found = (await session.execute(query)).all()
+    if found:
+        ids = [row.id for row in found]
+        await session.execute(
+            delete(DeadLetter).where(DeadLetter.id.in_(ids)).execution_options(synchronize_session=False)
+        )
+    return [row.created_at for row in found]

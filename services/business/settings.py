@@ -37,6 +37,9 @@ class Settings(ServiceSettings):
     resend_seconds: Seconds = 30.0
     """An action that was started and is not done so long after its time ran out is put on the queue again."""
 
+    action_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """An action that ended so many days ago is deleted from the ledger; 0 keeps all of them."""
+
     concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that perform actions side by side."""
     stall_seconds: Seconds = 45.0

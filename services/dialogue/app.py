@@ -16,6 +16,7 @@ from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.reader import Reader
+from services.dialogue.conversation.retention.repository import delete_conversations
 from services.dialogue.conversation.session import SESSION, TIMERS
 from services.dialogue.conversation.stream import Streams
 from services.dialogue.conversation.turn import TurnTaker
@@ -30,6 +31,7 @@ from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
+from shared.storage.retention import RETENTION, Kept, Retention
 from shared.storage.timers import TimerLoop
 
 __all__ = ["create_app"]
@@ -64,7 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         outbox = ActionOutbox(settings, database, context.client, turns.finish_action)
         relay = action_relay(database, outbox)
         results = References(settings.redis_url, settings.installation, RESULTS)
-        timers = TimerLoop(database, TIMERS, {SESSION: taker.end_session})
+        conversations_kept = Kept(what="conversations", days=settings.conversation_days, delete=delete_conversations)
+        retention = Retention(database, TIMERS, settings.tenant, [conversations_kept])
+        await retention.begin()
+        timers = TimerLoop(database, TIMERS, {SESSION: taker.end_session, RETENTION: retention.on_timer})
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         app.state.desk, app.state.streams, app.state.relay = Desk(database, wakes), streams, relay

@@ -81,6 +81,10 @@ class Settings(ServiceSettings):
     session_seconds: Seconds = 1800.0
     """What a conversation was in the middle of is dropped when nothing has happened in it for so long."""
 
+    conversation_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """A conversation in which nothing has happened for so many days is deleted, unless a person has it or something in
+    it is under way; 0 keeps all of them."""
+
     max_failures: Annotated[int, Field(ge=1, le=50)] = 8
     """An action that business refuses, or whose result cannot be told, is given up after so many attempts."""
     resend_first_seconds: Seconds = 8.0

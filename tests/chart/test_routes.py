@@ -10,7 +10,7 @@ from tests.chart.variants import rendered
 
 STREAM = "/v1/conversations/"
 """Streams are below this path."""
-STAFF = [route.path for each in (desk, decisions, dead_letters, dead_turns) for route in each.router.routes]  # type: ignore[attr-defined]
+STAFF = [route.path for each in (desk, decisions, dead_letters, dead_turns) for route in each.router.routes]
 """Where staff work: hand-offs, approvals, what was given up, the audit log."""
 
 

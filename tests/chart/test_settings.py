@@ -14,7 +14,7 @@ from services.login.settings import Settings as LoginSettings
 from shared.settings import INSTALLATION, ServiceSettings
 from tests.chart.chart import CHART, Object, Rendered, documents, environment, render
 from tests.chart.variants import COMPONENTS, EXTERNAL, rendered
-from tests.kubernetes import helm
+from tests.kubernetes import CommandFailed, helm
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "login": LoginSettings,
@@ -228,3 +228,25 @@ def test_dialogue_alone_is_told_whom_to_believe_about_addresses() -> None:
         }
         assert list(told) == ["dialogue"]
         assert json.loads(told["dialogue"]) == wanted
+
+
+def test_what_is_kept_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    chart = render({"retention": {"conversationDays": 400, "actionDays": 3650}})
+    told = {
+        component: {name: value for name, value in variables(chart, component).items() if name.endswith("_DAYS")}
+        for component in COMPONENTS
+    }
+    assert told == {component: {} for component in COMPONENTS} | {
+        "dialogue": {"ZHIYIN_CONVERSATION_DAYS": "400"},
+        "business": {"ZHIYIN_ACTION_DAYS": "3650"},
+        "worker": {"ZHIYIN_ACTION_DAYS": "3650"},
+    }
+    assert accepted("dialogue", variables(chart, "dialogue"), monkeypatch).conversation_days == 400
+    assert accepted("business", variables(chart, "business"), monkeypatch).action_days == 3650
+    assert not [name for each in COMPONENTS for name in variables(rendered("default"), each) if name.endswith("_DAYS")]
+
+
+@pytest.mark.parametrize("days", [-1, 1.5, "30", None, 36_501])
+def test_what_is_no_number_of_days_is_refused(days: object) -> None:
+    with pytest.raises(CommandFailed):
+        render({"retention": {"conversationDays": days}})

@@ -58,6 +58,8 @@ BEFORE_COMMIT = "business.perform.before_commit"
 GAVE_UP = "attempts_exhausted"
 UNREADABLE = "request_unreadable"
 PUBLISH_GRACE = timedelta(seconds=2)
+CLOCKS = timedelta(hours=1)
+"""By so much the clocks of dialogue and business may differ."""
 MAX_PAUSE_SECONDS = 20.0
 MAX_PAYLOAD = 20_000
 MAX_ERROR = 200
@@ -96,7 +98,7 @@ class Ledger:
         """Write down what is to be done; the same action again changes nothing and is answered with its result.
 
         Raises:
-            Conflict: the id was used before for another action.
+            Conflict: the id was used before for another action, or so long ago that it may have been forgotten.
         """
         try:
             return await self._accept(request)
@@ -109,6 +111,9 @@ class Ledger:
             record = await repository.find_action(session, request.id)
             if record is None:
                 moment = now()
+                forgotten = await repository.forgotten_until(session)
+                if forgotten is not None and request.requested_at <= forgotten + CLOCKS:
+                    raise Conflict("this action is too old to be begun: it may have been done and forgotten")
                 record = ActionRecord(
                     action_id=request.id,
                     name=request.name,

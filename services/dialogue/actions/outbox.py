@@ -25,6 +25,7 @@ from services.dialogue.settings import Settings
 from shared.calls.client import ServiceClient
 from shared.contracts.actions import ActionReceipt, ActionReference, ActionRequest, ActionResult
 from shared.errors import (
+    Conflict,
     DeadlineExceeded,
     Forbidden,
     InternalError,
@@ -129,7 +130,14 @@ class ActionOutbox:
         if (request.id, request.tenant) != (item.id, item.tenant):
             raise NotTold("the request is another action's")
         with bound_contextvars(request_id=request.request_id, action=item.id, conversation=item.conversation_id):
-            receipt = await self._ask(request)
+            try:
+                receipt = await self._ask(request)
+            except Conflict:
+                # Business has forgotten by now what was done and told long ago.
+                async with self._database.transaction(item.tenant) as session:
+                    if not await repository.finish_settled(session, item.id):
+                        raise
+                return
             SENT.labels("no" if item.attempts == 1 else "yes").inc()
             result = receipt.result
             if result is not None and result.version > told:

@@ -18,6 +18,7 @@ __all__ = [
     "count_letters",
     "due_rows",
     "finish",
+    "finish_settled",
     "give_up",
     "has_due",
     "letter_by_id",
@@ -91,6 +92,18 @@ async def finish(session: AsyncSession, action_id: str, *, done: bool) -> None:
         .values(values)
         .execution_options(synchronize_session=False)
     )
+
+
+async def finish_settled(session: AsyncSession, action_id: str) -> bool:
+    """Nothing more is expected of an action whose final result was told; whether it was."""
+    finished = await session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.action_id == action_id, OutboxRow.status.in_(("succeeded", "failed", "rejected")))
+        .values(done=True)
+        .returning(OutboxRow.action_id)
+        .execution_options(synchronize_session=False)
+    )
+    return finished.first() is not None
 
 
 async def count_failure(session: AsyncSession, action_id: str, error: str, until: datetime) -> int:

@@ -39,8 +39,8 @@ RETRIED, DISMISSED = "letter_retried", "letter_dismissed"
 V = TypeVar("V", bound=BaseModel)
 
 router = APIRouter(prefix="/v1")
-for_desk = {"tags": ["approvals"], "dependencies": [Depends(require(roles=DESK))]}
-for_operators = {"tags": ["dead letters"], "dependencies": [Depends(require(roles=OPERATORS))]}
+for_desk: dict[str, Any] = {"tags": ["approvals"], "dependencies": [Depends(require(roles=DESK))]}
+for_operators: dict[str, Any] = {"tags": ["dead letters"], "dependencies": [Depends(require(roles=OPERATORS))]}
 
 ActionId = Annotated[Identifier, Path(description="The action's id, as in the list")]
 LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]

@@ -68,6 +68,7 @@ class Conversation(TenantMixin, Base):
 
     __tablename__ = "conversations"
     __table_args__ = (
+        Index("ix_conversations_created_at", "created_at"),
         Index(
             "ix_conversations_retry_at",
             "retry_at",

@@ -136,6 +136,13 @@ OMP_NUM_THREADS: {valueFrom: {resourceFieldRef: {containerName: {{ .component }}
 ZHIYIN_INFERENCE_STREAMS: {valueFrom: {resourceFieldRef: {containerName: {{ .component }}, resource: requests.cpu, divisor: "1"}}}
 {{- end }}
 {{- end }}
+{{- $retention := .root.Values.retention | default dict }}
+{{- if and .facts.public $retention.conversationDays }}
+ZHIYIN_CONVERSATION_DAYS: {value: {{ include "zhiyin.text" $retention.conversationDays | quote }}}
+{{- end }}
+{{- if and (eq (.facts.database | default "") "business") $retention.actionDays }}
+ZHIYIN_ACTION_DAYS: {value: {{ include "zhiyin.text" $retention.actionDays | quote }}}
+{{- end }}
 {{- if .facts.public }}
 ZHIYIN_ASSISTANT: {value: /app/assistants/shop}
 {{- if and .root.Values.ingress.enabled (ne .root.Values.ingress.path "/") }}

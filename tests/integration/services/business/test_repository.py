@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from services.business import repository
-from services.business.models import ActionRecord, DeadLetter
-from shared.contracts.actions import ActionReference
+from services.business.actions.ledger import Ledger
+from services.business.models import ActionRecord, DeadLetter, Installation
+from services.business.rules.rule_book import RuleBook
+from services.business.settings import Settings
+from shared.contracts.actions import ActionReference, ActionRequest
+from shared.errors import Conflict
 from shared.storage.database import ALL_TENANTS, Database, now
+from shared.storage.installation import identity_of
 from shared.storage.migrations import migrate
 from tests.postgres import Postgres
 
@@ -131,3 +137,74 @@ async def test_what_is_due_is_what_has_its_moment_behind_it(database: Database) 
         async with database.transaction(ALL_TENANTS) as session:
             assert await repository.has_due_records(session, moment) is bool(ids)
             assert [each.action_id for each in await repository.due_rows(session, moment, 10)] == ids
+
+
+BEFORE = MOMENT - timedelta(days=30)
+OLD = BEFORE - timedelta(days=1)
+ENDED = {"status": "succeeded", "result_version": 1, "published_version": 1, "resend_at": None}
+FORGOTTEN = ("done", "refused", "failed", "decided", "elsewhere")
+
+
+def asked(action_id: str, at: datetime, tenant: str = "default") -> ActionRequest:
+    return ActionRequest(id=action_id, tenant=tenant, name="open_ticket", conversation_id="c", requested_at=at)
+
+
+async def remembered(database: Database) -> set[str]:
+    async with database.reading(ALL_TENANTS) as session:
+        return {each.action_id for each in await session.scalars(select(ActionRecord))}
+
+
+async def test_what_ended_long_ago_is_forgotten_and_never_done_again(database: Database) -> None:
+    await identity_of(database, Installation)
+    for action_id, more in {
+        "done": {},
+        "refused": {"status": "rejected"},
+        "failed": {"status": "failed"},
+        "decided": {"status": "failed"},
+        "elsewhere": {},
+        "recent": {"created_at": MOMENT, "updated_at": MOMENT},
+        "changed": {"updated_at": MOMENT},
+        "open": {"status": "started", "result_version": 0, "published_version": 0},
+        "waits": {"status": "awaiting_approval"},
+        "untold": {"published_version": 0},
+        "told-again": {"resend_at": MOMENT},
+        "undecided": {"status": "failed"},
+    }.items():
+        tenant = "other" if action_id == "elsewhere" else "default"
+        async with database.transaction(tenant) as session:
+            request = asked(action_id, OLD, tenant)
+            known = {"created_at": OLD, "updated_at": OLD} | ENDED | more
+            repository.add_action(
+                session,
+                ActionRecord(
+                    action_id=action_id,
+                    name=request.name,
+                    conversation_id="c",
+                    request=request.model_dump(mode="json"),
+                    **known,
+                ),
+            )
+            if action_id in ("decided", "undecided"):
+                letter = DeadLetter(action_id=action_id, payload="{}", error="x", created_at=OLD)
+                letter.dismissed_at = OLD if action_id == "decided" else None
+                repository.add_dead_letter(session, letter)
+    before = await remembered(database)
+
+    async with database.transaction(ALL_TENANTS) as session:
+        assert len(await repository.delete_actions(session, BEFORE, None, 2)) == 2
+    async with database.transaction(ALL_TENANTS) as session:
+        assert await repository.delete_actions(session, BEFORE, OLD, 50) == [OLD] * (len(FORGOTTEN) - 2)
+    async with database.transaction(ALL_TENANTS) as session:
+        assert await repository.delete_dead_letters(session, BEFORE, None, 50) == [OLD]
+        assert await repository.count_dead_letters(session) == 1
+        assert await repository.forgotten_until(session) == OLD
+    assert await remembered(database) == before - set(FORGOTTEN)
+
+    settings = Settings()
+    ledger = Ledger(database, RuleBook(settings.rules_dir), settings)
+    for action_id in FORGOTTEN:
+        with pytest.raises(Conflict, match="too old"):
+            await ledger.accept(asked(action_id, OLD, "other" if action_id == "elsewhere" else "default"))
+    assert await remembered(database) == before - set(FORGOTTEN), "nothing that may have been done is begun again"
+    assert (await ledger.accept(asked("recent", OLD))).id == "recent"
+    assert (await ledger.accept(asked("new", MOMENT))).id == "new"

@@ -1,8 +1,15 @@
+from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import update
+
+from services.dialogue.conversation.models import Conversation
+from shared.storage.database import now
 from tests.calls import calling
 from tests.customers import Customer, texts
-from tests.integration.services.dialogue.neighbourhood import neighbourhood, new_guest
+from tests.integration.services.dialogue.neighbourhood import Neighbourhood, neighbourhood, new_guest
+from tests.servers import serve
+from tests.stack import eventually
 
 
 async def test_neighbours_that_are_gone(tmp_path: Path) -> None:
@@ -53,3 +60,20 @@ async def test_what_the_gateway_passes_on_is_kept_nowhere(guest: Customer) -> No
         assert (await guest.calls.post(path, json={})).headers["Cache-Control"] == "no-store"
     transcript = await guest.calls.get(f"{guest.path}/events", token=guest.token)
     assert (transcript.status, transcript.headers["Cache-Control"]) == (200, "no-store")
+
+
+async def test_conversations_are_kept_for_as_long_as_it_is_said(around: Neighbourhood, guest: Customer) -> None:
+    await guest.say("hello")
+    another = await new_guest(guest.calls)
+    await another.say("hello")
+    old = now() - timedelta(days=3)
+    async with around.outbox.transaction("default") as session:
+        aged = update(Conversation).where(Conversation.id == guest.conversation)
+        await session.execute(aged.values(created_at=old, updated_at=old))
+    async with serve(around.another(conversation_days=2)):
+
+        async def gone() -> bool:
+            return (await guest.calls.get(guest.path, token=guest.token)).status == 404
+
+        await eventually(gone, what="the end of what is kept")
+    assert await another.events()

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -6,15 +7,18 @@ import pytest
 from sqlalchemy import func, select
 
 from services.business.app import create_app
+from services.business.models import ActionRecord
+from services.business.repository import add_action, records_after
 from services.business.rules.rule_book import RulesError
 from services.business.settings import Settings
 from services.business.shop.models import Refund
 from services.business.shop.repository import newest_orders
 from shared.contracts.actions import ActionRequest
-from shared.storage.database import Database
-from tests.calls import Answer, Calls
+from shared.storage.database import Database, now
+from tests.calls import Answer, Calls, calling
 from tests.openapi import OTHERS_DRAW, explore
 from tests.servers import RunningServer, serve
+from tests.stack import eventually
 from tests.tokens import TokenFactory
 
 
@@ -100,3 +104,39 @@ async def test_what_it_does_is_measured(untouched: Calls) -> None:
 
     for name in ("zhiyin_business_dead_letters", "zhiyin_business_rules_outdated", "zhiyin_http_requests_total"):
         assert name in text
+
+
+async def test_actions_are_kept_for_as_long_as_it_is_said(
+    settings: Settings, database: Database, ask: Any, tokens: TokenFactory
+) -> None:
+    old = now() - timedelta(days=3)
+    async with database.transaction("default") as session:
+        for action_id, at in (("old", old), ("recent", now())):
+            record = ActionRecord(
+                action_id=action_id,
+                name="refund",
+                conversation_id="c",
+                request={},
+                status="succeeded",
+                created_at=at,
+                updated_at=at,
+            )
+            add_action(session, record)
+
+    async def left() -> set[str]:
+        async with database.reading("default") as session:
+            return {each.action_id for each in await records_after(session, "succeeded", 0, 10)}
+
+    async with serve(create_app(settings.model_copy(update={"action_days": 2}), jwks=tokens.fetch)) as server:
+
+        async def only_the_recent() -> bool:
+            return await left() == {"recent"}
+
+        await eventually(only_the_recent, what="the end of what is kept")
+        async with calling(server.base_url) as calls:
+            token = tokens.issue("dialogue", roles=(), scopes={"business:actions"})
+            body = ask("refund").model_dump(mode="json") | {"requested_at": (old - timedelta(days=1)).isoformat()}
+            refused = await calls.post("/v1/actions", json=body, token=token)
+            assert (refused.status, refused.content_type) == (409, "application/problem+json")
+    async with serve(create_app(settings, jwks=tokens.fetch)):
+        assert await left() == {"recent"}

@@ -1,7 +1,7 @@
 """Staff decide from outside, at dialogue's address alone; a real business keeps who did."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -62,6 +62,10 @@ async def who(around: Neighbourhood, token: str) -> Principal:
     return await verifier.verify(token)
 
 
+def staff_at(around: Neighbourhood, account: Mapping[str, Any]) -> Staff:
+    return Staff(username=account["username"], password=account["password"], url=around.dialogue.base_url)
+
+
 async def audited(calls: Calls) -> list[dict[str, Any]]:
     """The whole audit log."""
     admin = await logged_in(calls, ADMIN)
@@ -107,7 +111,7 @@ async def test_a_refund_is_decided_from_outside_and_it_is_known_who_did(
 async def test_the_command_needs_the_public_address_alone(
     around: Neighbourhood, calls: Calls, guest: Customer, refund: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    staff = Staff(username=AGENT["username"], password=AGENT["password"], url=around.dialogue.base_url)
+    staff = staff_at(around, AGENT)
     await approve(staff, None, yes=True, note=None, as_json=True)
     assert refund in [each["id"] for each in json.loads(capsys.readouterr().out)]
     await approve(staff, refund, yes=False, note="used", as_json=False)
@@ -158,7 +162,7 @@ async def test_what_business_gave_up_is_decided_from_outside(
     )
     for letter in ids[:2]:
         assert (await calls.post(f"/v1/dead-letters/{letter}/retry", token=operator)).status == 409
-    staff = Staff(username=OPERATOR["username"], password=OPERATOR["password"], url=around.dialogue.base_url)
+    staff = staff_at(around, OPERATOR)
     await dead_letters(staff, dismiss=ids[2], reason="by hand", as_json=False)
     assert capsys.readouterr().err == f"✓ {ids[2]} is left as it is\n"
     events = [each for each in await audited(calls) if each["details"].get("letter") in ids]

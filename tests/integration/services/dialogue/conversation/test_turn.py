@@ -3,6 +3,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -88,19 +89,26 @@ async def dialogue(
     request: pytest.FixtureRequest, around: Neighbourhood, postgres: Postgres, tmp_path: Path
 ) -> AsyncIterator[tuple[Calls, Database]]:
     """Dialogue and business with databases of their own, and business's: with the shop of two tenants in it."""
-    own, ledger = ({"database_url": f"sqlite+aiosqlite:///{tmp_path / name}.sqlite"} for name in ("own", "ledger"))
+    own, ledger = (f"sqlite+aiosqlite:///{tmp_path / name}.sqlite" for name in ("own", "ledger"))
     if request.param == "postgresql":
-        own, ledger = [{"database_url": await postgres.new_database()} for _ in range(2)]
+        own, ledger = await postgres.new_database(), await postgres.new_database()
     # Prefixes in Redis belong to one database.
-    apart = {"installation": request.param}
-    common = {"home": tmp_path, "redis_url": around.redis.url, "drain_seconds": 0, "static_services": around.addresses}
+    apart: dict[str, Any] = {"installation": request.param}
+    common: dict[str, Any] = {
+        "home": tmp_path,
+        "redis_url": around.redis.url,
+        "drain_seconds": 0,
+        "static_services": around.addresses,
+    }
     async with AsyncExitStack() as stack:
         business = await stack.enter_async_context(
-            serve(create_business(BusinessSettings(**common, **apart, **ledger, relay_seconds=0.1)))
+            serve(create_business(BusinessSettings(**common, **apart, database_url=ledger, relay_seconds=0.1)))
         )
         addresses = {**around.addresses, "business": business.address}
-        server = await stack.enter_async_context(serve(around.another(static_services=addresses, **apart, **own)))
-        database = Database(ledger["database_url"])
+        server = await stack.enter_async_context(
+            serve(around.another(static_services=addresses, **apart, database_url=own))
+        )
+        database = Database(ledger)
         stack.push_async_callback(database.close)
         await seed(database, ACME)
         async with database.transaction(ACME) as session:

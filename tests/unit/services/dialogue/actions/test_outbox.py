@@ -309,6 +309,20 @@ async def test_what_always_fails_becomes_a_dead_letter_and_holds_up_nothing(stag
     assert len(await stage.letters()) == 1
 
 
+async def test_news_of_what_business_has_forgotten_by_now_is_no_failure(stage: Stage) -> None:
+    """What was told long ago is over, whoever says that there is news of it."""
+    await stage.add("a.0", "b.0")
+    stage.business.results["a.0"] = stored(1, "succeeded")
+    await stage.looks()
+    stage.business.statuses = {"a.0": 409, "b.0": 409}
+    for _ in range(FAILURES):
+        await stage.outbox.news(ActionReference(id="a.0", tenant="default"))
+        await stage.looks()
+    row = await stage.row("a.0")
+    assert (row.done, row.failures, row.status) == (True, 0, "succeeded")
+    assert [each.action_id for each in await stage.letters()] == ["b.0"], "what was never told is no less a failure"
+
+
 async def test_failures_that_pass_are_forgotten(stage: Stage) -> None:
     await stage.add("a.0")
     for _ in range(3):

@@ -1,0 +1,1 @@
+"""Which conversations are over, and what goes with them."""
