@@ -138,7 +138,7 @@ def _head(versions: Path) -> str:
     """The newest revision."""
     revisions: dict[str, str | None] = {}
     for path in versions.glob("*.py"):
-        assigned = {}
+        assigned: dict[str, Any] = {}
         for each in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(each, ast.Assign | ast.AnnAssign) and isinstance(each.value, ast.Constant):
                 target = each.targets[0] if isinstance(each, ast.Assign) else each.target
