@@ -14,8 +14,9 @@ import argparse
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ADDED", "COLUMN", "MEMBER", "REVISION", "TABLES", "VALUE", "files"]
+__all__ = ["ADDED", "COLUMN", "MEMBER", "REVISION", "TABLES", "VALUE", "files", "without_additions"]
 
 PROJECT = Path(__file__).parents[1]
 ADDED = "added_by_the_next_release"
@@ -137,7 +138,7 @@ def _head(versions: Path) -> str:
     """The newest revision."""
     revisions: dict[str, str | None] = {}
     for path in versions.glob("*.py"):
-        assigned = {}
+        assigned: dict[str, Any] = {}
         for each in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(each, ast.Assign | ast.AnnAssign) and isinstance(each.value, ast.Constant):
                 target = each.targets[0] if isinstance(each, ast.Assign) else each.target
@@ -145,6 +146,13 @@ def _head(versions: Path) -> str:
         revisions[str(assigned["revision"])] = assigned.get("down_revision")
     (head,) = revisions.keys() - {each for each in revisions.values() if each}
     return head
+
+
+def without_additions(data: Any) -> Any:
+    """The data without what the next release added, at any depth."""
+    if isinstance(data, dict):
+        return {name: without_additions(each) for name, each in data.items() if name != ADDED}
+    return [without_additions(each) for each in data] if isinstance(data, list) else data
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -32,7 +32,7 @@ from shared.errors import (
 )
 from shared.http.auth import TENANT_HEADER
 
-__all__ = ["DEADLINE_HEADER", "ON_BEHALF_HEADER", "REQUEST_ID_HEADER", "ServiceClient", "ServiceTokens"]
+__all__ = ["DEADLINE_HEADER", "ON_BEHALF_HEADER", "REQUEST_ID_HEADER", "ServiceClient"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +52,6 @@ CONNECT_SECONDS = 1.0
 KEEP_SECONDS = 30.0
 """How long idle connections are kept; servers keep them longer."""
 MAX_ANSWER_BYTES = 8_000_000
-TOKEN_MARGIN_SECONDS = 30.0
-RENEW_AGAIN_SECONDS = 5.0
 
 CALLS = Counter("zhiyin_client_calls_total", "Calls to other services", ["target", "outcome"])
 SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another service took", ["target"])
@@ -333,57 +331,3 @@ def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service:
         errors=errors,
         retry_after=float(after) if after.isdigit() else None,
     )
-
-
-class ServiceTokens:
-    """A service's own access tokens, one for each service that it calls and good there only.
-
-    They are fetched from login with client credentials and renewed in time. While login is away the last one serves
-    until it expires.
-    """
-
-    def __init__(self, client: ServiceClient, client_id: str, client_secret: str) -> None:
-        self._client = client
-        self._body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        self._of: dict[str, _Token] = {}
-
-    async def __call__(self, service: str) -> str:
-        """A valid token for calls to the service.
-
-        Raises:
-            Unavailable: login is away and the last token has expired.
-            Forbidden: this client has no business with that service.
-        """
-        token = self._of.setdefault(service, _Token())
-        if time.monotonic() >= token.renew_at:
-            async with token.lock:
-                if time.monotonic() >= token.renew_at:
-                    await self._renew(service, token)
-        return token.text
-
-    async def _renew(self, service: str, token: "_Token") -> None:
-        body = {**self._body, "audience": service}
-        try:
-            answer = await self._client.post(
-                "login", "/v1/token", json=body, deadline=3.0, retry=True, authenticated=False
-            )
-        except (Unavailable, DeadlineExceeded):
-            if time.monotonic() >= token.expires_at:
-                raise
-            log.warning("service_token_not_renewed", audience=service)
-            token.renew_at = min(time.monotonic() + RENEW_AGAIN_SECONDS, token.expires_at)
-            return
-        lifetime = float(answer["expires_in"])
-        token.text = str(answer["access_token"])
-        token.expires_at = time.monotonic() + lifetime - TOKEN_MARGIN_SECONDS
-        token.renew_at = min(token.expires_at, time.monotonic() + lifetime / 2)
-
-
-@dataclass
-class _Token:
-    """The token for one service; times are on the monotonic clock."""
-
-    text: str = ""
-    renew_at: float = float("-inf")
-    expires_at: float = float("-inf")
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -25,6 +25,10 @@ class Health:
         self._beats: dict[str, tuple[float, float]] = {}
         self.stopping = asyncio.Event()
 
+    def add(self, name: str, check: ReadyCheck) -> None:
+        """One check more."""
+        self._checks[name] = check
+
     def beat(self, loop: str, *, max_age: float) -> None:
         """Records that a background loop is running and will report again within `max_age` seconds."""
         self._beats[loop] = (time.monotonic(), max_age)

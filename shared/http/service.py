@@ -17,10 +17,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_s
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import faults
-from shared.calls.client import ServiceClient, ServiceTokens
+from shared.calls.client import ServiceClient
 from shared.calls.discovery import ConsulDiscovery, Discovery, FixedDiscovery, PinnedLogin, Proven, split_address
 from shared.calls.proof import OwnProof, Proofs
 from shared.calls.registration import Instance, Registrar
+from shared.calls.tokens import ServiceTokens
 from shared.errors import ConfigurationError, NotFound
 from shared.http import docs
 from shared.http.auth import JwksCache, TokenVerifier
@@ -116,6 +117,8 @@ def create_service(
             stack.push_async_callback(discovery.close)
             stack.push_async_callback(plain.close)
             stack.push_async_callback(client.close)
+            if settings.client_id:
+                health.add("credentials", tokens.accepted)
             if settings.metrics_port is not None:
                 await stack.enter_async_context(_metrics_server(settings.host, settings.metrics_port))
             if lifespan is not None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.next_release import without_additions
+
 __all__ = ["Event", "Message", "gaps", "problems"]
 
 Event = dict[str, Any]
@@ -66,7 +68,8 @@ def problems(events: Sequence[Event], messages: Sequence[Message]) -> list[str]:
         names = Counter((reply["data"].get("reply"), reply["text"]) for reply in replies)
         found += [f"answered {count} times: {event['message_id']}" for count in names.values() if count > 1]
         message = known.get(event["message_id"])
-        if message is not None and message.replies and message.replies != replies:
+        # The event is the same, whichever release tells it.
+        if message is not None and message.replies and without_additions(message.replies) != without_additions(replies):
             found.append(f"told otherwise than stored: {event['message_id']}")
     return found + _reordered(messages, places)
 

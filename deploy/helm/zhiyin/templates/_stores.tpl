@@ -102,6 +102,7 @@ postgresql:
     - >-
       exec 9> /var/lib/postgresql/.lock; flock 9;
       exec docker-entrypoint.sh postgres -c max_connections={{ int64 .Values.postgresql.maxConnections }}
+      -c unix_socket_directories=/var/run/postgresql
   env:
     PGDATA: {value: /var/lib/postgresql/pgdata}
     POSTGRES_USER: {value: zhiyin}

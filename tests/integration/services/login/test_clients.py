@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from shared.calls.client import ServiceClient, ServiceTokens
+from shared.calls.client import ServiceClient
 from shared.calls.discovery import FixedDiscovery
+from shared.calls.tokens import ServiceTokens
 from shared.errors import Unauthenticated
 from shared.http.auth import Principal
 from tests.calls import Calls

@@ -1,17 +1,16 @@
 """Calls between services, against real servers on the loopback that answer, refuse, hang and break off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
 from shared.calls.circuit_breaker import BreakerPolicy
-from shared.calls.client import MAX_ANSWER_BYTES, ServiceClient, ServiceTokens
+from shared.calls.client import MAX_ANSWER_BYTES, ServiceClient
 from shared.calls.discovery import FixedDiscovery
-from shared.calls.registration import Instance
 from shared.errors import (
     Conflict,
     DeadlineExceeded,
@@ -21,60 +20,7 @@ from shared.errors import (
     Unavailable,
     UpstreamError,
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Instances:
-    """A discovery that knows what the test tells it."""
-
-    def __init__(self, *ports: int) -> None:
-        self.ports = ports
-
-    async def instances(self, service: str) -> tuple[Instance, ...]:
-        return tuple(
-            Instance(id=f"{service}-{port}", service=service, host="127.0.0.1", port=port) for port in self.ports
-        )
-
-    async def close(self) -> None:
-        return None
-
-
-class Server:
-    """Counts its requests and answers as it is told."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.requests: list[web.Request] = []
-        self.bodies: list[str] = []
-        self.port = 0
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        self.bodies.append(await request.text())
-        return await self.handler(request)
-
-
-Serve = Callable[[Handler], Awaitable[Server]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with AsyncExitStack() as stack:
-
-        async def start(handler: Handler) -> Server:
-            server = Server(handler)
-            app = web.Application()
-            app.router.add_route("*", "/{path:.*}", server.handle)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            server.port = runner.addresses[0][1]
-            return server
-
-        yield start
+from tests.unit.shared.calls.servers import Instances, Serve, answering, fine
 
 
 @asynccontextmanager
@@ -86,10 +32,6 @@ async def calling(*ports: int, policy: BreakerPolicy | None = None) -> AsyncIter
         await client.close()
 
 
-async def fine(_request: web.Request) -> web.Response:
-    return web.json_response({"fine": True})
-
-
 async def breaks_off(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
@@ -99,13 +41,6 @@ async def breaks_off(request: web.Request) -> web.Response:
 async def never(_request: web.Request) -> web.Response:
     await asyncio.Event().wait()
     return web.Response()
-
-
-def answering(status: int, body: object = None, headers: dict[str, str] | None = None) -> Handler:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.json_response(body, status=status, headers=headers)
-
-    return answer
 
 
 async def test_a_call_carries_the_deadline_and_the_request_id(serve: Serve) -> None:
@@ -376,67 +311,3 @@ async def test_an_instance_that_hangs_opens_its_breaker(serve: Serve) -> None:
             await client.get("shop", "/", deadline=0.05)
         with pytest.raises(Unavailable):
             await client.get("shop", "/", deadline=0.05)
-
-
-async def test_a_service_token_is_asked_for_once_and_sent(serve: Serve) -> None:
-    login = await serve(answering(200, {"access_token": "t", "token_type": "Bearer", "expires_in": 3600}))
-    shop = await serve(fine)
-    plain = ServiceClient(Instances(login.port))
-    client = ServiceClient(Instances(shop.port), tokens=ServiceTokens(plain, "me", "secret"))
-    await asyncio.gather(*(client.get("shop", "/") for _ in range(5)))
-    await client.post("shop", "/open", json={}, authenticated=False)
-    assert len(login.requests) == 1
-    assert '"client_secret": "secret"' in login.bodies[0]
-    assert '"audience": "shop"' in login.bodies[0]
-    assert [request.headers.get("Authorization") for request in shop.requests] == ["Bearer t"] * 5 + [None]
-    await client.close()
-    await plain.close()
-
-
-async def test_each_service_is_shown_a_token_of_its_own(serve: Serve) -> None:
-    async def by_audience(request: web.Request) -> web.Response:
-        asked = await request.json()
-        return web.json_response({"access_token": f"for {asked['audience']}", "expires_in": 3600})
-
-    login = await serve(by_audience)
-    shop = await serve(fine)
-    plain = ServiceClient(Instances(login.port))
-    client = ServiceClient(Instances(shop.port), tokens=ServiceTokens(plain, "me", "secret"))
-    for service in ("shop", "bank", "shop"):
-        await client.get(service, "/")
-    assert [each.headers["Authorization"] for each in shop.requests] == [
-        "Bearer for shop",
-        "Bearer for bank",
-        "Bearer for shop",
-    ]
-    assert len(login.requests) == 2
-    await client.close()
-    await plain.close()
-
-
-async def test_while_login_is_away_the_last_token_serves(serve: Serve) -> None:
-    answer = {"status": 200}
-
-    async def login_handler(_request: web.Request) -> web.Response:
-        return web.json_response({"access_token": "t", "expires_in": 30.2}, status=answer["status"])
-
-    login = await serve(login_handler)
-    plain = ServiceClient(Instances(login.port), breaker=BreakerPolicy(failures=1000))
-    short = ServiceTokens(plain, "me", "secret")
-    assert await short("shop") == "t"
-    answer["status"] = 503
-    async with asyncio.timeout(10):
-        while True:
-            # 30 s are the margin, so this token is over after a fifth of a second.
-            try:
-                assert await short("shop") == "t"
-            except Unavailable:
-                break
-            await asyncio.sleep(0.02)
-    await plain.close()
-
-
-async def test_without_login_there_is_no_token() -> None:
-    plain = ServiceClient(Instances())
-    with pytest.raises(Unavailable):
-        await ServiceTokens(plain, "me", "secret")("shop")

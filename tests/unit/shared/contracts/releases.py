@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from shared.nlu.manifest import NetworkManifest
-from tests.next_release import ADDED, PROJECT, files
+from tests.next_release import PROJECT, files
 
-__all__ = ["Answer", "asked", "example_of", "literals_of", "name_of", "without_additions"]
+__all__ = ["Answer", "asked", "example_of", "literals_of", "name_of"]
 
 DIGEST = "0" * 64
 LEAVES: tuple[Any, ...] = (
@@ -137,10 +137,3 @@ def _members(hint: Any) -> list[str]:
     if origin in (Union, types.UnionType):
         return [member for each in arguments for member in _members(each)]
     return []
-
-
-def without_additions(data: Any) -> Any:
-    """The data without what the next release added, at any depth."""
-    if isinstance(data, dict):
-        return {name: without_additions(each) for name, each in data.items() if name != ADDED}
-    return [without_additions(each) for each in data] if isinstance(data, list) else data

@@ -26,9 +26,9 @@ from shared.contracts.base import Contract, RequestBody
 from shared.http.__main__ import SERVICES
 from shared.http.server import load
 from shared.nlu import assistant_files, training_data, training_settings
-from tests.next_release import ADDED
+from tests.next_release import ADDED, without_additions
 from tests.next_release import MEMBER as UNKNOWN
-from tests.unit.shared.contracts.releases import Answer, asked, example_of, literals_of, name_of, without_additions
+from tests.unit.shared.contracts.releases import Answer, asked, example_of, literals_of, name_of
 
 WRITTEN_BY_HAND = (Part, SeedPart)
 """Files of people, to whom a field that is not known is a slip of the pen."""

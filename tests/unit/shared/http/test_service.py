@@ -11,6 +11,8 @@ from typing import Literal
 import aiohttp
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from pydantic import SecretStr
 
 from shared.calls.discovery import Discovery
 from shared.errors import ConfigurationError, Unavailable
@@ -221,3 +223,24 @@ async def test_a_loop_of_registration_or_discovery_that_stands_still_is_told_by_
         answer = await calls.get("/health/live")
         assert answer.status == 503
         assert {"discovery-business", "registrar"} <= set(answer.body["detail"].removeprefix("stalled: ").split(", "))
+
+
+async def test_a_service_is_not_ready_while_login_refuses_its_credentials() -> None:
+    login, taken = FastAPI(), {"secret": ""}
+
+    @login.post("/v1/token")
+    async def token(asked: dict[str, str]) -> JSONResponse:
+        if asked["client_secret"] != taken["secret"]:
+            return JSONResponse({"title": "Unauthorized"}, status_code=401)
+        return JSONResponse({"access_token": "t", "expires_in": 3600})
+
+    async with serve(login) as known:
+        settings = ServiceSettings(
+            login_url=known.base_url, client_id="shop", client_secret=SecretStr("new"), port=free_port()
+        )
+        async with serve(application(settings=settings)) as server, calling(server.base_url) as calls:
+            answer = await calls.get("/health/ready")
+            assert (answer.status, answer.body["detail"]) == (503, "credentials: Unauthenticated")
+            assert (await calls.get("/health/live")).status == 200
+            taken["secret"] = "new"
+            assert (await calls.get("/health/ready")).status == 200
