@@ -14,6 +14,8 @@ from cli.home import Home
 from cli.progress import shown_progress
 from services.learning.evaluation.evaluator import Evaluation
 from services.learning.evaluation.robustness import Robustness, check_robustness
+from services.learning.release.comparison import Comparison
+from services.learning.release.gate import TOLERATED
 from services.learning.runs.cache import user_cache
 from services.learning.runs.runs import TrainedModel
 from services.learning.runs.runs import evaluate as evaluate_model
@@ -62,11 +64,17 @@ def train(
                 "metrics": made.metrics,
                 "held_back": made.held_back,
                 "learned": made.learned,
+                "comparison": made.comparison.model_dump() if made.comparison else None,
             }
         )
         return
     if made.metrics:
         out.print(figures_table(made.metrics))
+    if made.comparison is not None:
+        out.print(comparison_table(made.comparison))
+        if unclear := made.comparison.unclear(FIGURES):
+            lost = f"{100 * TOLERATED:g} points"
+            out.print(f"There are too few held-out sentences to rule out a loss of {lost} in {unclear}", soft_wrap=True)
     for intent, f1 in made.learned.items():
         out.print(f"New intent {intent}: F1 {f1:.2f} on its held-out sentences", soft_wrap=True)
     report = made.path / "report" / "index.html"
@@ -137,18 +145,34 @@ def list_models(assistant: Path, home: Home, *, mlflow_uri: str, as_json: bool =
 
     found = Tracker(home.root, mlflow_uri).versions(load_manifest(assistant).name)
     if as_json:
-        write_json([{**asdict(each), "created_at": each.created_at.isoformat()} for each in found])
+        write_json(
+            [
+                {
+                    **asdict(each),
+                    "created_at": each.created_at.isoformat(),
+                    "comparison": each.comparison.model_dump() if each.comparison else None,
+                }
+                for each in found
+            ]
+        )
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("version", "aliases", *(FIGURES[key] for key in LISTED)):
         table.add_column(column, justify="left" if column in ("version", "aliases") else "right")
+    table.add_column("against production, points", justify="right")
     # What `promote` needs is shown whole, however narrow the terminal is.
     table.columns[0].min_width = max((len(each.version) for each in found), default=0)
     table.columns[0].no_wrap = True
     for each in found:
         figures = (shown(each.figures.get(key)) for key in LISTED)
-        table.add_row(each.version, ", ".join(each.aliases), *figures)
+        table.add_row(each.version, ", ".join(each.aliases), *figures, _against(each.comparison))
     out.print(table)
+
+
+def _against(comparison: Comparison | None) -> str:
+    """How the first of the listed figures compares with what was in production then."""
+    found = comparison.differences if comparison is not None else ()
+    return next((each.points for each in found if each.figure == LISTED[0]), "–")
 
 
 def evaluate(assistant: Path, home: Home, *, robustness: bool = False, as_json: bool = False) -> None:
@@ -201,6 +225,18 @@ def figures_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
         values = [metrics[language].get(key) for language in metrics]
         if any(value is not None for value in values):
             table.add_row(name, *(shown(value) for value in values))
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """By how many points a version is better than the one in production, with the bounds of chance, a column a part."""
+    parts = list(dict.fromkeys(each.part for each in comparison.differences))
+    cells = {(each.figure, each.part): each.points for each in comparison.differences}
+    table = Table(title=f"Points above {comparison.against}", title_justify="left", box=None, pad_edge=False)
+    for column in ("", *parts):
+        table.add_column(column, justify="right" if column else "left")
+    for figure in dict.fromkeys(each.figure for each in comparison.differences):
+        table.add_row(FIGURES.get(figure, figure), *(cells.get((figure, part), "–") for part in parts))
     return table
 
 

@@ -11,6 +11,7 @@ from services.learning.artifacts.record import FILE, TrainingRecord
 from services.learning.kinds.known import KINDS
 from services.learning.runs import runs
 from services.learning.runs.cache import UserCache, user_cache_folder
+from services.learning.runs.shelf import recipe_of
 from shared.nlu.manifest import MANIFEST, read_manifest
 from tests.stack import PROJECT, PROJECT_HOME
 from tests.versions import put_empty_store
@@ -52,7 +53,7 @@ def whole_model() -> Path:
 def put_as_trained(model: Path, home: Path) -> None:
     """Puts a model of the demo into the state folder `home` so that nothing is left to train there."""
     manifest, record = read_manifest(model), TrainingRecord.read(model)
-    recipe = runs.recipe_of(KINDS[manifest.kind].prepare(DEMO))
+    recipe = recipe_of(KINDS[manifest.kind].prepare(DEMO))
     version = f"{manifest.created_at:%Y%m%dT%H%M%S}-{recipe[:8]}"
     folder = home / "models" / manifest.name / version
     shutil.copytree(model, folder, copy_function=os.symlink)

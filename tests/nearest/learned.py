@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from services.learning.artifacts.metrics import Measured
+import numpy as np
+
+from services.learning.artifacts.metrics import Counts, Measured, Samples
 from services.learning.kinds.kind import Fitted, Kind, Prepared, Workplace
 from services.learning.progress import Progress, Report
 from shared.errors import ConfigurationError
@@ -48,7 +50,21 @@ class Scores(Measured):
     """How many rows get their label."""
 
     mistakes: tuple[Row, ...]
-    accuracy: float
+    right: tuple[tuple[str, bool], ...]
+
+    @property
+    def rows(self) -> Sequence[str]:
+        return [name for name, _right in self.right]
+
+    def sampled(self, counts: Counts) -> Mapping[str, Mapping[str, Samples]]:
+        right = np.array([right for _name, right in self.right], np.float32)
+        rows = counts.sum(1)
+        share = np.divide(counts @ right, rows, out=np.full(len(rows), np.nan), where=rows > 0, dtype=np.float64)
+        return {"all": {"accuracy": share}}
+
+    @property
+    def accuracy(self) -> float:
+        return 1 - len(self.mistakes) / len(self.right)
 
     def summary(self) -> dict[str, dict[str, float]]:
         return {"all": {"accuracy": self.accuracy, "mistakes": len(self.mistakes)}}
@@ -60,6 +76,7 @@ class Nearest(Kind[Table, Centroids]):
     name = NEAREST
     data_file = "table.json"
     manifest = NearestManifest
+    measured = Scores
     compared: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy"}
     libraries = ("numpy",)
 
@@ -104,16 +121,23 @@ class Nearest(Kind[Table, Centroids]):
         (folder / "centroids.json").write_text(json.dumps(fitted.centroids), encoding="utf-8")
         return {"labels": tuple(fitted.centroids)}
 
-    def evaluate(self, prepared: Table, folder: Path) -> Scores:
+    def judge(self, prepared: Table, folder: Path) -> Scores:
         if not prepared.heldout:
             raise ConfigurationError("there are no held-out rows")
         labels = read_manifest(folder, NearestManifest).labels
+        known = [row for row in prepared.heldout if row[2] in labels]
+        wrong = tuple(row for row in known if self._label(folder, row) != row[2])
+        right = tuple((f"{x} {y}", (x, y, label) not in wrong) for x, y, label in known)
+        return Scores(heldout_hash=prepared.heldout_hash, mistakes=wrong, right=right)
+
+    def evaluate(self, prepared: Table, folder: Path) -> Scores:
+        labels = read_manifest(folder, NearestManifest).labels
         if missing := {label for _x, _y, label in prepared.heldout} - set(labels):
             raise ModelError(f"{folder} lacks the labels {missing}")
-        wrong = tuple(row for row in prepared.heldout if self._label(folder, row) != row[2])
-        (folder / "card.md").write_text(f"{len(wrong)} of {len(prepared.heldout)} are wrong\n", encoding="utf-8")
-        accuracy = 1 - len(wrong) / len(prepared.heldout)
-        return Scores(heldout_hash=prepared.heldout_hash, mistakes=wrong, accuracy=accuracy)
+        measured = self.judge(prepared, folder)
+        text = f"{len(measured.mistakes)} of {len(prepared.heldout)} are wrong\n"
+        (folder / "card.md").write_text(text, encoding="utf-8")
+        return measured
 
     def write_checks(self, prepared: Table, folder: Path) -> Sequence[str]:
         golden = [[x, y, self._label(folder, (x, y, ""))] for x, y, _label in prepared.heldout]

@@ -1,12 +1,14 @@
 """Measures a model on held-out sentences that it was never trained or tuned on."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from services.learning.artifacts.metrics import Measured
+from services.learning.artifacts.metrics import Counts, Measured, Samples
+from services.learning.evaluation.judgements import Judgements
 from services.learning.evaluation.prediction import Prediction, Predictor
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import OUT_OF_SCOPE, SENTIMENTS, HeldOut
@@ -135,6 +137,16 @@ class Evaluation(Measured):
     parts: dict[str, LanguageScores]
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
+    judgements: Judgements
+
+    @property
+    def rows(self) -> Sequence[str]:
+        """A name of each sentence."""
+        return self.judgements.names
+
+    def sampled(self, counts: Counts) -> Mapping[str, Mapping[str, Samples]]:
+        """The main figures of samples of the sentences, by language."""
+        return self.judgements.sampled(counts, tuple(self.parts), ALL)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """The main figures by language."""
@@ -183,6 +195,7 @@ def evaluate_predictor(
         parts=parts,
         confusion=measured.confusion(),
         mistakes=measured.mistakes(),
+        judgements=measured.judgements(),
     )
 
 
@@ -202,6 +215,7 @@ class _Measured:
         self.intents = intents
         annotated = (label for sentence in sentences for label, _value in sentence.entities)
         self.entities = tuple(dict.fromkeys((*entities, *annotated)))
+        self.entity_counts = self._entity_counts()
         self.threshold = threshold
         self.wanted = np.array([intents.index(sentence.intent) for sentence in sentences])
         probabilities = np.stack([prediction.intents for prediction in predictions])
@@ -276,24 +290,30 @@ class _Measured:
         )
 
     def _entities(self, rows: NDArray[np.int64]) -> EntityScores | None:
-        right, found, wanted = (dict.fromkeys(self.entities, 0) for _ in range(3))
-        for row in rows:
-            expected = [(label, value) for label, value in self.sentences[row].entities if label in wanted]
-            for label, _value in expected:
-                wanted[label] += 1
-            for entity in self.predictions[row].entities:
-                if entity.name not in found:
-                    continue
-                found[entity.name] += 1
-                if (entity.name, entity.text) in expected:
-                    expected.remove((entity.name, entity.text))
-                    right[entity.name] += 1
-        if not any(wanted.values()):
+        counts = self.entity_counts[rows].sum(0)
+        if not counts[:, 2].any():
             return None
         return EntityScores(
-            overall=_label_scores(sum(right.values()), sum(found.values()), sum(wanted.values())),
-            per_label={label: _label_scores(right[label], found[label], wanted[label]) for label in self.entities},
+            overall=_label_scores(*counts.sum(0).tolist()),
+            per_label={label: _label_scores(*counts[place].tolist()) for place, label in enumerate(self.entities)},
         )
+
+    def _entity_counts(self) -> NDArray[np.int64]:
+        """[sentence, kind, 3]: how many entities are right, were found, and are wanted."""
+        counts = np.zeros((len(self.sentences), len(self.entities), 3), int)
+        places = {label: place for place, label in enumerate(self.entities)}
+        for row, (sentence, prediction) in enumerate(zip(self.sentences, self.predictions, strict=True)):
+            expected = list(sentence.entities)
+            for label, _value in expected:
+                counts[row, places[label], 2] += 1
+            for entity in prediction.entities:
+                if entity.name not in places:
+                    continue
+                counts[row, places[entity.name], 1] += 1
+                if (entity.name, entity.text) in expected:
+                    expected.remove((entity.name, entity.text))
+                    counts[row, places[entity.name], 0] += 1
+        return counts
 
     def _sentiment(self, rows: NDArray[np.int64]) -> SentimentScores | None:
         from sklearn.metrics import f1_score
@@ -307,6 +327,21 @@ class _Measured:
             count=len(labelled),
             accuracy=float(np.mean(np.array(wanted) == np.array(found))),
             macro_f1=float(f1_score(wanted, found, average="macro")),
+        )
+
+    def judgements(self) -> Judgements:
+        return Judgements(
+            names=tuple(_name(sentence) for sentence in self.sentences),
+            languages=tuple(sentence.language for sentence in self.sentences),
+            outside=self.intents.index(OUT_OF_SCOPE),
+            wanted=tuple(self.wanted.tolist()),
+            found=tuple(self.found.tolist()),
+            scores=tuple(self.scores.tolist()),
+            entities=tuple((right, found, wanted) for right, found, wanted in self.entity_counts.sum(1).tolist()),
+            moods=tuple(
+                None if sentence.sentiment is None else sentence.sentiment == prediction.sentiment
+                for sentence, prediction in zip(self.sentences, self.predictions, strict=True)
+            ),
         )
 
     def confusion(self) -> tuple[tuple[int, ...], ...]:
@@ -327,6 +362,11 @@ class _Measured:
             )
             for row in sorted(wrong, key=lambda row: -self.confidence[row])
         )
+
+
+def _name(sentence: HeldOut) -> str:
+    """Tells a sentence from others without repeating what it says."""
+    return hashlib.sha256(f"{sentence.language}\0{sentence.text}".encode()).hexdigest()[:16]
 
 
 def _label_scores(right: int, found: int, wanted: int) -> LabelScores:

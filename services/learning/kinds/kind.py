@@ -108,6 +108,7 @@ class Kind(ABC, Generic[P, F]):
     name: the `kind` in the manifests of its models.
     data_file: the file whose presence says that a folder holds data of this kind.
     manifest: what the manifest of its models is read as.
+    measured: what `metrics.json` of its models is read as.
     compared: figures in which a version may not be worse than production, each with its name in words; high is good.
     libraries: the packages that compute a model; another version of them may compute another.
     preliminary, extension: None where the kind does not offer it.
@@ -116,6 +117,7 @@ class Kind(ABC, Generic[P, F]):
     name: ClassVar[str]
     data_file: ClassVar[str]
     manifest: ClassVar[type[Manifest]]
+    measured: ClassVar[type[Measured]]
     compared: ClassVar[Mapping[str, str]]
     libraries: ClassVar[Sequence[str]]
     preliminary: Preliminary[P, F] | None = None
@@ -153,11 +155,20 @@ class Kind(ABC, Generic[P, F]):
         """
 
     @abstractmethod
-    def evaluate(self, prepared: P, folder: Path) -> Measured:
-        """Measures a model folder on the held-out data, by the code that serves it, and writes what people read.
+    def judge(self, prepared: P, folder: Path) -> Measured:
+        """Measures a model folder by the code that serves it, on the held-out rows whose label the model knows.
 
         Raises:
             ModelError: the model cannot be measured on this data.
+            ConfigurationError: there is no held-out data, or too little.
+        """
+
+    @abstractmethod
+    def evaluate(self, prepared: P, folder: Path) -> Measured:
+        """Measures a model folder on all of the held-out data, and writes what people read.
+
+        Raises:
+            ModelError: the model cannot be measured on this data, or does not know all labels of it.
             ConfigurationError: there is no held-out data, or too little.
         """
 

@@ -1,11 +1,9 @@
 """A training run from a folder of data to a model in production, and the evaluation of a model, of whatever kind."""
 
 import fcntl
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from services.learning.artifacts.folders import digest_of, publish, write_alias
-from services.learning.artifacts.metrics import Figures, Measured, Metrics, write_metrics
+from services.learning.artifacts.metrics import Figures, Measured
 from services.learning.artifacts.record import TrainingRecord
-from services.learning.kinds.kind import AnyKind, Fitted, Prepared, Workplace
-from services.learning.kinds.known import KINDS, kind_of_data, kind_of_model
+from services.learning.kinds.kind import AnyKind, Workplace
+from services.learning.kinds.known import KINDS, kind_of_model
 from services.learning.progress import Progress, Report
-from services.learning.release.gate import shortcomings
-from services.learning.runs.cache import UserCache, key_of
+from services.learning.release.comparison import Comparison
+from services.learning.release.gate import compare
+from services.learning.runs.cache import UserCache
+from services.learning.runs.shelf import Shelf, Way, measure
 from services.learning.runs.tracking import PRODUCTION, Tracker
-from shared.nlu.manifest import Manifest, ModelError, read_manifest
+from shared.nlu.manifest import ModelError
 
-__all__ = ["TrainedModel", "evaluate", "promote", "recipe_of", "train"]
+__all__ = ["TrainedModel", "evaluate", "promote", "train"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class TrainedModel:
     """A model folder with its main figures by part; `cached` when it was there and nothing had to be done.
 
     `held_back` says why it was not put in production; empty when it was. A `preliminary` one serves until the whole
-    training has been done. `learned` has the F1 of each thing that was taught to a model, such as an intent, as far as
-    there is held-out data of it.
+    training has been done. `comparison` says how it does beside what was in production, where both could be measured
+    on the same rows. `learned` has the F1 of each thing that was taught to a model, such as an intent, as far as there
+    is held-out data of it.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class TrainedModel:
     held_back: str = ""
     preliminary: bool = False
     learned: dict[str, float] = field(default_factory=dict)
+    comparison: Comparison | None = None
 
 
 def train(
@@ -59,7 +61,8 @@ def train(
     """Trains a model on a folder of data, measures it on the held-out part, registers it and puts it in production.
 
     The same data and settings give the model that is there already; a run that was stopped goes on where it was.
-    A model that is worse than the one in production is left a candidate, and so is one that a person took out.
+    A model that is worse beyond chance than the one in production is left a candidate, and so is one that a person
+    took out.
 
     Args:
         data_dir: an assistant, or what another kind is trained on.
@@ -74,7 +77,7 @@ def train(
         ModelError: `quick`, and there is no model that can be extended, or its kind cannot be.
         ConfigurationError: the data or the settings cannot be used.
     """
-    shelf = _Shelf.of(data_dir, home, kinds)
+    shelf = Shelf.of(data_dir, home, kinds)
     shelf.folder.mkdir(parents=True, exist_ok=True)
     base = shelf.production() if quick else None
     way = shelf.extended(base) if base else shelf.whole()
@@ -92,18 +95,26 @@ def train(
                 cache.put(shelf.cache_key(way), folder)
         else:
             progress(Progress(stage="cached", done=1, total=1, detail=folder.name))
-        metrics = shelf.metrics(folder)
+        measured = shelf.measured(folder)
         tracker = Tracker(home, mlflow_uri)
         tracker.register(folder, shelf.manifest(folder), TrainingRecord.read(folder))
+        # What a preliminary one replaces, if anything, cannot serve the data as it is now.
+        comparison = None if preliminary else _compared(shelf, tracker, folder)
         if tracker.withdrawn(shelf.name, folder.name):
             held_back = "it was taken out of production before"
         else:
-            # What a preliminary one replaces, if anything, cannot serve the data as it is now.
-            held_back = "" if preliminary else _gate(shelf, tracker, folder)
+            held_back = comparison.shortcomings(shelf.kind.compared) if comparison else ""
         if not held_back:
             _put_in_production(shelf, tracker, folder, forced=False)
     return TrainedModel(
-        folder, folder.name, metrics, cached, held_back, preliminary, shelf.learned(folder, taught) if taught else {}
+        folder,
+        folder.name,
+        measured.summary() if measured is not None else {},
+        cached,
+        held_back,
+        preliminary,
+        shelf.learned(folder, taught) if taught else {},
+        comparison,
     )
 
 
@@ -117,7 +128,7 @@ def promote(
     mlflow_uri: str = "",
     kinds: Mapping[str, AnyKind] = KINDS,
 ) -> str:
-    """Points an alias at a registered version; production only at one that is not worse than the one there.
+    """Points an alias at a registered version; production only at one that is not worse there beyond chance.
 
     Args:
         data_dir: what it is measured on.
@@ -132,14 +143,15 @@ def promote(
         ModelError: it is worse, or of another kind than the data; the message says where.
         ConfigurationError: no such version is registered.
     """
-    shelf = _Shelf.of(data_dir, home, kinds)
+    shelf = Shelf.of(data_dir, home, kinds)
     tracker = Tracker(home, mlflow_uri)
     version = tracker.version_at(shelf.name, version) or version
     if alias != PRODUCTION:
         tracker.point(shelf.name, alias, version)
         return version
     folder = shelf.folder / version
-    if not force and (reason := _gate(shelf, tracker, folder)):
+    comparison = None if force else _compared(shelf, tracker, folder)
+    if comparison is not None and (reason := comparison.shortcomings(shelf.kind.compared)):
         raise ModelError(f"version {version} stays out of production: {reason}; --force puts it there")
     before = tracker.version_at(shelf.name, PRODUCTION)
     _put_in_production(shelf, tracker, folder, forced=force)
@@ -156,151 +168,36 @@ def evaluate(data_dir: Path, model_dir: Path, *, kinds: Mapping[str, AnyKind] = 
         ConfigurationError: there is no held-out data.
     """
     kind = kind_of_model(model_dir, kinds)
-    return _evaluate(kind, kind.prepare(data_dir), model_dir)
-
-
-def recipe_of(prepared: Prepared, *more: object) -> str:
-    """The SHA-256 of what determines a model of these data; `more` tells another way of training from the whole one."""
-    return hashlib.sha256(json.dumps([*prepared.recipe, *more], sort_keys=True).encode()).hexdigest()
-
-
-def _evaluate(kind: AnyKind, prepared: Prepared, folder: Path) -> Measured:
-    measured = kind.evaluate(prepared, folder)
-    write_metrics(folder, measured)
+    measured = measure(kind, kind.prepare(data_dir), model_dir)
+    if (comparison := Comparison.read(model_dir)) is not None:
+        comparison.write(model_dir, kind.compared)
     return measured
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way to a model: the digest of all that the model is made of, and how it is fitted."""
+def _compared(shelf: Shelf, tracker: Tracker, folder: Path) -> Comparison | None:
+    """How a version compares with what is in production, noted in its folder and in MLflow; None where nothing can be.
 
-    recipe: str
-    fit: Callable[[Workplace, Report], Fitted]
-
-
-@dataclass(frozen=True)
-class _Shelf:
-    """The versions that are made of one folder of data, in a home."""
-
-    kind: AnyKind
-    prepared: Prepared
-    home: Path
-
-    @classmethod
-    def of(cls, data_dir: Path, home: Path, kinds: Mapping[str, AnyKind]) -> "_Shelf":
-        kind = kind_of_data(data_dir, kinds)
-        return cls(kind, kind.prepare(data_dir), home)
-
-    @property
-    def name(self) -> str:
-        return self.prepared.name
-
-    @property
-    def folder(self) -> Path:
-        return self.home / "models" / self.name
-
-    def whole(self) -> _Way:
-        return _Way(recipe_of(self.prepared), lambda place, progress: self.kind.fit(self.prepared, place, progress))
-
-    def preliminary(self) -> _Way | None:
-        """None where the kind has no such models."""
-        first, data = self.kind.preliminary, self.prepared
-        if first is None:
-            return None
-        return _Way(recipe_of(data, first.revision), lambda place, progress: first.fit(data, place, progress))
-
-    def extended(self, base: Path) -> _Way:
-        """Raises ModelError where models of this kind cannot be extended."""
-        extension, data = self.kind.extension, self.prepared
-        if extension is None:
-            raise ModelError(f"a model of the kind {self.kind.name} cannot be extended; train {self.name} as a whole")
-        return _Way(recipe_of(data, base.name), lambda place, progress: extension.fit(data, base, place, progress))
-
-    def lacking(self, base: Path) -> frozenset[str]:
-        return self.kind.extension.lacking(self.prepared, base) if self.kind.extension else frozenset()
-
-    def learned(self, folder: Path, taught: frozenset[str]) -> dict[str, float]:
-        return self.kind.extension.learned(folder, taught) if self.kind.extension else {}
-
-    def cache_key(self, way: _Way) -> str:
-        """All that determines a model: its recipe, what the kind knows besides, and the libraries that compute it."""
-        return key_of(
-            self.name,
-            way.recipe,
-            *self.kind.ingredients(self.prepared),
-            self.kind.manifest.model_fields["format"].default,
-            {name: version_of(name) for name in self.kind.libraries},
-        )
-
-    def manifest(self, folder: Path) -> Manifest:
-        """Raises ModelError where there is none, or it is of another kind than the data."""
-        if (found := read_manifest(folder, Manifest).kind) != self.kind.name:
-            raise ModelError(f"{folder} holds a model of the kind {found}, and the data is for {self.kind.name}")
-        return read_manifest(folder, self.kind.manifest)
-
-    def production(self) -> Path:
-        """The folder that is in production."""
-        try:
-            folder = self.folder / (self.folder / PRODUCTION).read_text(encoding="utf-8").strip()
-        except OSError:
-            raise ModelError(
-                f"{self.name} has no model in production that could be extended; train one first"
-            ) from None
-        self.manifest(folder)
-        return folder
-
-    def sufficient(self) -> Path | None:
-        """The folder that is in production, if its model knows all that is asked of it."""
-        try:
-            folder = self.production()
-        except ModelError:
-            return None
-        first = self.kind.preliminary
-        return folder if first and first.suffices(self.prepared, folder) and self._is_whole(folder) else None
-
-    def obtain(self, way: _Way, cache: UserCache | None) -> Path | None:
-        """The whole model that was made in this way: in this home, else in the user's cache."""
-        for folder in sorted(self.folder.glob(f"*-{way.recipe[:8]}"), reverse=True):
-            try:
-                if TrainingRecord.read(folder).recipe == way.recipe and self._is_whole(folder):
-                    return folder
-            except ModelError:
-                continue
-        if cache is None:
-            return None
-        return cache.take(self.cache_key(way), self.folder, lambda copy: self.manifest(copy).version)
-
-    def _is_whole(self, folder: Path) -> bool:
-        files = self.manifest(folder).files.items()
-        return all((folder / name).is_file() and digest_of(folder / name) == digest for name, digest in files)
-
-    def metrics(self, folder: Path) -> Figures:
-        """The main figures; measured again when the held-out data is no longer what was measured on."""
-        self.manifest(folder)
-        if not self.prepared.heldout_hash:
-            return {}
-        found = Metrics.read(folder)
-        if found is None or found.heldout_hash != self.prepared.heldout_hash:
-            return _evaluate(self.kind, self.prepared, folder).summary()
-        return found.summary
-
-
-def _gate(shelf: _Shelf, tracker: Tracker, folder: Path) -> str:
-    """Why a version may not take the place of what is in production; empty when it may."""
+    What production does not know, such as a new intent, takes no part.
+    """
     if folder.is_dir():
         shelf.manifest(folder)
     before = tracker.version_at(shelf.name, PRODUCTION)
     if not before or before == folder.name or not (shelf.folder / before).is_dir():
-        return ""
-    try:
-        production = shelf.metrics(shelf.folder / before)
-    except ModelError:
-        # It lacks an intent that the data has now, or is of another kind or an older format: nothing can be compared.
-        return ""
-    return "; ".join(shortcomings(shelf.metrics(folder), production, shelf.kind.compared))
+        return None
+    production = shelf.judged(shelf.folder / before)
+    candidate = shelf.measured(folder) if production is not None else None
+    if production is None or candidate is None:
+        return None
+    compared = shelf.kind.compared
+    if not (differences := compare(candidate, production, compared)):
+        return None
+    comparison = Comparison(against=before, differences=tuple(differences))
+    comparison.write(folder, compared)
+    tracker.note(shelf.name, folder.name, comparison)
+    return comparison
 
 
-def _put_in_production(shelf: _Shelf, tracker: Tracker, folder: Path, *, forced: bool) -> None:
+def _put_in_production(shelf: Shelf, tracker: Tracker, folder: Path, *, forced: bool) -> None:
     tracker.point(shelf.name, PRODUCTION, folder.name, forced=forced)
     if folder.is_dir():
         write_alias(shelf.folder, PRODUCTION, folder.name)
@@ -318,7 +215,7 @@ def _only_one(models: Path, progress: Report) -> Iterator[None]:
         yield
 
 
-def _train(shelf: _Shelf, way: _Way, progress: Report, cache: UserCache | None) -> Path:
+def _train(shelf: Shelf, way: Way, progress: Report, cache: UserCache | None) -> Path:
     """Fits, exports, measures and publishes a version; gives its folder."""
     started = time.monotonic()
     kind, prepared = shelf.kind, shelf.prepared
@@ -355,7 +252,7 @@ def _train(shelf: _Shelf, way: _Way, progress: Report, cache: UserCache | None) 
     manifest.write(scratch)
     if prepared.heldout_hash:
         progress(Progress(stage="evaluation", done=0, total=1))
-        manifest = manifest.model_copy(update={"metrics": _evaluate(kind, prepared, scratch).summary()})
+        manifest = manifest.model_copy(update={"metrics": measure(kind, prepared, scratch).summary()})
         progress(Progress(stage="evaluation", done=1, total=1))
     checks = kind.write_checks(prepared, scratch)
     manifest = manifest.model_copy(update={"files": manifest.files | _digests(scratch, checks)})

@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from services.learning.artifacts.record import TrainingRecord
+from services.learning.release.comparison import Comparison
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import Manifest
-from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG, WITHDRAWN_TAG
+from shared.nlu.registry_tags import COMPARISON_TAG, DIGEST_TAG, FORCED_TAG, VERSION_TAG, WITHDRAWN_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +49,10 @@ class TrackingUnavailable(ConfigurationError):
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number in MLflow, the name of its folder, its aliases and its main figures."""
+    """A registered version: its number in MLflow, the name of its folder, its aliases and its main figures.
+
+    `comparison` is the last one with what was in production, of all parts together.
+    """
 
     number: str
     version: str
@@ -54,6 +60,7 @@ class Version:
     aliases: tuple[str, ...]
     figures: Mapping[str, float]
     withdrawn: bool
+    comparison: Comparison | None
 
 
 class Tracker:
@@ -120,6 +127,14 @@ class Tracker:
         with self._client() as client:
             if (found := self._find(client, name, version)) is not None:
                 client.set_model_version_tag(name, found.version, WITHDRAWN_TAG, "true")
+
+    def note(self, name: str, version: str, comparison: Comparison) -> None:
+        """Keeps how a version compares with what is in production."""
+        whole = tuple(each for each in comparison.differences if each.part == MAIN_FIGURES)
+        kept = comparison.model_copy(update={"differences": whole}).model_dump_json()
+        with self._client() as client:
+            if (found := self._find(client, name, version)) is not None:
+                client.set_model_version_tag(name, found.version, COMPARISON_TAG, kept)
 
     def clear(self, name: str, alias: str) -> None:
         """Takes an alias away."""
@@ -222,4 +237,13 @@ class Tracker:
             aliases=tuple(sorted(alias for alias, number in aliases.items() if number == str(each.version))),
             figures=dict(run.data.metrics) if run is not None else {},
             withdrawn=each.tags.get(WITHDRAWN_TAG) == "true",
+            comparison=_comparison(each.tags.get(COMPARISON_TAG, "")),
         )
+
+
+def _comparison(tag: str) -> Comparison | None:
+    """None where there is none, or another release wrote it."""
+    try:
+        return Comparison.model_validate_json(tag) if tag else None
+    except ValidationError:
+        return None

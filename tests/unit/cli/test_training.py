@@ -12,6 +12,8 @@ from cli.errors import EnvironmentUnfit
 from cli.home import Home
 from cli.settings import PROJECT
 from services.learning.evaluation.robustness import Drop, Robustness
+from services.learning.release.comparison import Comparison
+from services.learning.release.gate import Difference
 from services.learning.runs.runs import TrainedModel
 from tests.models import write_model
 from tests.versions import copied
@@ -100,19 +102,52 @@ def test_a_model_that_is_held_back_says_why_and_what_to_do(
     assert "zhiyin promote shop v2 --force" in printed
 
 
+BETTER = Comparison(
+    against="v1",
+    differences=(
+        Difference(part="all", figure="intent_accuracy", candidate=0.95, production=0.94, low=-0.04, high=0.06),
+        Difference(part="zh", figure="entity_f1", candidate=0.9, production=0.9, low=-0.01, high=0.01),
+    ),
+)
+
+
+def test_how_a_training_compares_with_production_is_told_with_what_chance_leaves_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = TrainedModel(tmp_path / "v2", "v2", {}, False, comparison=BETTER)
+    monkeypatch.setattr(training, "train_model", lambda *_, **__: made)
+    shop, home = PROJECT / "assistants" / "shop", Home(tmp_path)
+    training.train(shop, home)
+    printed = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert lines[:4] == [
+        "Points above v1",
+        "all zh",
+        "intent accuracy +1.0 (-4.0 to +6.0) –",
+        "entity F1 – +0.0 (-1.0 to +1.0)",
+    ]
+    assert "rule out a loss of 2 points in intent accuracy (all)\n" in printed
+    training.train(shop, home, as_json=True)
+    assert json.loads(capsys.readouterr().out)["comparison"]["against"] == "v1"
+
+
 def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop, home = PROJECT / "assistants" / "shop", Home(tmp_path)
     versions = copied(home.root)
     versions.add("v1", accuracy=0.9375)
     versions.add("v2")
+    versions.tracker.note("shop", "v2", BETTER)
     training.promote(shop, home, "v1", alias="canary", force=False, mlflow_uri="")
     training.list_models(shop, home, mlflow_uri="", as_json=True)
     newest, oldest = json.loads(capsys.readouterr().out)
     assert (newest["version"], newest["aliases"]) == ("v2", ["candidate"])
     assert (oldest["version"], oldest["aliases"]) == ("v1", ["canary"])
     assert oldest["figures"]["intent_accuracy"] == 0.9375
+    assert (newest["comparison"]["against"], oldest["comparison"]) == ("v1", None)
     training.list_models(shop, home, mlflow_uri="")
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr().out
+    assert "+1.0 (-4.0 to +6.0)" in " ".join(printed.split())
+    lines = [line.split() for line in printed.splitlines()]
     assert lines[0][:2] == ["version", "aliases"]
     assert lines[2][:3] == ["v1", "canary", "0.9375"]
     training.withdraw(shop, home, "canary", mlflow_uri="")

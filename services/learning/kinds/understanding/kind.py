@@ -74,9 +74,8 @@ class _NewIntents(Extension[PreparedAssistant, FittedUnderstanding]):
         )
 
     def learned(self, folder: Path, taught: frozenset[str]) -> dict[str, float]:
-        try:
-            evaluation = Evaluation.model_validate_json((folder / "metrics.json").read_bytes())
-        except FileNotFoundError:
+        evaluation = Evaluation.read(folder)
+        if evaluation is None:
             return {}
         found = evaluation.parts[ALL].intents.per_intent
         return {name: found[name].f1 for name in sorted(taught) if name in found}
@@ -88,6 +87,7 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
     name = UNDERSTANDING
     data_file = "assistant.yml"
     manifest = ModelManifest
+    measured = Evaluation
     compared: ClassVar[Mapping[str, str]] = {
         "intent_accuracy": "intent accuracy",
         "intent_macro_f1": "macro-F1",
@@ -153,6 +153,26 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
             "symbols": _symbols(prepared.assistant),
         }
 
+    def judge(self, prepared: PreparedAssistant, folder: Path) -> Evaluation:
+        """Measures on the held-out sentences of known intents that are not among the training utterances.
+
+        Raises:
+            ConfigurationError: there are no such sentences, or of a language only in-scope ones.
+        """
+        from services.learning.evaluation.prediction import FolderPredictor
+
+        assistant, manifest = prepared.assistant, read_manifest(folder)
+        unseen = unseen_sentences(assistant)
+        return evaluate_predictor(
+            FolderPredictor(folder),
+            [sentence for sentence in unseen if sentence.intent in manifest.intents],
+            intents=manifest.intents,
+            entities=assistant.manifest.entities,
+            threshold=manifest.out_of_scope.threshold,
+            heldout_hash=assistant.heldout_hash,
+            seen_in_training=len(assistant.heldout) - len(unseen),
+        )
+
     def evaluate(self, prepared: PreparedAssistant, folder: Path) -> Evaluation:
         """Measures on the held-out sentences that are not among the training utterances; writes card and report.
 
@@ -160,22 +180,12 @@ class Understanding(Kind[PreparedAssistant, FittedUnderstanding]):
             ModelError: the model lacks an intent of a held-out sentence.
             ConfigurationError: there are no held-out sentences, or of a language only in-scope ones.
         """
-        from services.learning.evaluation.prediction import FolderPredictor
         from services.learning.evaluation.report import write_report
 
-        assistant, manifest = prepared.assistant, read_manifest(folder)
-        if missing := {sentence.intent for sentence in assistant.heldout} - set(manifest.intents):
+        manifest = read_manifest(folder)
+        if missing := {sentence.intent for sentence in prepared.assistant.heldout} - set(manifest.intents):
             raise ModelError(f"{folder} was trained without the intents {', '.join(sorted(missing))}; train it again")
-        unseen = unseen_sentences(assistant)
-        evaluation = evaluate_predictor(
-            FolderPredictor(folder),
-            unseen,
-            intents=manifest.intents,
-            entities=assistant.manifest.entities,
-            threshold=manifest.out_of_scope.threshold,
-            heldout_hash=assistant.heldout_hash,
-            seen_in_training=len(assistant.heldout) - len(unseen),
-        )
+        evaluation = self.judge(prepared, folder)
         record = TrainingRecord.read(folder)
         write_card(folder, manifest, record, evaluation)
         write_report(folder, manifest, record, evaluation)

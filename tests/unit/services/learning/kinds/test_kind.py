@@ -139,7 +139,7 @@ def test_a_stopped_fit_finds_what_it_left(
 
 def test_a_worse_one_is_held_back(model: TrainedModel, table: Path, home: Path, kinds: Mapping[str, AnyKind]) -> None:
     worse = train(write_table(table, rows=SWAPPED), home, quiet, kinds=kinds)
-    assert worse.held_back == "accuracy (all) is 0.0000, in production it is 1.0000"
+    assert worse.held_back == "accuracy (all) is 0.0000, in production it is 1.0000: -100.0 (-100.0 to -100.0) points"
     assert aliases(home) == {worse.version: ("candidate",), model.version: ("production",)}
     with pytest.raises(ModelError, match=r"accuracy \(all\) is 0\.0000.*--force"):
         promote(table, home, worse.version, kinds=kinds)
@@ -147,6 +147,23 @@ def test_a_worse_one_is_held_back(model: TrainedModel, table: Path, home: Path, 
     assert promote(table, home, "candidate", force=True, kinds=kinds) == worse.version
     assert in_production(home) == worse.version
     assert promote(table, home, model.version, kinds=kinds) == in_production(home) == model.version
+
+
+def test_what_production_does_not_know_takes_no_part_in_the_comparison(
+    model: TrainedModel, table: Path, home: Path, kinds: Mapping[str, AnyKind]
+) -> None:
+    far = (50.0, 50.0, "far")
+    write_table(table, rows=(*SWAPPED, far), heldout=(*HELDOUT, far))
+    before = (model.path / "metrics.json").read_bytes()
+    worse = train(table, home, quiet, kinds=kinds)
+    assert worse.metrics["all"]["accuracy"] == pytest.approx(0.2)
+    assert "is 0.0000, in production it is 1.0000" in worse.held_back
+    assert (model.path / "metrics.json").read_bytes() == before, "it was not measured on all of the data"
+    write_table(table, rows=(*BETTER, far), heldout=(*HELDOUT, far))
+    better = train(table, home, quiet, kinds=kinds)
+    assert better.held_back == ""
+    assert better.comparison is not None
+    assert (better.comparison.against, in_production(home)) == (model.version, better.version)
 
 
 def test_other_held_out_data_is_measured_without_a_fit(

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.evaluation.prediction import FolderPredictor
+from services.learning.kinds.understanding.kind import Understanding
 from services.learning.progress import Progress
 from services.learning.runs import runs
 from services.learning.runs.cache import UserCache
@@ -292,10 +293,11 @@ def another_model(assistant: Path, home: Path) -> str:
     return fresh.name
 
 
-def worsen(folder: Path) -> None:
-    """Lets a folder's figures be a little worse than they were."""
+def judge(folder: Path, *, right: int) -> None:
+    """Lets a folder's model have been measured with so many of the sentences right, and the others wrong."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    metrics["summary"]["all"]["intent_accuracy"] -= 0.02
+    judgements = metrics["judgements"]
+    judgements["found"] = [intent if row < right else intent ^ 1 for row, intent in enumerate(judgements["wanted"])]
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
 
 
@@ -328,10 +330,19 @@ def test_a_worse_model_stays_a_candidate_unless_it_is_forced(copied: tuple[Path,
     assistant, home = copied
     [before] = versions_of(home)
     worse = another_model(assistant, home)
-    worsen(home / "models" / "mini" / worse)
-    with pytest.raises(ModelError, match=r"intent accuracy \(all\) is .*--force"):
+    judge(home / "models" / "mini" / before, right=99)
+    judge(home / "models" / "mini" / worse, right=0)
+    with pytest.raises(
+        ModelError, match=r"intent accuracy \(all\) is 0\.0000, in production it is 1\.0000: -100\.0 .*--f"
+    ):
         promote(assistant, home, worse)
     assert versions_of(home) == {worse: ("candidate",), before: ("production",)}
+    noted = {each.version: each.comparison for each in Tracker(home).versions("mini")}
+    assert noted[before] is None
+    assert noted[worse] is not None
+    assert noted[worse].against == before
+    assert noted[worse].shortcomings(Understanding.compared).startswith("intent accuracy (all) is 0.0000")
+    assert f"Points above {before}" in (home / "models" / "mini" / worse / "card.md").read_text(encoding="utf-8")
     assert promote(assistant, home, "candidate", force=True) == worse
     assert versions_of(home) == {worse: ("candidate", "production"), before: ()}
     assert (home / "models" / "mini" / "production").read_text(encoding="utf-8").strip() == worse

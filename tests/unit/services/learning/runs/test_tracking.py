@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from services.learning.artifacts.record import TrainingRecord
+from services.learning.release.comparison import Comparison
+from services.learning.release.gate import Difference
 from services.learning.runs.tracking import Tracker
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import read_manifest
@@ -38,6 +40,19 @@ def test_figures_of_every_part_and_of_every_epoch_are_kept(versions: Versions) -
     versions.tracker.register(folder, manifest, record)
     [version] = versions.tracker.versions("shop")
     assert version.figures == {"intent_accuracy": 0.75, "zh_intent_accuracy": 0.5, "loss": 0.5}
+
+
+def test_how_a_version_compares_is_kept_for_all_parts_together(versions: Versions) -> None:
+    versions.add("v1")
+    parts = [
+        Difference(part=part, figure="intent_accuracy", candidate=0.9, production=0.8, low=0.0, high=0.2)
+        for part in ("all", "zh")
+    ]
+    comparison = Comparison(against="v0", differences=tuple(parts))
+    versions.tracker.note("shop", "v1", comparison)
+    versions.tracker.note("shop", "unknown", comparison)
+    [version] = versions.tracker.versions("shop")
+    assert version.comparison == Comparison(against="v0", differences=(parts[0],))
 
 
 def test_an_alias_names_one_version_until_it_is_taken_away(versions: Versions) -> None:

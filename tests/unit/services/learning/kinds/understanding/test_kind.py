@@ -6,6 +6,7 @@ import pytest
 
 from services.learning.datasets.examples import Labels
 from services.learning.evaluation.calibration import Calibration
+from services.learning.evaluation.golden_set import unseen_sentences
 from services.learning.kinds.understanding.kind import FittedUnderstanding, Understanding
 from services.learning.training.pipeline import ExportedModel
 from shared.errors import ConfigurationError
@@ -72,6 +73,10 @@ def test_a_model_lacks_the_intents_that_it_was_not_trained_with(
     assert kind.extension.learned(known, frozenset({"change_address"})) == {}
     with pytest.raises(ModelError, match="without the intents change_address"):
         kind.evaluate(prepared, other)
+    assert len(kind.judge(prepared, other).rows) == sum(
+        sentence.intent in INTENTS for sentence in unseen_sentences(prepared.assistant)
+    )
+    assert not (other / "card.md").exists(), "what is judged alone is not written down"
 
 
 def test_a_model_suffices_while_it_knows_all_intents_and_entities(
