@@ -160,7 +160,7 @@ async def test_a_changed_password_is_good_after_a_restart_and_what_was_queued_is
     await process.kill()
 
 
-async def test_without_a_password_it_does_not_start(tmp_path: Path) -> None:
+async def test_with_an_empty_password_it_does_not_start(tmp_path: Path) -> None:
     server = Server(tmp_path)
     server.passwords["worker"] = ""
     process = await Process.start(server.program(), server.folder / "log")
