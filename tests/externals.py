@@ -1,28 +1,35 @@
-"""Real Redis and Consul for tests: on free ports, with data of their own, to be killed and started again."""
+"""Real Redis and Consul for tests: on free ports, with data of their own, to be killed and started again.
+
+Redis has the users of the chart as well, so that services run in tests with no more than they get in a cluster.
+"""
 
 import json
 import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from redis.asyncio import Redis as RedisClient
 
 from cli.bootstrap import load_bootstrap
 from cli.home import Home
 from cli.ports import free_ports
-from cli.process import Process, wait_until
+from cli.process import Process, Program, wait_until
 from cli.stack import Ports, Stack
 from cli.tools import find_consul, find_redis
 
-__all__ = ["Consul", "Redis", "find_chromium"]
+__all__ = ["REDIS_USERS", "Consul", "Redis", "find_chromium"]
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
+REDIS_USERS = Path("deploy/helm/zhiyin/files/redis/users.acl")
+INSTALLATION = "zhiyin"
+PASSWORD = "password-of-"
 TOOLS = Home(Path(__file__).parent.parent / ".zhiyin").tools
 
 
@@ -60,13 +67,17 @@ class _External:
 
     async def start(self, *, wipe: bool = False) -> None:
         """Starts it and waits until it answers; `wipe` forgets what it kept."""
-        program = self.stack.redis_program() if self.name == "redis" else self.stack.consul_program()
+        program = self.program()
         data = self.stack.home.data / self.name
         if wipe:
             shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True, exist_ok=True)
         self._process = await Process.start(program, self.folder / f"{self.name}.log")
         assert await wait_until(program.ready, READY_SECONDS), (self.folder / f"{self.name}.log").read_text()
+
+    def program(self) -> Program:
+        """How it is started."""
+        raise NotImplementedError
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -91,10 +102,39 @@ class Redis(_External):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "redis")
 
+        self._users = folder / "users.conf"
+        rules = REDIS_USERS.read_text(encoding="utf-8").replace("INSTALLATION", INSTALLATION)
+        lines = [line.split(" ", 1) for line in rules.splitlines() if not line.startswith("#")]
+        users = [f"user {name} on >{PASSWORD}{name} resetchannels {may}\n" for name, may in lines]
+        self._users.write_text("".join(users), encoding="utf-8")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        denied = [] if kind or self._process is None else await self.denied()
+        await super().__aexit__(kind, error, trace)
+        assert denied == []
+
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its address, for whoever may do everything."""
         return self.stack.redis_url
+
+    def url_of(self, user: str) -> str:
+        """Its address for a service, which may do what the chart's user of this name may."""
+        return f"redis://{user}:{PASSWORD}{user}@127.0.0.1:{self.stack.ports.redis}/0"
+
+    def program(self) -> Program:
+        """Redis with the chart's users."""
+        program = self.stack.redis_program()
+        return replace(program, command=(*program.command, "--include", str(self._users)))
+
+    async def denied(self) -> list[str]:
+        """What its users asked for and may not; without the names of connections, which nobody needs."""
+        async with RedisClient.from_url(self.url, decode_responses=True) as client:
+            entries = await client.acl_log()
+        asked = [(each["username"], each["object"]) for each in entries if each["reason"] != "auth"]
+        return [f"{user}: {what}" for user, what in asked if not what.startswith("client")]
 
 
 class Consul(_External):
@@ -102,6 +142,10 @@ class Consul(_External):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "consul")
+
+    def program(self) -> Program:
+        """Consul as on one machine."""
+        return self.stack.consul_program()
 
     @property
     def url(self) -> str:

@@ -41,8 +41,13 @@ class Postgres:
         (self.port,) = free_ports(1)
         self._process: Process | None = None
 
-    async def make(self) -> None:
-        """Makes an empty cluster."""
+    @property
+    def socket(self) -> Path:
+        """The folder of its socket, which everybody here may use without a password."""
+        return self._folder
+
+    async def make(self, *, with_password: tuple[str, ...] = ()) -> None:
+        """Makes an empty cluster; roles of these names need a password over the network, others none."""
         if os.getuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self._folder, user.pw_uid, user.pw_gid)
@@ -51,6 +56,9 @@ class Postgres:
             *(*_as_user(), str(_programs() / "initdb"), *arguments), stdout=asyncio.subprocess.DEVNULL
         )
         assert await made.wait() == 0
+        access = self._folder / "data" / "pg_hba.conf"
+        asked = [f"host all {name} 127.0.0.1/32 scram-sha-256\n" for name in with_password]
+        access.write_text("".join(asked) + access.read_text(encoding="utf-8"), encoding="utf-8")
 
     async def start(self) -> None:
         """Starts the server and waits until it answers."""
@@ -99,11 +107,11 @@ class Postgres:
 
 
 @asynccontextmanager
-async def postgres() -> AsyncIterator[Postgres]:
-    """Starts PostgreSQL and stops it in the end."""
+async def postgres(*, with_password: tuple[str, ...] = ()) -> AsyncIterator[Postgres]:
+    """Starts PostgreSQL and stops it in the end; roles `with_password` need one over the network."""
     folder = Path(tempfile.mkdtemp(prefix="zhiyin-postgres-"))
     server = Postgres(folder)
-    await server.make()
+    await server.make(with_password=with_password)
     await server.start()
     try:
         yield server

@@ -3,6 +3,7 @@
 import base64
 import functools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.chart.api_server import render_for
 from tests.chart.chart import Rendered
 from tests.chart.variants import COMPONENTS
+from tests.kubernetes import CommandFailed
 
 Data = dict[str, str]
 
@@ -102,12 +104,58 @@ def test_pods_do_not_restart_without_a_reason(first: Data) -> None:
     [
         ("login-secret", {"login"}),
         ("client-secret-business", {"business", "login"}),
-        ("redis-password", {"login", "dialogue", "business", "worker"}),
-        ("postgresql-password", {"login", "dialogue", "business", "worker"}),
+        ("redis-password-login", {"login"}),
+        ("redis-password-worker", {"worker"}),
+        ("postgresql-password-dialogue", {"dialogue"}),
+        ("postgresql-password-business", {"business", "worker"}),
+        ("redis-password", set[str]()),
+        ("postgresql-password", set[str]()),
     ],
 )
 def test_pods_restart_when_a_secret_that_they_read_changes(key: str, readers: set[str], first: Data) -> None:
     assert restarted({**first, key: "another-secret-of-32-characters-!"}) == readers
+
+
+def test_stores_follow_their_passwords(first: Data) -> None:
+    """Redis reads them when it starts; what is beside PostgreSQL reads them again and again."""
+
+    def annotations(data: Data, store: str) -> Any:
+        return against(data).pod(store, "StatefulSet")["metadata"]["annotations"]
+
+    changed = {**first, "redis-password-login": "x" * 40, "postgresql-password-login": "x" * 40}
+    assert annotations(changed, "redis") != annotations(first, "redis")
+    assert annotations(changed, "postgresql") == annotations(first, "postgresql")
+
+
+OLDER = re.compile(r"^(postgresql|redis)-password-.+$")
+"""Keys that a chart did not have whose services shared a password."""
+
+
+def test_an_older_charts_secret_gets_a_password_a_service_which_the_migrations_have_as_well(first: Data) -> None:
+    older = {key: value for key, value in first.items() if not OLDER.match(key)}
+    chart = against(older, "--is-upgrade")
+    newer = kept(chart)
+    assert {key: newer[key] for key in older} == older
+    before = {key: base64.b64decode(value).decode() for key, value in hook_secret(chart)["data"].items()}
+    services = ("login", "dialogue", "business")
+    assert before.keys() == {"postgresql-password", *(f"postgresql-password-{name}" for name in services)}
+    assert before.items() <= newer.items()
+    assert len(set(before.values())) == len(before)
+
+
+def hook_secret(chart: Rendered) -> Any:
+    """The Secret of what runs before an upgrade."""
+    return chart.get("Secret", "migrations-upgrade")
+
+
+@pytest.mark.parametrize("missing", ["postgresql-password-login", "postgresql-password", "redis-password-keda"])
+def test_a_secret_of_ones_own_without_a_key_is_refused_before_pods_wait_for_it(missing: str, first: Data) -> None:
+    given = {key: value for key, value in first.items() if key != missing}
+    with pytest.raises(CommandFailed, match=f"mine of secrets.existingSecret has no key {missing};"):
+        against(given, "--set", "secrets.existingSecret=mine", name="mine")
+    own = "redis.enabled=false,externalRedis.existingSecret=r"
+    own += ",postgresql.enabled=false,externalPostgresql.existingSecret=p"
+    against(given, "--set", f"secrets.existingSecret=mine,{own}", name="mine")
 
 
 def test_pods_follow_a_secret_of_ones_own(first: Data) -> None:
@@ -140,10 +188,20 @@ def test_pods_follow_the_address_of_a_store_of_ones_own(key: str, readers: set[s
     stores = {**urls, "redis-url": "redis://a", "mlflow-url": "http://a"}
     before = against(stores, *STORES, name="stores")
     after = against({**stores, key: "changed"}, *STORES, name="stores")
-    changed = {
-        each
-        for each in COMPONENTS
-        if before.pod(each)["metadata"]["annotations"]["checksum/stores"]
-        != after.pod(each)["metadata"]["annotations"]["checksum/stores"]
-    }
-    assert changed == readers
+    assert followed(before, after) == readers
+
+
+def followed(before: Rendered, after: Rendered) -> set[str]:
+    """Components whose pods restart because of a Secret with addresses of ones own."""
+    checksums = [
+        {each: chart.pod(each)["metadata"]["annotations"]["checksum/stores"] for each in COMPONENTS}
+        for chart in (before, after)
+    ]
+    return {each for each in COMPONENTS if checksums[0][each] != checksums[1][each]}
+
+
+def test_a_pod_follows_the_address_that_is_its_own() -> None:
+    given = (*STORES, "--set=externalRedis.worker.existingSecretKey=redis-url-worker")
+    before = against({"redis-url": "redis://a", "redis-url-worker": "redis://b"}, *given, name="stores")
+    after = against({"redis-url": "redis://a", "redis-url-worker": "redis://c"}, *given, name="stores")
+    assert followed(before, after) == {"worker"}

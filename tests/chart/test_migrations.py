@@ -26,6 +26,31 @@ def test_an_upgrade_migrates_before_anything_is_replaced() -> None:
     assert found["metadata"]["name"] != rendered("default").of("Job")[0]["metadata"]["name"]
 
 
+def test_before_an_upgrade_roles_are_made_for_a_database_that_an_older_chart_runs() -> None:
+    chart = rendered("upgrade")
+    (found,) = chart.of("Job")
+    spec = found["spec"]["template"]["spec"]
+    (roles,) = spec["initContainers"]
+    assert roles["image"] == chart.container("postgresql", "StatefulSet")["image"]
+    assert roles["command"] == ["sh", "/etc/postgresql-roles/roles.sh"]
+    assert environment(roles)["PGHOST"] == "zhiyin-postgresql"
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    weight = int(found["metadata"]["annotations"]["helm.sh/hook-weight"])
+    for kind, name in (
+        ("ConfigMap", volumes["roles"]["configMap"]["name"]),
+        ("Secret", volumes["passwords"]["secret"]["secretName"]),
+    ):
+        first = chart.get(kind, name.removeprefix("zhiyin-"))
+        assert int(first["metadata"]["annotations"]["helm.sh/hook-weight"]) < weight
+    scripts, same = (chart.get("ConfigMap", name)["data"] for name in ("migrations-upgrade", "postgresql"))
+    assert {name: text.rstrip() for name, text in scripts.items()} == {
+        name: text.rstrip() for name, text in same.items()
+    }
+    # At an install the database makes them itself before it is ready, and an external one has its own.
+    assert "initContainers" not in rendered("default").get("Job", "migrations")["spec"]["template"]["spec"]
+    assert "initContainers" not in render(EXTERNAL, upgrade=True).of("Job")[0]["spec"]["template"]["spec"]
+
+
 def test_a_hook_needs_nothing_that_the_upgrade_brings() -> None:
     """What a pre-upgrade hook reads is there before: from the install, or as a hook that goes first."""
     chart = render(EXTERNAL, upgrade=True)

@@ -90,6 +90,9 @@ def test_keda_scales_the_worker_by_queued_actions() -> None:
         "queued": queue_prefix(chart.get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]) + ACTIONS
     }
     assert spec["triggers"][0]["metadata"]["listLength"] == "3"
+    assert spec["triggers"][0]["metadata"]["username"] == "keda"
+    (password,) = chart.get("TriggerAuthentication", "worker-redis")["spec"]["secretTargetRef"]
+    assert password == {"parameter": "password", "name": "zhiyin-secrets", "key": "redis-password-keda"}
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     action = chart.container("worker")
     longest = next(each["value"] for each in action["env"] if each["name"] == "ZHIYIN_WARM_STOP_SECONDS")

@@ -88,8 +88,8 @@ def test_where_a_program_finds_itself_and_the_others(component: str, monkeypatch
     assert settings.migrate_on_start is False
     if component in ("login", "dialogue", "business", "worker"):
         database = "business" if component == "worker" else component
-        assert settings.database_url.endswith(f":{SECRET}@zhiyin-postgresql:5432/{database}")
-        assert settings.redis_url == f"redis://:{SECRET}@zhiyin-redis:6379/0"
+        assert settings.database_url.endswith(f"//{database}:{SECRET}@zhiyin-postgresql:5432/{database}")
+        assert settings.redis_url == f"redis://{component}:{SECRET}@zhiyin-redis:6379/0"
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

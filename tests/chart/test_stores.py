@@ -1,11 +1,12 @@
 """The stores that the chart brings, for trying out, and external ones."""
 
 import json
+import re
 
 import pytest
 
 from shared.calls.consul_acl import Settings
-from tests.chart.chart import environment, every, render
+from tests.chart.chart import Object, environment, every, render
 from tests.chart.variants import COMPONENTS, EXTERNAL, rendered
 from tests.kubernetes import CommandFailed
 
@@ -65,6 +66,103 @@ def test_redis_loses_nothing_that_is_queued() -> None:
     config = rendered("default").get("ConfigMap", "redis")["data"]["redis.conf"]
     assert "appendonly yes" in config
     assert "maxmemory-policy noeviction" in config
+
+
+SERVICES = ("login", "dialogue", "business")
+REDIS_USERS = ("login", "dialogue", "business", "worker", "keda")
+REDIS = ("login", "dialogue", "business", "worker")
+PASSWORD = re.compile(r"^(postgresql|redis)-password")
+
+
+def passwords(pod: Object) -> set[str]:
+    """Keys of the Secret with passwords of stores that a pod reads, as variables and as files."""
+    found = {value["key"] for _, value in every(pod) if isinstance(value, dict) and isinstance(value.get("key"), str)}
+    return {key for key in found if PASSWORD.match(key)}
+
+
+def test_a_service_has_its_own_passwords_and_no_other() -> None:
+    chart = rendered("default")
+    found = {component: passwords(chart.pod(component)) for component in COMPONENTS}
+    assert found == {
+        "login": {"postgresql-password-login", "redis-password-login"},
+        "dialogue": {"postgresql-password-dialogue", "redis-password-dialogue"},
+        "intent": set(),
+        "business": {"postgresql-password-business", "redis-password-business"},
+        "worker": {"postgresql-password-business", "redis-password-worker"},
+    }
+    assert passwords(chart.pod("migrations", "Job")) == {f"postgresql-password-{name}" for name in SERVICES}
+
+
+def test_redis_has_a_user_a_service() -> None:
+    chart = rendered("default")
+    container = chart.container("redis", "StatefulSet")
+    files = chart.get("ConfigMap", "redis")["data"]
+    users = [line.split()[0] for line in files["users.acl"].splitlines() if not line.startswith("#")]
+    assert sorted(users) == sorted(["admin", *REDIS_USERS])
+    assert container["command"] == ["sh", "/etc/redis/start.sh"]
+    env = environment(container)
+    assert env["INSTALLATION"] == chart.get("ConfigMap", "config")["data"]["ZHIYIN_INSTALLATION"]
+    assert mounted(chart.pod("redis", "StatefulSet"), container, env["PASSWORD_FILES"]) == {
+        "admin": "redis-password", **{user: f"redis-password-{user}" for user in REDIS_USERS},
+    }  # fmt: skip
+    given = render({"config": {"ZHIYIN_INSTALLATION": "mine"}}).container("redis", "StatefulSet")
+    assert environment(given)["INSTALLATION"] == "mine"
+
+
+def mounted(pod: Object, container: Object, path: str) -> dict[str, str]:
+    """The files that a container sees of a Secret, and the keys that they are of."""
+    (name,) = {each["name"] for each in container["volumeMounts"] if each["mountPath"] == path}
+    (volume,) = [each["secret"] for each in pod["spec"]["volumes"] if each["name"] == name]
+    assert volume["secretName"] == "zhiyin-secrets"
+    return {each["path"]: each["key"] for each in volume["items"]}
+
+
+def test_beside_postgresql_its_roles_are_made_before_it_is_ready() -> None:
+    chart = rendered("default")
+    pod = chart.pod("postgresql", "StatefulSet")
+    database, keeper = pod["spec"]["containers"]
+    assert keeper["image"] == database["image"]
+    assert keeper["command"] == ["sh", "/etc/postgresql-roles/roles.sh", "keep"]
+    env = environment(keeper)
+    assert env["PGUSER"] == environment(database)["POSTGRES_USER"]
+    assert f"unix_socket_directories={env['PGHOST']}" in database["command"][-1]
+    sockets = [
+        [
+            (each["name"], each.get("subPath"))
+            for each in container["volumeMounts"]
+            if each["mountPath"] == env["PGHOST"]
+        ]
+        for container in (database, keeper)
+    ]
+    assert sockets[0] == sockets[1]
+    assert mounted(pod, keeper, env["PASSWORD_FILES"]) == {
+        "superuser": "postgresql-password", **{name: f"postgresql-password-{name}" for name in SERVICES},
+    }  # fmt: skip
+    # Without a probe of its readiness a container is ready when it has started.
+    assert keeper["startupProbe"]["exec"]["command"] == ["test", "-e", "/tmp/roles-made"]
+    assert "readinessProbe" not in keeper
+    assert keeper["startupProbe"]["periodSeconds"] == 1
+
+
+def test_external_redis_with_a_user_a_service() -> None:
+    own = {"dialogue": {"url": "rediss://dialogue:one@redis.example.com:6380/0"}}
+    chart = render({"redis": {"enabled": False}, "externalRedis": {"url": "redis://r:6379/0", **own}})
+    keys = {name: environment(chart.container(name))["ZHIYIN_REDIS_URL"]["secretKeyRef"]["key"] for name in SERVICES}
+    assert keys == {"login": "redis-url", "dialogue": "redis-url-dialogue", "business": "redis-url"}
+    assert {"redis-url", "redis-url-dialogue"} <= chart.get("Secret", "addresses")["data"].keys()
+    names = {name: {"existingSecretKey": f"redis-url-{name}"} for name in ("login", "worker")}
+    chart = render({"redis": {"enabled": False}, "externalRedis": {"existingSecret": "stores", **names}})
+    keys = {name: environment(chart.container(name))["ZHIYIN_REDIS_URL"]["secretKeyRef"]["key"] for name in REDIS}
+    assert keys == {
+        "login": "redis-url-login", "dialogue": "redis-url", "business": "redis-url", "worker": "redis-url-worker",
+    }  # fmt: skip
+
+
+def test_external_redis_for_some_services_only_is_refused() -> None:
+    every_one = {name: {"url": f"redis://{name}@r:6379/0"} for name in REDIS}
+    render({"redis": {"enabled": False}, "externalRedis": every_one})
+    with pytest.raises(CommandFailed, match=r"externalRedis\.worker\.url"):
+        render({"redis": {"enabled": False}, "externalRedis": {**every_one, "worker": {"url": ""}}})
 
 
 def test_consuls_own_address_does_not_change_with_its_pod() -> None:

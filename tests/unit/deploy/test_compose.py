@@ -26,6 +26,8 @@ PROGRAMS: dict[str, dict[str, Any]] = COMPOSE["services"]
 MIGRATIONS = {"migrate-login", "migrate-dialogue", "migrate-business"}
 STORES = {"redis", "consul", "postgresql"}
 TOKENS = "consul-tokens"
+ROLES = "postgresql-roles"
+CHART_FILES = ROOT / "deploy" / "helm" / "zhiyin" / "files"
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "login": LoginSettings,
@@ -43,7 +45,7 @@ def variables(value: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_every_service_every_migration_and_every_store_is_there() -> None:
-    assert PROGRAMS.keys() == {*SERVICES, *MIGRATIONS, *STORES, TOKENS}
+    assert PROGRAMS.keys() == {*SERVICES, *MIGRATIONS, *STORES, TOKENS, ROLES}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -54,7 +56,7 @@ def test_a_program_may_do_little(name: str) -> None:
     assert program["security_opt"] == ["no-new-privileges:true"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", program["user"]), "a number, so that nobody has to look it up"
     assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & program.keys()
-    if name not in STORES:
+    if name not in {*STORES, ROLES}:
         assert program["user"] == "10001:10001"
 
 
@@ -135,12 +137,49 @@ def test_a_migration_is_for_the_database_of_its_service_and_comes_before_it(name
         assert PROGRAMS[each]["depends_on"][name] == {"condition": "service_completed_successfully"}
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_its_own_role_and_user_and_no_other_password(name: str) -> None:
+    asked = {each for each in variables(PROGRAMS[name]) if each.startswith(("REDIS_", "POSTGRESQL_"))}
+    database = {"worker": "business"}.get(name, name)
+    own = {f"REDIS_PASSWORD_{name.upper()}", f"POSTGRESQL_PASSWORD_{database.upper()}"}
+    assert asked == (set() if name == "intent" else own)
+    if name != "intent":
+        assert PROGRAMS[name]["environment"]["ZHIYIN_REDIS_URL"].startswith(f"redis://{name}:")
+        assert PROGRAMS[name]["environment"]["ZHIYIN_DATABASE_URL"].startswith(f"postgresql+asyncpg://{database}:")
+
+
+def test_the_chart_s_scripts_make_the_users_and_the_roles() -> None:
+    for name, folder, script in (("redis", "redis", "start.sh"), (ROLES, "postgresql", "roles.sh")):
+        program = PROGRAMS[name]
+        mounts = dict(each.split(":")[1::-1] for each in program["volumes"])
+        path, _, file = program["entrypoint"][1].rpartition("/")
+        assert ((FOLDER / mounts[path]).resolve(), file) == (CHART_FILES / folder, script)
+        assert mounts[program["environment"]["PASSWORD_FILES"]] == f"./secrets/{folder}"
+        text = (CHART_FILES / folder / script).read_text(encoding="utf-8")
+        asked = set(re.findall(r"\$(INSTALLATION|DATA|RUN|PGHOST|PGUSER|PASSWORD_FILES)\b", text)) - {"PGUSER"}
+        assert asked <= program["environment"].keys()
+    assert PROGRAMS[ROLES]["image"] == PROGRAMS["postgresql"]["image"]
+    assert PROGRAMS[ROLES]["environment"]["PGUSER"] == PROGRAMS["postgresql"]["environment"]["POSTGRES_USER"]
+    for name in MIGRATIONS:
+        assert PROGRAMS[name]["depends_on"] == {ROLES: {"condition": "service_completed_successfully"}}
+
+
+def test_who_keeps_nothing_does_not_reach_the_stores() -> None:
+    networks = {name: set(program["networks"]) for name, program in PROGRAMS.items()}
+    assert {name for name, known in networks.items() if "stores" not in known} == {"intent", "consul", TOKENS}
+    assert {name for name, known in networks.items() if "services" in known} == {*SERVICES, "consul", TOKENS}
+    assert COMPOSE["networks"] == {"services": None, "stores": {"internal": True}}
+    for name, program in PROGRAMS.items():
+        for other in program.get("depends_on", {}):
+            assert networks[name] & networks[other] or other in MIGRATIONS, f"{name} does not reach {other}"
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_is_waited_for_can_come(name: str) -> None:
     for other, how in PROGRAMS[name].get("depends_on", {}).items():
         match how["condition"]:
             case "service_completed_successfully":
-                assert other in MIGRATIONS
+                assert other in {*MIGRATIONS, ROLES}
             case "service_healthy":
                 assert "healthcheck" in PROGRAMS[other]
             case condition:
@@ -151,7 +190,7 @@ def test_nothing_starts_without_secrets_of_its_own() -> None:
     secret = re.compile(r"password|secret|token|REDISCLI_AUTH", re.IGNORECASE)
     for name, program in PROGRAMS.items():
         for variable, value in program.get("environment", {}).items():
-            if secret.search(variable) or ("://" in value and "@" in value):
+            if variable != "PASSWORD_FILES" and (secret.search(variable) or ("://" in value and "@" in value)):
                 found = variables(value)
                 assert found, f"{name}: {variable} is the same for everybody"
                 assert all(how == ":?" for how, _ in found.values()), f"{name}: {variable} has a default"
@@ -184,6 +223,24 @@ def test_preparing_makes_every_secret_once(prepared: Path) -> None:
     assert (prepared / "secrets").stat().st_mode & 0o777 == 0o700
     (prepared / ".env").write_text((prepared / ".env").read_text() + "ZHIYIN_LISTEN=0.0.0.0:80\n")
     assert prepare(prepared) == {**made, "ZHIYIN_LISTEN": "0.0.0.0:80"}
+
+
+def test_the_stores_have_the_passwords_that_services_have(prepared: Path) -> None:
+    made = prepare(prepared)
+    for store, chief, users in (
+        ("redis", "admin", ("login", "dialogue", "business", "worker")),
+        ("postgresql", "superuser", ("login", "dialogue", "business")),
+    ):
+        folder = prepared / "secrets" / store
+        found = {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir()}
+        own = {user: made[f"{store.upper()}_PASSWORD_{user.upper()}"] for user in users}
+        assert found == {chief: made[f"{store.upper()}_PASSWORD"], **own}
+        # The stores read them as users of their own; the folder above keeps others out.
+        assert folder.stat().st_mode & 0o777 == 0o755
+    changed = {**made, "REDIS_PASSWORD_LOGIN": "another-password-of-32-characters-!"}
+    (prepared / ".env").write_text("".join(f"{name}={value}\n" for name, value in changed.items()))
+    prepare(prepared)
+    assert (prepared / "secrets" / "redis" / "login").read_text() == changed["REDIS_PASSWORD_LOGIN"]
 
 
 def test_the_accounts_file_fits_the_services_secrets(prepared: Path) -> None:

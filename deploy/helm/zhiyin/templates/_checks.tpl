@@ -12,7 +12,23 @@
 - "faults injects failures and is refused with environment: production; remove it."
 {{- end }}
 {{- if and (not $values.redis.enabled) (not $values.externalRedis.url) (not $values.externalRedis.existingSecret) }}
-- "redis.enabled is false and there is no other; set externalRedis.url or externalRedis.existingSecret."
+{{- range $component := without (include "zhiyin.redisUsers" . | fromYamlArray) "keda" }}
+{{- if not (get $values.externalRedis $component).url }}
+- "redis.enabled is false and {{ $component }} has no other; set externalRedis.url, externalRedis.{{ $component }}.url or externalRedis.existingSecret."
+{{- end }}
+{{- end }}
+{{- end }}
+{{- /* A pod whose Secret lacks a key waits for it without a word; where there is a cluster to ask, it is said here. */}}
+{{- with $values.secrets.existingSecret }}
+{{- $name := . }}
+{{- with (lookup "v1" "Secret" $.Release.Namespace .).data }}
+{{- $there := . }}
+{{- range concat ($values.postgresql.enabled | ternary (values (include "zhiyin.rolePasswords" $ | fromYaml) | sortAlpha) list) ($values.redis.enabled | ternary (include "zhiyin.redisKeys" $ | fromYamlArray) list) }}
+{{- if not (get $there .) }}
+- "the Secret {{ $name }} of secrets.existingSecret has no key {{ . }}; add it."
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and (eq $values.registry.mode "consul") (not $values.consul.enabled) (not $values.externalConsul.url) }}
 - "consul.enabled is false and there is no other; set externalConsul.url, or registry.mode: kubernetes."
@@ -39,7 +55,7 @@
 - "{{ join ", " $outside }} would show the demo to strangers, each of whom is its customer; set environment: production, or demo.public: true if that is meant."
 {{- end }}
 {{- if and (not $values.postgresql.enabled) (not $values.externalPostgresql.existingSecret) }}
-{{- range $database := list "login" "dialogue" "business" }}
+{{- range $database := include "zhiyin.databases" . | fromYamlArray }}
 {{- if not (get $values.externalPostgresql $database).url }}
 - "postgresql.enabled is false and {{ $database }} has no database; set externalPostgresql.{{ $database }}.url or externalPostgresql.existingSecret."
 {{- end }}
@@ -59,7 +75,7 @@
 {{- if $worker.autoscaling.enabled }}
 - "components.worker: keda and autoscaling both own the number of pods; enable one of them."
 {{- end }}
-{{- if and (not $values.redis.enabled) (not $worker.keda.redisAddress) (not $values.externalRedis.url) }}
+{{- if and (not $values.redis.enabled) (not $worker.keda.redisAddress) (not $values.externalRedis.url) (not $values.externalRedis.worker.url) }}
 - "components.worker.keda needs the address of Redis, which is in a Secret; set components.worker.keda.redisAddress."
 {{- end }}
 {{- end }}

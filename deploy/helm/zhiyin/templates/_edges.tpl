@@ -14,7 +14,7 @@ Which component calls which, as a list of from, to and port: services call servi
 {{- end -}}
 {{- end -}}
 {{- if $facts.redis -}}
-{{- $edges = append $edges (include "zhiyin.storeEdge" (dict "root" $ "from" $component "to" "redis" "url" $values.externalRedis.url) | fromYaml) -}}
+{{- $edges = append $edges (include "zhiyin.storeEdge" (dict "root" $ "from" $component "to" "redis" "url" ((get $values.externalRedis $component).url | default $values.externalRedis.url)) | fromYaml) -}}
 {{- end -}}
 {{- with $facts.database -}}
 {{- $url := (get $values.externalPostgresql .).url -}}

@@ -8,11 +8,18 @@
 {{/* Those addresses by key. */}}
 {{- define "zhiyin.addresses" -}}
 {{- $addresses := dict -}}
-{{- if and (not .Values.redis.enabled) (not .Values.externalRedis.existingSecret) .Values.externalRedis.url -}}
-{{- $_ := set $addresses "redis-url" .Values.externalRedis.url -}}
+{{- if and (not .Values.redis.enabled) (not .Values.externalRedis.existingSecret) -}}
+{{- with .Values.externalRedis.url -}}
+{{- $_ := set $addresses "redis-url" . -}}
+{{- end -}}
+{{- range $component := without (include "zhiyin.redisUsers" . | fromYamlArray) "keda" -}}
+{{- with (get $.Values.externalRedis $component).url -}}
+{{- $_ := set $addresses (print "redis-url-" $component) . -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and (not .Values.postgresql.enabled) (not .Values.externalPostgresql.existingSecret) -}}
-{{- range $database := list "login" "dialogue" "business" -}}
+{{- range $database := include "zhiyin.databases" . | fromYamlArray -}}
 {{- with (get $.Values.externalPostgresql $database).url -}}
 {{- $_ := set $addresses (print $database "-url") . -}}
 {{- end -}}
@@ -28,14 +35,14 @@ valueFrom:
     key: {{ .key }}
 {{- end -}}
 
-{{/* Variables for a database: root, database, addresses (the Secret of those that were given). */}}
+{{/* Variables for a database: root, database, addresses (the Secret of those that were given), secret (with passwords). */}}
 {{- define "zhiyin.databaseEnv" -}}
 {{- $values := .root.Values -}}
 {{- if $values.postgresql.enabled }}
 POSTGRESQL_PASSWORD:
-  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "postgresql-password") | nindent 2 }}
+  {{- include "zhiyin.fromSecret" (dict "name" .secret "key" (print "postgresql-password-" .database)) | nindent 2 }}
 ZHIYIN_DATABASE_URL:
-  value: postgresql+asyncpg://zhiyin:$(POSTGRESQL_PASSWORD)@{{ include "zhiyin.fullname" .root }}-postgresql:5432/{{ .database }}
+  value: postgresql+asyncpg://{{ .database }}:$(POSTGRESQL_PASSWORD)@{{ include "zhiyin.fullname" .root }}-postgresql:5432/{{ .database }}
 {{- else }}
 ZHIYIN_DATABASE_URL:
   {{- $name := $values.externalPostgresql.existingSecret | default .addresses }}
@@ -43,18 +50,22 @@ ZHIYIN_DATABASE_URL:
 {{- end }}
 {{- end -}}
 
+{{/* The variable for Redis: root, component. */}}
 {{- define "zhiyin.redisEnv" -}}
-{{- if .Values.redis.enabled }}
+{{- $values := .root.Values -}}
+{{- if $values.redis.enabled }}
 REDIS_PASSWORD:
-  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .) "key" "redis-password") | nindent 2 }}
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" (print "redis-password-" .component)) | nindent 2 }}
 ZHIYIN_REDIS_URL:
-  value: redis://:$(REDIS_PASSWORD)@{{ include "zhiyin.fullname" . }}-redis:6379/0
-{{- else if .Values.externalRedis.existingSecret }}
-ZHIYIN_REDIS_URL:
-  {{- include "zhiyin.fromSecret" (dict "name" .Values.externalRedis.existingSecret "key" .Values.externalRedis.existingSecretKey) | nindent 2 }}
+  value: redis://{{ .component }}:$(REDIS_PASSWORD)@{{ include "zhiyin.fullname" .root }}-redis:6379/0
 {{- else }}
 ZHIYIN_REDIS_URL:
-  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.addressesName" .) "key" "redis-url") | nindent 2 }}
+  {{- $own := get $values.externalRedis .component }}
+  {{- if $values.externalRedis.existingSecret }}
+  {{- include "zhiyin.fromSecret" (dict "name" $values.externalRedis.existingSecret "key" ($own.existingSecretKey | default $values.externalRedis.existingSecretKey)) | nindent 2 }}
+  {{- else }}
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.addressesName" .root) "key" (empty $own.url | ternary "redis-url" (print "redis-url-" .component))) | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
@@ -170,10 +181,10 @@ ZHIYIN_CONSUL_TOKEN:
 {{- end }}
 {{- with .facts.database }}
 ZHIYIN_DATABASE_WAIT_SECONDS: {value: {{ include "zhiyin.text" $values.startupSeconds | quote }}}
-{{- include "zhiyin.databaseEnv" (dict "root" $.root "database" . "addresses" (include "zhiyin.addressesName" $.root)) }}
+{{- include "zhiyin.databaseEnv" (dict "root" $.root "database" . "addresses" (include "zhiyin.addressesName" $.root) "secret" (include "zhiyin.secretName" $.root)) }}
 {{- end }}
 {{- if .facts.redis }}
-{{- include "zhiyin.redisEnv" .root }}
+{{- include "zhiyin.redisEnv" (dict "root" .root "component" .component) }}
 {{- end }}
 {{- end -}}
 

@@ -14,7 +14,8 @@ between them, so the generated ones are kept in the values.
 {{- $there := (lookup "v1" "Secret" .Release.Namespace (include "zhiyin.secretName" .)).data | default dict -}}
 {{- $data := deepCopy $there -}}
 {{- if not .Values.secrets.existingSecret -}}
-{{- range list "login-secret" "client-secret-dialogue" "client-secret-intent" "client-secret-business" "client-secret-worker" "client-secret-learning" "postgresql-password" "redis-password" -}}
+{{- $passwords := concat (values (include "zhiyin.rolePasswords" . | fromYaml)) (include "zhiyin.redisKeys" . | fromYamlArray) -}}
+{{- range concat (list "login-secret" "client-secret-dialogue" "client-secret-intent" "client-secret-business" "client-secret-worker" "client-secret-learning") $passwords -}}
 {{- if not (get $data .) -}}
 {{- $_ := set $data . (randAlphaNum 43 | b64enc) -}}
 {{- end -}}
@@ -98,10 +99,10 @@ between them, so the generated ones are kept in the values.
 - consul-token-{{ .component }}
 {{- end }}
 {{- if and .facts.redis .root.Values.redis.enabled }}
-- redis-password
+- redis-password-{{ .component }}
 {{- end }}
 {{- if and .facts.database .root.Values.postgresql.enabled }}
-- postgresql-password
+- postgresql-password-{{ .facts.database }}
 {{- end }}
 {{- end -}}
 
@@ -116,7 +117,7 @@ between them, so the generated ones are kept in the values.
 {{- end -}}
 {{- with $values.externalRedis -}}
 {{- if and .existingSecret $.facts.redis (not $values.redis.enabled) -}}
-{{- $list = append $list (dict "name" .existingSecret "key" .existingSecretKey) -}}
+{{- $list = append $list (dict "name" .existingSecret "key" ((get . $.component).existingSecretKey | default .existingSecretKey)) -}}
 {{- end -}}
 {{- end -}}
 {{- with $values.externalMlflow -}}

@@ -1,7 +1,8 @@
 {{/*
 The stores that the chart brings, by name. port; data: where the volume is; command, env, writable (more places that are
-written to), ready and live (probes), stop (before SIGTERM), config (files) and where they are, secretKey (what it reads
-of the Secret; secretKeys where that is more), tokens (a container beside it), grace (seconds).
+written to), ready and live (probes), stop (before SIGTERM), config (files) and configPath (where they are), secretKeys
+(what it reads of the Secret at its start), passwords (files with keys of the Secret, at /run/passwords), beside (a
+container beside it: name, image of which store or component, command, env, mounts, started, resources), grace (seconds).
 */}}
 {{- define "zhiyin.stores" -}}
 {{- $secret := include "zhiyin.secretName" . -}}
@@ -11,31 +12,28 @@ redis:
   portName: redis
   data: /data
   grace: 30
-  secretKey: redis-password
-  # A pod that was deleted by force may still run when the next one starts, so the process locks its volume.
-  # The password goes into a file, because arguments are visible to every user who can list processes.
-  command:
-    - sh
-    - -c
-    - >-
-      umask 077; exec 9> /data/.lock; flock 9;
-      printf 'requirepass %s\n' "$REDISCLI_AUTH" > /tmp/password.conf; exec redis-server /etc/redis/redis.conf
+  command: [sh, /etc/redis/start.sh]
   env:
+    INSTALLATION: {value: {{ include "zhiyin.keysInstallation" . | quote }}}
+    DATA: {value: /data}
+    RUN: {value: /tmp}
+    PASSWORD_FILES: {value: /run/passwords}
     REDISCLI_AUTH:
       {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "redis-password") | nindent 6 }}
-  ready: {exec: {command: [sh, -c, "redis-cli ping | grep -q PONG"]}}
+  ready: {exec: {command: [sh, -c, "redis-cli --user admin ping | grep -q PONG"]}}
   live: {tcpSocket: {port: 6379}}
+  passwords:
+    admin: redis-password
+    {{- range include "zhiyin.redisUsers" . | fromYamlArray }}
+    {{ . }}: redis-password-{{ . }}
+    {{- end }}
+  # They are read when it starts.
+  secretKeys: {{ include "zhiyin.redisKeys" . | fromYamlArray | toJson }}
   configPath: /etc/redis
   config:
-    redis.conf: |
-      include /tmp/password.conf
-      dir /data
-      # Every write is logged, and nothing is ever thrown out to make room: actions on their way are in here.
-      appendonly yes
-      appendfsync everysec
-      save ""
-      maxmemory {{ .Values.redis.maxMemory }}
-      maxmemory-policy noeviction
+    start.sh: {{ .Files.Get "files/redis/start.sh" | toJson }}
+    users.acl: {{ .Files.Get "files/redis/users.acl" | toJson }}
+    redis.conf: {{ printf "%smaxmemory %s\n" (.Files.Get "files/redis/redis.conf") .Values.redis.maxMemory | toJson }}
 {{- end }}
 {{- if and .Values.consul.enabled (eq .Values.registry.mode "consul") }}
 consul:
@@ -56,7 +54,9 @@ consul:
       {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "consul-management-token") | nindent 6 }}
   secretKeys: {{ concat (list "consul-management-token") (include "zhiyin.consulTokenKeys" . | fromYamlArray) | toJson }}
   # Beside it, and in Consul's own network: no other pod has the management token.
-  tokens:
+  beside:
+    name: tokens
+    image: login
     command: [python, -m, shared.calls.consul_acl]
     env:
       ZHIYIN_CONSUL_URL: {value: "http://127.0.0.1:8500"}
@@ -68,6 +68,7 @@ consul:
       ZHIYIN_CONSUL_TOKENS__{{ upper $component }}:
         {{- include "zhiyin.fromSecret" (dict "name" $secret "key" (print "consul-token-" $component)) | nindent 8 }}
       {{- end }}
+    resources: {{ toJson .Values.consul.tokens.resources }}
   ready: {httpGet: {path: /v1/catalog/datacenters, port: 8500}}
   live: {tcpSocket: {port: 8500}}
   configPath: /etc/consul
@@ -94,8 +95,7 @@ postgresql:
   portName: postgresql
   data: /var/lib/postgresql
   grace: 60
-  secretKey: postgresql-password
-  # As above: two servers on one volume would destroy the data.
+  # As with Redis: two servers on one volume would destroy the data.
   command:
     - sh
     - -c
@@ -108,6 +108,20 @@ postgresql:
     POSTGRES_USER: {value: zhiyin}
     POSTGRES_PASSWORD:
       {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "postgresql-password") | nindent 6 }}
+  # Beside it, by its socket, which no other pod has: the roles are there before the first service can connect.
+  beside:
+    name: roles
+    image: postgresql
+    command: [sh, /etc/postgresql-roles/roles.sh, keep]
+    env:
+      PGHOST: {value: /var/run/postgresql}
+      PGUSER: {value: zhiyin}
+      PASSWORD_FILES: {value: /run/passwords}
+    mounts: [{name: config, mountPath: /etc/postgresql-roles, readOnly: true}, {name: passwords, mountPath: /run/passwords, readOnly: true}, {name: tmp, mountPath: /var/run/postgresql, subPath: writable-0}, {name: tmp, mountPath: /tmp, subPath: roles}]
+    started: {exec: {command: [test, -e, /tmp/roles-made]}}
+    resources: {{ toJson .Values.postgresql.roles.resources }}
+  passwords: {{ include "zhiyin.rolePasswords" . | fromYaml | toJson }}
+  config: {{ include "zhiyin.roleFiles" . | fromYaml | toJson }}
   # Asked to end by SIGTERM it waits for all of its clients and takes no new ones; this is its fast stop.
   stop: {exec: {command: [sh, -c, kill -INT 1]}}
   writable: [/var/run/postgresql]
@@ -129,4 +143,43 @@ after a failed install. Then they are installed together with it, because waitin
 true
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The services that have a role and a database of their own. */}}
+{{- define "zhiyin.databases" -}}
+{{- range $component, $facts := include "zhiyin.facts" . | fromYaml }}
+{{- if eq ($facts.database | default "") $component }}
+- {{ $component }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Files with PostgreSQL's passwords, and the keys of the Secret that they are of. */}}
+{{- define "zhiyin.rolePasswords" -}}
+superuser: postgresql-password
+{{- range include "zhiyin.databases" . | fromYamlArray }}
+{{ . }}: postgresql-password-{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* What makes the roles. */}}
+{{- define "zhiyin.roleFiles" -}}
+{{- toYaml (dict "roles.sh" (.Files.Get "files/postgresql/roles.sh") "roles.sql" (.Files.Get "files/postgresql/roles.sql")) }}
+{{- end -}}
+
+{{/* Users of Redis besides its admin: the components that use it, and KEDA. */}}
+{{- define "zhiyin.redisUsers" -}}
+{{- range $component, $facts := include "zhiyin.facts" . | fromYaml }}
+{{- if $facts.redis }}
+- {{ $component }}
+{{- end }}
+{{- end }}
+- keda
+{{- end -}}
+
+{{- define "zhiyin.redisKeys" -}}
+- redis-password
+{{- range include "zhiyin.redisUsers" . | fromYamlArray }}
+- redis-password-{{ . }}
+{{- end }}
 {{- end -}}

@@ -49,7 +49,7 @@ class Shop:
         self.settings = Settings(
             home=folder,
             database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
-            redis_url=redis.url,
+            redis_url=redis.url_of("worker"),
             port=self.port,
             retry_seconds=0.05,
             concurrency=2,

@@ -136,15 +136,21 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
     bootstrap.write_text(json.dumps({"accounts": ACCOUNTS, "clients": [CLIENT]}), encoding="utf-8")
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(Redis(tmp_path / "redis"))
-        common: dict[str, Any] = {"home": tmp_path, "redis_url": running.url, "drain_seconds": 0}
+        common: dict[str, Any] = {"home": tmp_path, "drain_seconds": 0}
         stacks: dict[str, AsyncExitStack] = {}
         known: dict[str, str] = {}
         apps: dict[str, Callable[[], FastAPI]] = {
-            "login": lambda: create_login(LoginSettings(**common, bootstrap_file=bootstrap, demo=True)),
+            "login": lambda: create_login(
+                LoginSettings(**common, redis_url=running.url_of("login"), bootstrap_file=bootstrap, demo=True)
+            ),
             "intent": lambda: create_intent(
                 IntentSettings(**common, static_services=known, inference_backend="openvino", inference_streams=1)
             ),
-            "business": lambda: create_business(BusinessSettings(**common, static_services=known, relay_seconds=0.1)),
+            "business": lambda: create_business(
+                BusinessSettings(
+                    **common, redis_url=running.url_of("business"), static_services=known, relay_seconds=0.1
+                )
+            ),
         }
         for name, create in apps.items():
             stacks[name] = await stack.enter_async_context(AsyncExitStack())
@@ -160,6 +166,7 @@ async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighb
         }
         own = Settings(
             **common,
+            redis_url=running.url_of("dialogue"),
             static_services=known,
             client_id="dialogue",
             client_secret=SecretStr(str(CLIENT["client_secret"])),

@@ -36,7 +36,7 @@ async def replicas(redis: Redis) -> AsyncIterator[Callable[..., Limits]]:
     async with AsyncExitStack() as stack:
 
         def another(*, queued: int = 0, **settings: Any) -> Limits:
-            limits = Limits(Settings(redis_url=redis.url, **settings), queued=lambda: queued)
+            limits = Limits(Settings(redis_url=redis.url_of("dialogue"), **settings), queued=lambda: queued)
             stack.push_async_callback(limits.close)
             return limits
 

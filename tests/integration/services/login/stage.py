@@ -56,7 +56,7 @@ class Stage:
         given: dict[str, Any] = {
             "home": self.folder,
             "port": 0,
-            "redis_url": self.redis.url,
+            "redis_url": self.redis.url_of("login"),
             "bootstrap_file": bootstrap,
             "log_level": "error",
             "argon2_memory_kib": 64,

@@ -1,6 +1,7 @@
 """Attempts are counted in Redis: a lock comes in time, hits whom it should, and ends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis as Client
@@ -193,8 +194,9 @@ async def test_a_lock_of_staff_is_counted_apart(stage: Stage) -> None:
 
 
 async def test_counters_of_an_installation_are_its_own(stage: Stage) -> None:
-    login = await stage.login(installation="first", failures_per_account_and_address=1)
-    other = await stage.login(installation="second", failures_per_account_and_address=1)
+    own: dict[str, Any] = {"redis_url": stage.redis.url, "failures_per_account_and_address": 1}
+    login = await stage.login(installation="first", **own)
+    other = await stage.login(installation="second", **own)
     assert [(await login.post("/v1/login", json=WRONG)).status for _ in range(2)] == [401, 429]
     assert (await other.post("/v1/login", json=WRONG)).status == 401
     client = Client.from_url(stage.redis.url, decode_responses=True)

@@ -28,7 +28,7 @@ async def around(request: pytest.FixtureRequest, tmp_path: Path, postgres: Postg
         url = await postgres.new_database()
     await asyncio.to_thread(migrate, "dialogue", url)
     database = Database(url, pool_size=20)
-    async with Redis(tmp_path / "redis") as redis, replicas(tmp_path, database, redis.url) as running:
+    async with Redis(tmp_path / "redis") as redis, replicas(tmp_path, database, redis.url_of("dialogue")) as running:
         yield running
     await database.close()
 

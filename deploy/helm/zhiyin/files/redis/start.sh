@@ -1,0 +1,18 @@
+#!/bin/sh
+# Starts Redis with the users of users.acl that have a password in $PASSWORD_FILES, a file each; nobody else gets in.
+# INSTALLATION there stands for $INSTALLATION. $DATA is kept, $RUN is not; arguments go to the server.
+set -eu
+here=$(dirname "$0")
+umask 077
+# A pod that was deleted by force may still run when the next one starts, so the process locks its volume.
+exec 9> "$DATA/.lock"
+flock 9
+sed -e '/^#/d' -e "s/INSTALLATION/$INSTALLATION/g" "$here/users.acl" > "$RUN/users"
+echo 'user default off resetkeys resetchannels -@all' > "$RUN/users.acl"
+while read -r user rules; do
+    [ -e "$PASSWORD_FILES/$user" ] || continue
+    [ -s "$PASSWORD_FILES/$user" ] || { echo "there is no password in $PASSWORD_FILES/$user" >&2; exit 1; }
+    digest=$(printf %s "$(cat "$PASSWORD_FILES/$user")" | sha256sum | cut -c 1-64)
+    echo "user $user on #$digest resetchannels $rules" >> "$RUN/users.acl"
+done < "$RUN/users"
+exec redis-server "$here/redis.conf" --dir "$DATA" --aclfile "$RUN/users.acl" "$@"
