@@ -43,7 +43,7 @@ def agent(url: str) -> Staff:
 
 
 def staff(account: dict[str, Any], url: str) -> Staff:
-    return Staff(username=account["username"], password=account["password"], url=url, business_url="http://nowhere")
+    return Staff(username=account["username"], password=account["password"], url=url)
 
 
 class Terminal:

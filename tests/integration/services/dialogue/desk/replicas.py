@@ -19,6 +19,7 @@ from sqlalchemy import text
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.turn import TurnTaker
@@ -98,12 +99,13 @@ class Replicas:
     """The replicas, the desk of each, and the database that they share."""
 
     database: Database
+    openings: Openings
     turns: list[Turns]
     desks: list[Desk]
 
     async def opened(self) -> str:
         """A new conversation."""
-        return (await self.turns[0].open(CUSTOMER, assistant=None, language="en")).id
+        return (await self.openings.open(CUSTOMER, assistant=None, language="en")).id
 
     async def read(self, conversation: str) -> tuple[ConversationRow, HandoffRow | None]:
         """A conversation and its open hand-off."""
@@ -124,23 +126,26 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
     settings = Settings(home=folder, redis_url=redis_url, answer_seconds=5, lease_seconds=1)
     assistant = load_assistant(write_assistant(folder / "assistant", flows=FLOWS))
     async with AsyncExitStack() as stack:
-        running = Replicas(database, [], [])
-        for statement in WATCH[database.engine.dialect.name]:
-            async with database.engine.begin() as connection:
-                await connection.execute(text(statement))
-        faults.configure({CRASH_POINT: 0.001})
-        stack.callback(faults.configure, {})
-        for _ in range(2):
-            wakes = Wakes(redis_url, "zhiyin")
-            wakes.start()
-            stack.push_async_callback(wakes.close)
-            taker = TurnTaker(
+        takers = [
+            TurnTaker(
                 settings=settings,
                 database=database,
                 assistant=assistant,
                 client=cast(ServiceClient, None),
                 on_action=lambda: None,
             )
+            for _ in range(2)
+        ]
+        running = Replicas(database, Openings(database, assistant, takers[0]), [], [])
+        for statement in WATCH[database.engine.dialect.name]:
+            async with database.engine.begin() as connection:
+                await connection.execute(text(statement))
+        faults.configure({CRASH_POINT: 0.001})
+        stack.callback(faults.configure, {})
+        for taker in takers:
+            wakes = Wakes(redis_url, "zhiyin")
+            wakes.start()
+            stack.push_async_callback(wakes.close)
             turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
             stack.push_async_callback(turns.close)
             running.turns.append(turns)
