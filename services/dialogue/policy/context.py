@@ -55,6 +55,7 @@ class TurnContext:
         self.steps: list[str] = []
         self.retrying = False
         self.abandoned: Frame | None = None
+        self.gave_up = False
         self.mood = "neutral"
 
     def decision(self) -> Decision:
