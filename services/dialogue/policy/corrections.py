@@ -51,7 +51,7 @@ def correct(context: TurnContext, user_input: UserInput, *, last: bool = False) 
             ask_what_to_change(context, candidates)
             return True
         values = {candidates[-1]: None}
-        context.update(heard=user_input.text[:MAX_TEXT_KEPT])  # it may still name one of the answers to be suggested
+        context.update(heard=user_input.meant[:MAX_TEXT_KEPT])  # it may still name one of the answers to be suggested
     change(context, values)
     fill(context, new_values(context, user_input, filled=False) if all(values.values()) else {})
     context.say("corrected")

@@ -20,7 +20,7 @@ NUMBER = re.compile(
     r"(\s+(the|order|number|no\.?|for|that|my|it|is|ending|in|with|one|#)){0,4}\W{0,3}(?P<number>\d{3,})(?!\d)",
     re.IGNORECASE,
 )
-NOT_TO = r"(?:别|不要|不用|先不|不)(?:退|取消|改|查|选|动)(?!货|款|钱|换|行|成|掉|订单|吗|吧|啊|一下)"
+NOT_TO = r"(?:别|不要|不用|先不|不)(?:给我|帮我|再)?(?:退|取消|改|查|选|动)(?!货|款|钱|换|行|成|掉|订单|吗|吧|啊|一下)"
 PHRASE = re.compile(
     rf"(?<![{ASKS}])(不是|不要|并非|除了|{NOT_TO})"
     r"(?!因为|不|说|的|了)[^，,。；;！!？?]{1,24}?(?=而是|[，,。；;]\s*\S|是(?!的)|$)"
@@ -29,6 +29,7 @@ PHRASE = re.compile(
     r"|rather than)\s"
     r"[^,.;!?]{1,30}?"
     r"(?=,|\sbut\s|[.;!]|$)"
+    r"|^\W*not\s+[\w-]+(?=\s*,\s*(?:the |a |my )?[\w-]+\W*$)"
     r"|\bnot\s+(?!sure|yet|now|really|only|just)[^,;!?]{1,40}?(?=,\s*(it['’]?s|it is|but|i meant|use|the)\b|\sbut\s)",
     re.IGNORECASE,
 )

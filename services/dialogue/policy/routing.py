@@ -143,7 +143,7 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
             change(context, values)
         fill(context, new_values(context, user_input, filled=False))
     else:
-        context.push(Frame(flow=flow.flow, heard=user_input.text[:MAX_TEXT_KEPT], mood=context.mood))
+        context.push(Frame(flow=flow.flow, heard=user_input.meant[:MAX_TEXT_KEPT], mood=context.mood))
         fill(context, first_values(context, user_input, carried))
     run(context)
 

@@ -3,12 +3,22 @@
 `answer_slot` says whether the message was one; a message that was not begins something new.
 """
 
+import re
+
 from services.dialogue.assistant.schema import Slot
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, value_id
 from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
-from services.dialogue.policy.cues import asks_for_something, is_question, normal, normal_title, points, says_only
+from services.dialogue.policy.cues import (
+    asks_for_something,
+    gives_up,
+    is_question,
+    normal,
+    normal_title,
+    points,
+    says_only,
+)
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import (
@@ -27,6 +37,9 @@ from services.dialogue.policy.user_input import UserInput
 from shared.nlu.reading import plain
 
 __all__ = ["answer_slot"]
+
+SAID = r"\s*(?:就?[写填用开是]|写成|应该是|:|is\b|should be\b)+\s*"
+ENOUGH = r"(?:就行|就好|就可以|即可)?[了吧啊。.!\s]*"
 
 
 def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered: tuple[QuickReply, ...]) -> bool:
@@ -104,7 +117,7 @@ def refuse(context: TurnContext, user_input: UserInput, name: str, slot: Slot, o
 def own_correction(context: TurnContext, user_input: UserInput, slot: Slot) -> str | None:
     """The value that a correction has for the very slot that is asked: 不是上海，是杭州市西湖区文三路478号."""
     said = user_input.restated
-    if not said:
+    if not said or gives_up(said):
         return None
     values = entity_values(slot, user_input)
     if len(values) == 1:
@@ -168,7 +181,16 @@ def plausible(slot: Slot, user_input: UserInput) -> str | None:
     said = read_answer(user_input.text)
     if slot.text is None or (said.plain and said.meaning is Meaning.YES):
         return None
-    return in_own_words(slot, user_input, user_input.text)
+    return in_own_words(slot, user_input, named_value(slot, user_input.text) or user_input.text)
+
+
+def named_value(slot: Slot, text: str) -> str:
+    """What is said of the slot by its name, where the sentence begins with that: 抬头写李雷就行."""
+    for word in (word for words in slot.words.values() for word in words):
+        match = re.match(rf"(?:我的|(?:the|my)\s+)?{re.escape(word)}{SAID}(.+?){ENOUGH}$", text, re.IGNORECASE)
+        if match is not None:
+            return match.group(1)
+    return ""
 
 
 def interrupts(slot: Slot, user_input: UserInput) -> bool:

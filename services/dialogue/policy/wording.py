@@ -4,9 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 
 from services.dialogue.assistant.schema import ActionStep, Flow
 from services.dialogue.assistant.validation import WITHDRAW
@@ -15,7 +13,6 @@ from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import CJK_CHARACTER, NEGATION, is_question
 from services.dialogue.policy.negation import denies
 from services.dialogue.policy.user_input import UserInput
-from shared.nlu.reading import plain
 
 __all__ = ["denied_flow", "in_words", "wanted_instead"]
 
@@ -37,7 +34,6 @@ AFTER = re.compile(r"[\s\W]|[了吧啊呀呢嘛哈的]|一下|谢谢|\b(please|i
 """What may follow a name and says nothing of what it is about."""
 THANKS = re.compile(r"[🙏❤🌹💐🥰😊👏\s!。.~]+")
 STOPS = re.compile(r"\bstop\b", re.IGNORECASE)
-GAP = ".{0,12}?"
 
 
 def in_words(context: TurnContext, user_input: UserInput, *, confirming: bool) -> UserInput:
@@ -87,7 +83,7 @@ def called(context: TurnContext, text: str, *, objects: bool) -> Flow | None:
     if len(text) > LONGEST or is_question(text):
         return None
     for flow in context.assistant.flows.values():
-        for word in every(flow.words.values()):
+        for word in flow.called:
             chinese = CJK_CHARACTER.search(word) is not None
             if len(word) < LEAST_NAME or not rest.casefold().startswith(word.casefold()):
                 continue
@@ -113,7 +109,7 @@ def denied_flow(context: TurnContext, text: str) -> Flow | None:
     if NEGATION.search(text) is None and STOPS.search(text) is None:
         return None
     flows = context.assistant.flows.values()
-    return next((flow for flow in flows if flow.words and denies(text, every(flow.words.values()))), None)
+    return next((flow for flow in flows if flow.words and denies(text, flow.called)), None)
 
 
 def named_flow(context: TurnContext, text: str) -> Flow | None:
@@ -121,9 +117,10 @@ def named_flow(context: TurnContext, text: str) -> Flow | None:
     if len(text) > LONGEST:
         return None
     standing = context.last_submitted() is not None
+    folded = text.casefold()
     for flow in context.assistant.flows.values():
-        for phrases in (*flow.phrases.values(), *(flow.follow_ups.values() if standing else ())):
-            if any_of(tuple(phrases)).search(text):
+        for pattern in (flow.begun_by, flow.followed_up_by if standing else None):
+            if pattern is not None and pattern.search(folded):
                 return flow
     return None
 
@@ -139,22 +136,3 @@ def has_effect(context: TurnContext) -> bool:
 def meaning(user_input: UserInput, intent: str) -> UserInput:
     """The input with an intent that is certain."""
     return replace(user_input, intent=intent, confidence=1.0, out_of_scope=False, vague=False)
-
-
-def every(lists: Iterable[list[str]]) -> tuple[str, ...]:
-    """The words of all languages."""
-    return tuple(word for words in lists for word in words)
-
-
-@lru_cache(maxsize=256)
-def any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """One pattern for all of the phrases."""
-    return re.compile("|".join(map(pattern_of, phrases)), re.IGNORECASE)
-
-
-def pattern_of(phrase: str) -> str:
-    """A phrase as a pattern; … stands for a few other characters, and Latin words are words of their own."""
-    parts = (r"\s+".join(map(re.escape, plain(part).split())) for part in phrase.split("…"))
-    edge = r"(?<![a-z0-9])" if phrase[:1].isascii() else ""
-    end = r"(?![a-z0-9])" if phrase[-1:].isascii() else ""
-    return edge + GAP.join(parts) + end

@@ -599,3 +599,35 @@ def test_the_state_of_a_refund_however_it_is_asked_for(customer: Customer, text:
     waiting_refund(customer)
     assert customer.says(text, intent) == ["request_list"]
     assert any(part in customer.text for part in ("等待人工审核", "waiting for a person"))
+
+
+@pytest.mark.parametrize(
+    "text", ["not the thermos, cancel the umbrella", "取消订单，不是保温杯", "别给我退T恤，退书包", "退款，不是T恤"]
+)
+def test_what_the_first_words_refuse_is_not_taken(customer: Customer, text: str) -> None:
+    intent = "refund" if "退" in text else "cancel_order"
+    assert customer.says(text, intent) in (["ask_cancel_order"], ["ask_refund_order"])
+    assert "order_number" not in customer.state.frames[-1].slots
+
+
+@pytest.mark.parametrize("intent", ["inform", "deny", "out_of_scope"])
+@pytest.mark.parametrize("text", ["not personal, company", "不要个人，要公司", "公司的，不是个人的"])
+def test_a_company_and_not_a_person(customer: Customer, text: str, intent: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, intent) == ["ask_company_name"]
+
+
+@pytest.mark.parametrize("text", ["抬头写李雷就行", "抬头是李雷。", "抬头：李雷", "李雷"])
+def test_a_title_is_what_is_said_of_it(customer: Customer, text: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, "inform") == ["ask_tax_id"]
+    assert customer.state.frames[-1].slots["title"] == "李雷"
+
+
+@pytest.mark.parametrize(
+    "text", ["算了不要发票了", "不开发票了", "算了，别开发票了", "never mind, no need for an invoice"]
+)
+def test_giving_up_is_no_title(customer: Customer, text: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, "stop") == ["stopped"]
+    assert customer.state.frames == ()
