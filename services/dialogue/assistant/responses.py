@@ -1,6 +1,6 @@
 """Reply texts: every reply in every language, in one or more wordings, with the quick replies that it offers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
@@ -96,6 +96,13 @@ class Replies:
         self.languages = languages
         self.default_language = default_language
         self._conventions = conventions
+        known = frozenset[str]().union(*languages.values())
+        # Asked for several times in every turn.
+        self._names = {
+            reply: frozenset[str]().union(*(texts[reply].wanted for texts in languages.values() if reply in texts))
+            for reply in known
+        }
+        self._options = {reply: tuple(self._offered(reply)) for reply in known}
 
     def written(self, conventions: Conventions) -> "Replies":
         """The same with days and amounts written another way."""
@@ -106,10 +113,13 @@ class Replies:
 
     def names(self, reply: str) -> frozenset[str]:
         """The values that a reply uses in any language."""
-        return frozenset[str]().union(*(texts[reply].wanted for texts in self.languages.values() if reply in texts))
+        return self._names.get(reply, frozenset())
 
     def options(self, reply: str) -> tuple[QuickReply, ...]:
         """The quick replies of a reply with their titles in every language."""
+        return self._options.get(reply, ())
+
+    def _offered(self, reply: str) -> Iterable[QuickReply]:
         offered: dict[str, QuickReply] = {}
         for language, texts in self.languages.items():
             for option in texts[reply].options if reply in texts else ():
@@ -117,7 +127,7 @@ class Replies:
                 offered[option.id] = QuickReply(
                     id=option.id, titles={**titles, language: option.title}, intent=option.intent
                 )
-        return tuple(offered.values())
+        return offered.values()
 
     def titles(self, reply: str, variables: Mapping[str, Any]) -> dict[str, str]:
         """A reply's first wording in every language, for use as a title."""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from services.dialogue.assistant.expressions import ConditionField, Scope
+from services.dialogue.assistant.phrases import pattern_of
 from services.dialogue.assistant.values import MAX_OPTIONS, MAX_TEXT_KEPT
 from services.dialogue.assistant.yaml_source import Part, did_you_mean
 from shared.contracts.actions import ActionStatus
@@ -43,9 +45,24 @@ INTERRUPTIONS = ("ask_human", "stop", "greet", "thank", "goodbye")
 """Intents that are no answer even where any sentence could be one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Word = Annotated[str, AfterValidator(plain)]
-"""What customers may call something, in the form in which their sentences are read."""
-Words = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+def read_form(word: str) -> str:
+    """What customers may call something, in the form in which their sentences are read."""
+    if not (form := plain(word).strip()):
+        raise ValueError("there is nothing to be seen in this word")
+    return form
+
+
+def phrase(written: str) -> str:
+    """Words with … between them, which stays."""
+    read_form(written.replace("…", ""))
+    return written
+
+
+Word = Annotated[str, AfterValidator(read_form)]
+ShortWord = Annotated[str, Field(max_length=60), AfterValidator(read_form)]
+Phrase = Annotated[str, Field(max_length=60), AfterValidator(phrase)]
 Texts = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=60)]], Field(min_length=1)]
 
 
@@ -281,12 +298,27 @@ class Flow(Part):
     flow: Name
     title: Texts | None = None
     intents: list[str] = Field(default_factory=list)
-    words: dict[str, list[Annotated[Words, AfterValidator(plain)]]] = Field(default_factory=dict)
-    phrases: dict[str, list[Words]] = Field(default_factory=dict)
-    follow_ups: dict[str, list[Words]] = Field(default_factory=dict)
+    words: dict[str, list[ShortWord]] = Field(default_factory=dict)
+    phrases: dict[str, list[Phrase]] = Field(default_factory=dict)
+    follow_ups: dict[str, list[Phrase]] = Field(default_factory=dict)
     clears: bool = False
     slots: dict[Name, Slot] = Field(default_factory=dict)
     steps: Annotated[list[Step], Field(min_length=1)]
+
+    @cached_property
+    def begun_by(self) -> re.Pattern[str] | None:
+        """Its phrases."""
+        return pattern_of(phrase for phrases in self.phrases.values() for phrase in phrases)
+
+    @cached_property
+    def followed_up_by(self) -> re.Pattern[str] | None:
+        """Its follow-ups."""
+        return pattern_of(phrase for phrases in self.follow_ups.values() for phrase in phrases)
+
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """Its words in all languages."""
+        return tuple(word for words in self.words.values() for word in words)
 
 
 class SharedSlots(Part):

@@ -14,6 +14,8 @@ MAX_ITEMS = 50
 MAX_STRING = 1000
 MAX_NODES = 500
 MAX_CHARACTERS = 8000
+ENCODER = json.JSONEncoder(sort_keys=True)
+"""Made once: `json.dumps` with a setting makes one at each call."""
 
 
 def bounded(value: Any) -> JsonValue:
@@ -30,7 +32,9 @@ class Cutter:
 
     def text(self, value: str) -> str:
         """As much of a text as there is room for."""
-        kept = value[: min(MAX_STRING, self.characters)].encode("utf-8", "replace").decode()
+        kept = value[: min(MAX_STRING, self.characters)]
+        if not kept.isascii():
+            kept = kept.encode("utf-8", "replace").decode()
         self.characters -= len(kept)
         return kept
 
@@ -58,5 +62,4 @@ class Cutter:
 
 def digest(value: JsonValue) -> str:
     """A short name for a value: the same for the same value, in whatever order its keys are."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(ENCODER.encode(value).encode()).hexdigest()[:16]

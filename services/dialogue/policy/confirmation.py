@@ -24,13 +24,15 @@ REFUSES = frozenset(("no",))
 
 def answer_in_words(context: TurnContext, user_input: UserInput, offered: tuple[QuickReply, ...]) -> Answer:
     """What the customer's words say to a question that is answered by yes or no; a click says nothing here."""
-    shown = [value for value in context.frame.slots.values() if value] if context.frames else []
-    return read_answer(
-        user_input.text,
-        yes=[title for option in offered if option.id in AGREES for title in option.titles.values()],
-        no=[title for option in offered if option.id in REFUSES for title in option.titles.values()],
-        shown=shown,
-    )
+    key = (user_input.text, len(context.frames), tuple(option.id for option in offered))
+    if key not in context.answers:
+        context.answers[key] = read_answer(
+            user_input.text,
+            yes=[title for option in offered if option.id in AGREES for title in option.titles.values()],
+            no=[title for option in offered if option.id in REFUSES for title in option.titles.values()],
+            shown=[value for value in context.frame.slots.values() if value] if context.frames else [],
+        )
+    return context.answers[key]
 
 
 def answer_confirm(
@@ -80,7 +82,7 @@ def agrees(context: TurnContext, user_input: UserInput, answer: Answer) -> bool:
         return False
     here = flows_here(context)
     others = (flow for name, flow in context.assistant.flows.items() if name not in here)
-    return not any(mentions(user_input.text, words) for flow in others for words in flow.words.values())
+    return not any(mentions(user_input.text, flow.called) for flow in others)
 
 
 def denies_this(context: TurnContext, user_input: UserInput) -> bool:

@@ -9,6 +9,7 @@ from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
+from services.dialogue.policy.answers import Answer
 from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
 from services.dialogue.policy.state import (
     MAX_FRAMES,
@@ -55,6 +56,8 @@ class TurnContext:
         self.steps: list[str] = []
         self.retrying = False
         self.abandoned: Frame | None = None
+        self.gave_up = False
+        self.answers: dict[tuple[str, int, tuple[str, ...]], Answer] = {}
         self.mood = "neutral"
 
     def decision(self) -> Decision:

@@ -1,13 +1,26 @@
 """Corrections: what was given before was wrong."""
 
+import re
+from collections.abc import Iterable
+
 from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
+from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
+from services.dialogue.policy.cues import normal
 from services.dialogue.policy.interpreter import run
-from services.dialogue.policy.slots import change, fill, filled, named, new_values, picked_option
+from services.dialogue.policy.slots import change, fill, filled, in_own_words, named, new_values, picked_option
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput, typed_option
+from shared.nlu.reading import plain
 
 __all__ = ["answer_change", "better_values", "correct", "corrects"]
+
+
+IS = (
+    r"s?\s*(?:[写弄搞填]?错了|不对|is wrong)?[，,。.\s]*(?:应该是|应当是|应该|改成|改为|改到|换成|换为|写成|就?是|:"
+    r"|should be|is that|is|to)\s*"
+)
+"""Between what something is called and what it should be."""
 
 
 def corrects(context: TurnContext, user_input: UserInput) -> bool:
@@ -38,7 +51,7 @@ def correct(context: TurnContext, user_input: UserInput, *, last: bool = False) 
             ask_what_to_change(context, candidates)
             return True
         values = {candidates[-1]: None}
-        context.update(heard=user_input.text[:MAX_TEXT_KEPT])  # it may still name one of the answers to be suggested
+        context.update(heard=user_input.meant[:MAX_TEXT_KEPT])  # it may still name one of the answers to be suggested
     change(context, values)
     fill(context, new_values(context, user_input, filled=False) if all(values.values()) else {})
     context.say("corrected")
@@ -48,9 +61,38 @@ def correct(context: TurnContext, user_input: UserInput, *, last: bool = False) 
 
 def better_values(context: TurnContext, user_input: UserInput) -> dict[str, str | None]:
     """What the sentence has instead of what was given before."""
-    return new_values(context, user_input, filled=True) or other_option(
-        context, user_input, named(context, user_input) or filled(context)
+    return (
+        new_values(context, user_input, filled=True)
+        or stated(context, user_input)
+        or other_option(context, user_input, named(context, user_input) or filled(context))
     )
+
+
+def stated(context: TurnContext, user_input: UserInput) -> dict[str, str | None]:
+    """Other words for what takes any: 不是质量问题，是尺码不对, 原因改成不想要了, `the reason is its size`."""
+    for name in reversed(filled(context)):
+        slot, value = context.slots[name], context.frame.slots[name]
+        if slot.text is None or value is None:
+            continue
+        instead = any(normal(plain(value)) in normal(part) for part in user_input.rejected)
+        said = (
+            user_input.restated if instead else said_of((w for ws in slot.words.values() for w in ws), user_input.meant)
+        )
+        answer = read_answer(said)
+        empty = not said or (answer.plain and answer.meaning is not Meaning.NO)  # the reason is wrong
+        better = None if empty else in_own_words(slot, user_input, said)
+        if better is not None and better != value:
+            return {name: better}
+    return {}
+
+
+def said_of(words: Iterable[str], text: str) -> str:
+    """What the sentence says that something called by one of the words is."""
+    for word in words:
+        match = re.search(rf"{re.escape(word)}{IS}(.+)$", text, re.IGNORECASE)
+        if match is not None:
+            return match.group(1).strip(" 。.!,")
+    return ""
 
 
 def other_option(context: TurnContext, user_input: UserInput, names: list[str]) -> dict[str, str | None]:

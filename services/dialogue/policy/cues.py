@@ -5,6 +5,7 @@ All of them read a text in the one form that `shared/nlu/reading.py` gives it.
 
 import re
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from functools import lru_cache
 
 from shared.nlu.reading import plain
@@ -18,10 +19,13 @@ __all__ = [
     "hesitates",
     "is_question",
     "language_of",
+    "matches",
     "mentions",
     "normal",
     "normal_title",
     "ordinal",
+    "ordinals",
+    "points",
     "refers_back",
     "says_only",
 ]
@@ -78,10 +82,17 @@ REFERENCE = re.compile(
     re.IGNORECASE,
 )
 
+POINTS = re.compile(
+    r"\W*(就|对|嗯|是|我|要|选|那|只有|[，,\s])*[这那此它唯]一?[个单笔款件]?(订单|订单吧|的|啊|吧|呀|了)*\W*"
+    r"|\W*((yes|ok|well|just|only|it's|it is|the)\W+)*(this|that|it|only)( one| order)?( please| then)?\W*",
+    re.IGNORECASE,
+)
+
 DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
 ENGLISH_ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5,
 }  # fmt: skip
+NUMBER_OF_PLACES = r"[一二两三四五六七八九十]|\d{1,2}"
 CHINESE_ORDINAL = re.compile(
     r"第\s*([一二三四五六七八九十]|\d{1,2})(?![次天时])|^\s*([一二两三四五六七八九十]|\d{1,2})\s*[号个]?\s*[。.]?\s*$"
 )
@@ -90,21 +101,34 @@ ENGLISH_ORDINAL = re.compile(
     re.IGNORECASE,
 )
 FROM_THE_END = re.compile(
-    rf"倒数第?\s*([一二两三四五六七八九十]|\d{{1,2}})|\b({'|'.join(ENGLISH_ORDINALS)})(?: one)?[ -]"
-    r"(?:from the (?:bottom|end)|(?:to )?last)\b",
+    rf"(?:倒数|从(?:最?下面?|底下|最?后面?)(?:往[上前])?(?:数|起|开始|的)*)第?\s*({NUMBER_OF_PLACES})"
+    rf"|\b({'|'.join(ENGLISH_ORDINALS)})(?: one)?[ -](?:from the (?:bottom|end)|(?:to )?last)\b",
     re.IGNORECASE,
 )
-LAST = re.compile(r"最后(一|那|的|面)|最下面|\blast one\b|\bthe last\b|\bbottom\b", re.IGNORECASE)
+LAST_BUT = re.compile(r"\blast but (one|two|three)\b|\b(penultimate|next[ -]to[ -](?:the )?last)\b", re.IGNORECASE)
+BUT = {"one": 2, "two": 3, "three": 4}
+SEVERAL = re.compile(
+    rf"\s*(?:{NUMBER_OF_PLACES})(?:\s*(?:和|跟|与|及|、|,|&|and)\s*(?:{NUMBER_OF_PLACES}))+\s*[。.]?\s*", re.IGNORECASE
+)
+PLACE = re.compile(NUMBER_OF_PLACES)
+RUN = re.compile(
+    rf"(前|最后|后)\s*({NUMBER_OF_PLACES})\s*[个单笔]|\b(first|last)\s+(two|three|four|\d{{1,2}})\b", re.IGNORECASE
+)
+RUN_LENGTHS = {"two": 2, "three": 3, "four": 4}
+LAST = re.compile(r"最后(一|那|的|面)|最下面|末尾|\blast one\b|\bthe last\b|^\W*last\W*$|\bbottom\b", re.IGNORECASE)
 NEWEST = re.compile(r"最新|最近|最上面|\b(latest|newest|most recent)\b|\btop one\b", re.IGNORECASE)
 
 SMALL_WORDS = re.compile(
-    r"还是|算了|订单|单号|不对|应该|抬头|发票|名义|就行|就好|就可以|可以|谢谢|麻烦|一个|一张|我[要们]?|给我|帮我|请|开|写|填|是|用|按|选|要|就|的|了|吧|啊|哈|呀|嗯|那|好"
+    r"还是|算了|换成|改成|改为|等一?等|等一下|[弄搞说写打]?错了|订单|单号|不对|应该|抬头|发票|名义|就行|就好|就可以|可以|谢谢|麻烦|一个|一张|我[要们]?|给我|帮我|请|开|写|填|是|用|按|选|要|就|的|了|吧|啊|哈|呀|嗯|那|好"
     r"|\b(me|my|for|just|it's|its|it|is|i'm|i|the|a|an|please|thanks|thank you|make|out|to|as|put|invoice|title|on|one"
-    r"|would|like|want|that|yes|no|sorry|meant|order|number|actually|ok|in|name|use|under|we|our|us|type)\b",
+    r"|would|like|want|that|yes|no|sorry|wait|oops|hang|should|be|instead|rather|meant|mean|order|number|actually|ok|in|name|use|under|we|our|us|type)\b",
     re.IGNORECASE,
 )
 PUNCTUATION = re.compile(rf"[^\w{CJK}]+|_")
 WORD = re.compile(r"[a-z][a-z']+")
+LEAST_MISSPELT = 5
+"""A shorter word, misspelt, is too often another word."""
+ALIKE = 0.8
 STOP_WORDS = frozenset(("the", "and", "for", "one", "with", "order", "please", "that", "this", "not", "from", "my"))
 TAIL = re.compile(r"(?<!\d)(\d{3,})(?!\d)")
 
@@ -178,28 +202,48 @@ def says_only(text: str, word: str) -> bool:
     return not normal(SMALL_WORDS.sub(" ", left))
 
 
+def points(text: str) -> bool:
+    """Whether the sentence does nothing but point at what is there: 就这个, `that one`."""
+    return POINTS.fullmatch(text) is not None and not is_question(text)
+
+
 def ordinal(text: str, count: int) -> int | None:
     """Which of `count` things, counted from 0, words like 第二个, `the first one`, ③ or a bare `2` pick.
 
     Several places pick none.
     """
+    places = ordinals(text, count)
+    return places[0] if len(places) == 1 else None
+
+
+def ordinals(text: str, count: int) -> list[int]:
+    """All of them that are picked: 第一个和第二个."""
+    return [place - 1 for place in dict.fromkeys(places_in(text, count)) if 1 <= place <= count]
+
+
+def places_in(text: str, count: int) -> list[int]:
+    """Every place that is named, counted from 1."""
     if match := FROM_THE_END.search(text):
-        said = (match.group(1) or match.group(2)).lower()
-        place = count + 1 - (DIGITS.get(said) or ENGLISH_ORDINALS.get(said) or int(said))
-    elif len({match.group(1) for match in CHINESE_ORDINAL.finditer(text)}) > 1:
-        return None
-    elif match := CHINESE_ORDINAL.search(text):
-        number = match.group(1) or match.group(2)
-        place = DIGITS[number] if number in DIGITS else int(number)
-    elif match := ENGLISH_ORDINAL.search(text):
-        place = ENGLISH_ORDINALS[match.group(1).lower()] if match.group(1) else int(match.group(2))
-    elif LAST.search(text):
-        place = count
-    elif NEWEST.search(text):
-        place = 1
-    else:
-        return None
-    return place - 1 if 1 <= place <= count else None
+        return [count + 1 - place_of(match.group(1) or match.group(2))]
+    if match := LAST_BUT.search(text):
+        return [count + 1 - BUT.get((match.group(1) or "one").lower(), 2)]
+    if SEVERAL.fullmatch(text):
+        return [place_of(each) for each in PLACE.findall(text)]
+    if match := RUN.search(text):
+        length = min(count, place_of(match.group(2) or match.group(4)))
+        first = (match.group(1) or match.group(3)).lower() in ("前", "first")
+        return list(range(1, length + 1) if first else range(count + 1 - length, count + 1))
+    if found := list(CHINESE_ORDINAL.finditer(text)) or list(ENGLISH_ORDINAL.finditer(text)):
+        return [place_of(match.group(1) or match.group(2)) for match in found]
+    if LAST.search(text):
+        return [count]
+    return [1] if NEWEST.search(text) else []
+
+
+def place_of(said: str) -> int:
+    """The number that a place is called by."""
+    small = said.lower()
+    return DIGITS.get(small) or ENGLISH_ORDINALS.get(small) or RUN_LENGTHS.get(small) or int(small)
 
 
 def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
@@ -207,17 +251,32 @@ def best_match(text: str, candidates: Sequence[Iterable[str]]) -> int | None:
 
     Words that several candidates have say nothing.
     """
-    wordings = [frozenset().union(*(fragments_of(line) for line in lines)) for lines in candidates]
+    matching = matches(text, candidates)
+    return matching[0] if len(matching) == 1 else None
+
+
+def matches(text: str, candidates: Sequence[Iterable[str]]) -> list[int]:
+    """Every candidate that the text shares words with; where it shares none, a word of it may be misspelt."""
+    wordings = [frozenset[str]().union(*(fragments_of(line) for line in lines)) for lines in candidates]
     said = fragments(text)
     tails = TAIL.findall(text)
-    matching = []
+    matching, misspelt = [], []
     for index, wording in enumerate(wordings):
         others = [other for other in wordings if other is not wording]
         own = {fragment for fragment in wording if not any(fragment in other for other in others)}
         numbers = [fragment for fragment in own if fragment.isdigit()]
         if said & own or any(number.endswith(tail) for number in numbers for tail in tails):
             matching.append(index)
-    return matching[0] if len(matching) == 1 else None
+        elif len(text) <= LONGEST_REQUEST and any(alike(word, each) for word in said for each in own):
+            misspelt.append(index)
+    return matching or misspelt
+
+
+def alike(said: str, word: str) -> bool:
+    """Whether a word was meant that is not spelt quite so: umbrela."""
+    if min(len(said), len(word)) < LEAST_MISSPELT or not (said.isascii() and word.isascii()) or said[0].isdigit():
+        return False
+    return SequenceMatcher(None, said, word, autojunk=False).ratio() >= ALIKE
 
 
 @lru_cache(maxsize=1024)

@@ -31,7 +31,7 @@ from services.dialogue.policy.routing import begin, intent_option, resume, route
 from services.dialogue.policy.slot_filling import answer_slot
 from services.dialogue.policy.state import Pending, State
 from services.dialogue.policy.user_input import UserInput, typed_option, user_input_of
-from services.dialogue.policy.wording import denied_flow, in_words
+from services.dialogue.policy.wording import denied_flow, in_words, wanted_instead
 from shared.contracts.understanding import Understanding
 from shared.nlu.reading import plain, read
 
@@ -157,7 +157,8 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
         context.mention(entity, values[0] if len(values) == 1 else None)
     if not answered:
         user_input = in_words(context, user_input, confirming=pending is not None and pending.kind == "confirm")
-    elsewhere = user_input.sure and context.assistant.answers(user_input.intent)
+    clear = user_input.sure or (user_input.intent is not None and gives_up(user_input.text))
+    elsewhere = clear and context.assistant.answers(user_input.intent)
     if user_input.option is None and context.frames and not elsewhere and asks_to_repeat(user_input.text):
         context.note("repeats the question")
         run(context)
@@ -173,7 +174,7 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
         context.say("take_your_time", options=offered)
         return
     if context.frames and elsewhere and user_input.intent not in context.flow.intents and drops(context, user_input):
-        context.pop("given up for something else")
+        give_up(context)
         pending = None
     misses = context.misses
     if (pending is None or pending.kind != "confirm") and left_alone(context, user_input):
@@ -187,7 +188,17 @@ def handle_message(context: TurnContext, user_input: UserInput) -> None:
 def drops(context: TurnContext, user_input: UserInput) -> bool:
     """Whether what is under way is given up for what the sentence asks: 算了，帮我查物流, 不退了，我的包裹在哪."""
     denied = denied_flow(context, user_input.text)
-    return gives_up(user_input.text) or (denied is not None and denied.flow == context.frame.flow)
+    if gives_up(user_input.text) or wanted_instead(context, user_input.text) is not None:
+        return True
+    return denied is not None and denied.flow == context.frame.flow
+
+
+def give_up(context: TurnContext) -> None:
+    """End what is under way for something else, which is about the same things: 取消保温杯, 算了，改地址吧."""
+    for name, value in context.frame.slots.items():
+        context.mention(context.slots[name].entity if name in context.slots else None, value)
+    context.pop("given up for something else")
+    context.gave_up = True
 
 
 def left_alone(context: TurnContext, user_input: UserInput) -> bool:

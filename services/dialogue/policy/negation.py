@@ -20,17 +20,21 @@ NUMBER = re.compile(
     r"(\s+(the|order|number|no\.?|for|that|my|it|is|ending|in|with|one|#)){0,4}\W{0,3}(?P<number>\d{3,})(?!\d)",
     re.IGNORECASE,
 )
+NOT_TO = r"(?:别|不要|不用|先不|不)(?:给我|帮我|再)?(?:退|取消|改|查|选|动)(?!货|款|钱|换|行|成|掉|订单|吗|吧|啊|一下)"
 PHRASE = re.compile(
-    rf"(?<![{ASKS}])(不是|不要|并非|除了)(?!因为|不|说|的|了)[^，。,;；！!？?]{{1,24}}?(?=而是|[，,。；;]\s*\S|是(?!的)|$)"
+    rf"(?<![{ASKS}])(不是|不要|并非|除了|{NOT_TO})"
+    r"(?!因为|不|说|的|了)[^，,。；;！!？?]{1,24}?(?=而是|[，,。；;]\s*\S|是(?!的)|$)"
+    r"|第[一二三四五六七八九十\d]{1,2}[个单笔]?(?:不[是要退]|不取消)(?!了)|[^，,。；;！!？?]{1,24}?(?:除外|以外|之外)的?"
     r"|\b(not\s+(the|my|that|order|for)|anything but|everything but|all but|except(?: for)?|other than|instead of"
     r"|rather than)\s"
     r"[^,.;!?]{1,30}?"
     r"(?=,|\sbut\s|[.;!]|$)"
+    r"|^\W*not\s+[\w-]+(?=\s*,\s*(?:the |a |my )?[\w-]+\W*$)"
     r"|\bnot\s+(?!sure|yet|now|really|only|just)[^,;!?]{1,40}?(?=,\s*(it['’]?s|it is|but|i meant|use|the)\b|\sbut\s)",
     re.IGNORECASE,
 )
 REFUSES = re.compile(
-    r"不|别|除|非|没说|\b(not|no|never|stop|anything|everything|all|except|other|instead|rather)\b|n['’]?t\b",
+    r"不|别|除|非|没说|以外|之外|\b(not|no|never|stop|anything|everything|all|except|other|instead|rather)\b|n['’]?t\b",
     re.IGNORECASE,
 )
 """Without one of these nothing is refused; most sentences have none."""

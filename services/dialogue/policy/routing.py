@@ -143,7 +143,7 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
             change(context, values)
         fill(context, new_values(context, user_input, filled=False))
     else:
-        context.push(Frame(flow=flow.flow, heard=user_input.text[:MAX_TEXT_KEPT], mood=context.mood))
+        context.push(Frame(flow=flow.flow, heard=user_input.meant[:MAX_TEXT_KEPT], mood=context.mood))
         fill(context, first_values(context, user_input, carried))
     run(context)
 
@@ -151,9 +151,8 @@ def begin(context: TurnContext, intent: str, user_input: UserInput, carried: dic
 def first_values(context: TurnContext, user_input: UserInput, carried: dict[str, str]) -> dict[str, str | None]:
     """A new flow's slots: from the message, from the question before it, from values named earlier."""
     values: dict[str, str | None] = {}
-    reach = (
-        TURNS_AFTER_CLICK if user_input.option is not None else TURNS_REMEMBERED if refers_back(user_input.text) else -1
-    )
+    refers = context.gave_up or refers_back(user_input.text)
+    reach = TURNS_AFTER_CLICK if user_input.option is not None else TURNS_REMEMBERED if refers else -1
     for name, slot in context.slots.items():
         found = entity_values(slot, user_input)
         mention = context.mentions.get(slot.entity or "")

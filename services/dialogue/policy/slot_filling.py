@@ -3,30 +3,43 @@
 `answer_slot` says whether the message was one; a message that was not begins something new.
 """
 
+import re
+
 from services.dialogue.assistant.schema import Slot
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, value_id
 from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.corrections import better_values, correct, corrects
-from services.dialogue.policy.cues import asks_for_something, is_question, normal, normal_title, says_only
+from services.dialogue.policy.cues import (
+    asks_for_something,
+    gives_up,
+    is_question,
+    normal,
+    normal_title,
+    points,
+    says_only,
+)
 from services.dialogue.policy.interpreter import run, stop
 from services.dialogue.policy.routing import asks_for_other
 from services.dialogue.policy.slots import (
     SHORT,
-    acceptable,
     entity_values,
     fill,
+    in_own_words,
     named,
     new_values,
     picked_option,
     refused_options,
+    several_options,
 )
 from services.dialogue.policy.state import Pending
 from services.dialogue.policy.user_input import UserInput
-from shared.nlu.normalisation import tidy
 from shared.nlu.reading import plain
 
 __all__ = ["answer_slot"]
+
+SAID = r"\s*(?:就?[写填用开是]|写成|应该是|:|is\b|should be\b)+\s*"
+ENOUGH = r"(?:就行|就好|就可以|即可)?[了吧啊。.!\s]*"
 
 
 def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered: tuple[QuickReply, ...]) -> bool:
@@ -37,9 +50,13 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
     option = picked_option(slot, user_input, offered, context.frame.others.get(name, ()))
     if option is not None and (len(user_input.text) <= SHORT or not digresses(context, slot, user_input)):
         return choose(context, user_input, option, name)
-    if slot.text is None and len(offered) == 1 and read_answer(user_input.text).plain_yes:
+    if slot.text is None and len(offered) == 1 and (read_answer(user_input.text).plain_yes or points(user_input.text)):
         return choose(context, user_input, offered[0], name)
     if refuse(context, user_input, name, slot, offered):
+        return True
+    several = several_options(slot, user_input, offered, context.frame.others.get(name, ()))
+    if several and not digresses(context, slot, user_input):
+        ask_which(context, name, slot, several)
         return True
     if own := own_correction(context, user_input, slot):
         fill(context, {**new_values(context, user_input, filled=False), name: own})
@@ -50,6 +67,10 @@ def answer_slot(context: TurnContext, user_input: UserInput, name: str, offered:
         return True
     if slot.text is not None and restates(context, user_input):
         return correct(context, user_input)
+    if slot.text is not None and (given := given_early(context, user_input, name)):
+        fill(context, given)
+        run(context)
+        return True
     if (
         corrects(context, user_input)
         and not could_mean(context, slot, user_input)
@@ -96,7 +117,7 @@ def refuse(context: TurnContext, user_input: UserInput, name: str, slot: Slot, o
 def own_correction(context: TurnContext, user_input: UserInput, slot: Slot) -> str | None:
     """The value that a correction has for the very slot that is asked: 不是上海，是杭州市西湖区文三路478号."""
     said = user_input.restated
-    if not said:
+    if not said or gives_up(said):
         return None
     values = entity_values(slot, user_input)
     if len(values) == 1:
@@ -112,6 +133,15 @@ def restates(context: TurnContext, user_input: UserInput) -> bool:
     """Whether all that is said is another value for what was given before: 算了还是20261103003, asked for a reason."""
     values = [value for value in new_values(context, user_input, filled=True).values() if value]
     return len(values) == 1 and says_only(user_input.meant, plain(values[0]))
+
+
+def given_early(context: TurnContext, user_input: UserInput, name: str) -> dict[str, str | None]:
+    """All that is said, where it is a value for something other than what is asked: an order's number, asked what
+    a complaint is about.
+    """
+    values = new_values(context, user_input, filled=False)
+    found = [value for slot, value in values.items() if slot != name and value]
+    return values if len(values) == len(found) == 1 and says_only(user_input.meant, plain(found[0])) else {}
 
 
 def choose(context: TurnContext, user_input: UserInput, option: QuickReply, name: str) -> bool:
@@ -151,15 +181,16 @@ def plausible(slot: Slot, user_input: UserInput) -> str | None:
     said = read_answer(user_input.text)
     if slot.text is None or (said.plain and said.meaning is Meaning.YES):
         return None
-    return in_own_words(slot, user_input, user_input.text)
+    return in_own_words(slot, user_input, named_value(slot, user_input.text) or user_input.text)
 
 
-def in_own_words(slot: Slot, user_input: UserInput, said: str) -> str | None:
-    """A value as the customer wrote it, if it can be one; without what is not seen where it is a name or a number."""
-    own_words = said if slot.pattern is not None else user_input.as_written(said)
-    value = own_words if slot.entity is None else tidy(own_words)
-    fits = slot.text is not None and len(said) >= slot.text.shortest and len(value) <= slot.text.longest
-    return value if fits and acceptable(slot, value) else None
+def named_value(slot: Slot, text: str) -> str:
+    """What is said of the slot by its name, where the sentence begins with that: 抬头写李雷就行."""
+    for word in (word for words in slot.words.values() for word in words):
+        match = re.match(rf"(?:我的|(?:the|my)\s+)?{re.escape(word)}{SAID}(.+?){ENOUGH}$", text, re.IGNORECASE)
+        if match is not None:
+            return match.group(1)
+    return ""
 
 
 def interrupts(slot: Slot, user_input: UserInput) -> bool:
@@ -197,8 +228,11 @@ def could_use(context: TurnContext, intent: str, slot: Slot) -> bool:
 
 def ask_which(context: TurnContext, name: str, slot: Slot, values: tuple[str, ...]) -> None:
     """More than one value was given: which one is meant?"""
+    shown = (*context.frame.offered.get(name, ()), *context.frame.others.get(name, ()))
+    known = {option.value: option for option in shown}
     options = tuple(
-        QuickReply(id=value_id(name, value), titles=dict.fromkeys(context.assistant.languages, value), value=value)
+        known.get(value)
+        or QuickReply(id=value_id(name, value), titles=dict.fromkeys(context.assistant.languages, value), value=value)
         for value in values
     )
     context.say("which_value", {"slot": dict(slot.name)}, options=options)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from services.dialogue.assistant.schema import CollectStep, ReplyStep, Slot
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.context import TurnContext
-from services.dialogue.policy.cues import best_match, mentions, ordinal, says_only
+from services.dialogue.policy.cues import best_match, matches, mentions, ordinal, ordinals, says_only
 from services.dialogue.policy.user_input import UserInput, typed_option
+from shared.nlu.normalisation import tidy
 
 __all__ = [
     "SHORT",
@@ -15,12 +16,16 @@ __all__ = [
     "entity_values",
     "fill",
     "filled",
+    "in_own_words",
     "named",
     "new_values",
     "picked_option",
     "refused_options",
+    "several_options",
 ]
 
+LONGEST_LIST = 40
+"""Up to this length, a text may name several of the suggested answers; a longer one tells a story about them."""
 SHORT = 10
 """Up to this length, a text may name a place in a list even for a slot that takes any text."""
 
@@ -110,6 +115,27 @@ def picked_option(
     return known[place] if place is not None else None
 
 
+def several_options(
+    slot: Slot, user_input: UserInput, offered: tuple[QuickReply, ...], others: tuple[QuickReply, ...]
+) -> tuple[str, ...]:
+    """The values of the suggested answers where the sentence names more than one: 第一个和第二个, 耳机和保温杯."""
+    if slot.text is not None or len(user_input.text) > LONGEST_LIST:
+        return ()
+    known = (*offered, *others)
+    named = matches(user_input.meant, [option.titles.values() for option in known])
+    places = named or ordinals(user_input.meant, len(offered))
+    values = tuple(value for place in places if (value := known[place].value))
+    return values if len(values) > 1 else ()
+
+
+def in_own_words(slot: Slot, user_input: UserInput, said: str) -> str | None:
+    """A value as the customer wrote it, if it can be one; without what is not seen where it is a name or a number."""
+    own_words = said if slot.pattern is not None else user_input.as_written(said)
+    value = own_words if slot.entity is None else tidy(own_words)
+    fits = slot.text is not None and len(said) >= slot.text.shortest and len(value) <= slot.text.longest
+    return value if fits and acceptable(slot, value) else None
+
+
 def calls(slot: Slot, text: str, words: Iterable[str]) -> bool:
     """Whether the sentence names an option by one of its words; where any text will do, it says little else.
 
@@ -128,8 +154,8 @@ def refused_options(
     known = [option for option in (*offered, *others) if option.value is not None]
     for part in user_input.rejected:
         named = [option for option in known if calls(slot, part, option.words)]
-        place = best_match(part, [option.titles.values() for option in known]) if slot.text is None else None
-        if place is None and slot.text is None:
-            place = ordinal(part, len(known))
-        values += [str(option.value) for option in named] + ([str(known[place].value)] if place is not None else [])
+        if slot.text is None:
+            places = matches(part, [option.titles.values() for option in known]) or ordinals(part, len(known))
+            named += [known[place] for place in places]
+        values += [str(option.value) for option in named]
     return list(dict.fromkeys(values))

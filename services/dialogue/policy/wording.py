@@ -4,30 +4,45 @@
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 
 from services.dialogue.assistant.schema import ActionStep, Flow
 from services.dialogue.assistant.validation import WITHDRAW
+from services.dialogue.policy.answers import Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
-from services.dialogue.policy.cues import NEGATION
+from services.dialogue.policy.cues import CJK_CHARACTER, NEGATION, is_question
 from services.dialogue.policy.negation import denies
 from services.dialogue.policy.user_input import UserInput
-from shared.nlu.reading import plain
 
-__all__ = ["denied_flow", "in_words"]
+__all__ = ["denied_flow", "in_words", "wanted_instead"]
 
 LONGEST = 60
 """Of a sentence, in characters, that a phrase is looked for in; a longer one tells a story."""
+LEAST_NAME, LEAST_CLEAR_NAME = 2, 3
+"""Characters of a name in Chinese: 退 begins many words, and 取消 alone may mean the question itself."""
+GIVES_UP_FOR = re.compile(
+    r"\W*(算了|不[弄办退取消改要用开]{1,2}了|还是|不了|(never ?mind|forget (it|that)|leave it|actually)\b)"
+    r"[，,。.!;；\s]*",
+    re.IGNORECASE,
+)
+LEAD = re.compile(
+    r"(还是|那|就|先|请|麻烦|帮我|给我|替我|我要|我想要?|把|吧|[，,\s]"
+    r"|(please|just|i want to|i'd like to|i need to|can you|let's|to|instead|rather|actually)\b)*",
+    re.IGNORECASE,
+)
+AFTER = re.compile(r"[\s\W]|[了吧啊呀呢嘛哈的]|一下|谢谢|\b(please|instead|thanks|then|it|that|now)\b", re.IGNORECASE)
+"""What may follow a name and says nothing of what it is about."""
+THANKS = re.compile(r"[🙏❤🌹💐🥰😊👏\s!。.~]+")
 STOPS = re.compile(r"\bstop\b", re.IGNORECASE)
-GAP = ".{0,12}?"
 
 
 def in_words(context: TurnContext, user_input: UserInput, *, confirming: bool) -> UserInput:
     """The input with the intent that its words make clear, if they do; `confirming`, a no is an answer and no stop."""
     if user_input.option is not None or not user_input.text:
         return user_input
+    instead = wanted_instead(context, user_input.text)
+    if instead is not None:
+        return meaning(user_input, instead.intents[0])
     denied = denied_flow(context, user_input.text)
     named = named_flow(context, user_input.text)
     if denied is not None and context.frames and context.frame.flow == denied.flow and not context.frame.committed:
@@ -35,10 +50,50 @@ def in_words(context: TurnContext, user_input: UserInput, *, confirming: bool) -
     if denied is not None and context.last_submitted(denied.flow) is not None and context.assistant.answers(WITHDRAW):
         return meaning(user_input, WITHDRAW)
     if named is None:
-        return user_input
+        return user_input if user_input.intent is not None else where_no_model_knows(context, user_input)
     if WITHDRAW in named.intents and context.last_open() is None and has_effect(context):
         return meaning(user_input, "stop")
     return meaning(user_input, named.intents[0])
+
+
+def where_no_model_knows(context: TurnContext, user_input: UserInput) -> UserInput:
+    """The input with what its words say where a model is not sure of anything: 取消保温杯, 👍."""
+    if user_input.out_of_scope and not any(map(str.isalnum, user_input.text)):
+        answer = read_answer(user_input.text)
+        if answer.plain_yes or THANKS.fullmatch(user_input.text):
+            thanks = not context.frames and context.assistant.answers("thank")
+            return meaning(user_input, "thank" if thanks else "affirm")
+        if answer.plain and answer.meaning is Meaning.NO:
+            return meaning(user_input, "deny")
+    begun = None if context.frames else called(context, user_input.text, objects=True)
+    return user_input if begun is None else meaning(user_input, begun.intents[0])
+
+
+def wanted_instead(context: TurnContext, text: str) -> Flow | None:
+    """Another flow that is asked for in place of what is under way: 算了，改地址吧, 不取消了，改地址."""
+    match = GIVES_UP_FOR.match(text) if context.frames and len(text) <= LONGEST else None
+    found = called(context, text[match.end() :], objects=False) if match is not None else None
+    return None if found is None or found.flow == context.frame.flow else found
+
+
+def called(context: TurnContext, text: str, *, objects: bool) -> Flow | None:
+    """The flow by whose name the text begins; with `objects`, and where the name is short, it has to say of what."""
+    lead = LEAD.match(text)
+    rest = text[lead.end() :] if lead is not None else text
+    if len(text) > LONGEST or is_question(text):
+        return None
+    for flow in context.assistant.flows.values():
+        for word in flow.called:
+            chinese = CJK_CHARACTER.search(word) is not None
+            if len(word) < LEAST_NAME or not rest.casefold().startswith(word.casefold()):
+                continue
+            after = rest[len(word) :]
+            short = len(word) < LEAST_CLEAR_NAME if chinese else " " not in word
+            if after[:1].isascii() and after[:1].isalnum() and not chinese:
+                continue
+            if not (objects or short) or AFTER.sub("", after):
+                return flow
+    return None
 
 
 def asks_otherwise(context: TurnContext, user_input: UserInput, denied: Flow) -> bool:
@@ -54,7 +109,7 @@ def denied_flow(context: TurnContext, text: str) -> Flow | None:
     if NEGATION.search(text) is None and STOPS.search(text) is None:
         return None
     flows = context.assistant.flows.values()
-    return next((flow for flow in flows if flow.words and denies(text, every(flow.words.values()))), None)
+    return next((flow for flow in flows if flow.words and denies(text, flow.called)), None)
 
 
 def named_flow(context: TurnContext, text: str) -> Flow | None:
@@ -62,9 +117,10 @@ def named_flow(context: TurnContext, text: str) -> Flow | None:
     if len(text) > LONGEST:
         return None
     standing = context.last_submitted() is not None
+    folded = text.casefold()
     for flow in context.assistant.flows.values():
-        for phrases in (*flow.phrases.values(), *(flow.follow_ups.values() if standing else ())):
-            if any_of(tuple(phrases)).search(text):
+        for pattern in (flow.begun_by, flow.followed_up_by if standing else None):
+            if pattern is not None and pattern.search(folded):
                 return flow
     return None
 
@@ -80,22 +136,3 @@ def has_effect(context: TurnContext) -> bool:
 def meaning(user_input: UserInput, intent: str) -> UserInput:
     """The input with an intent that is certain."""
     return replace(user_input, intent=intent, confidence=1.0, out_of_scope=False, vague=False)
-
-
-def every(lists: Iterable[list[str]]) -> tuple[str, ...]:
-    """The words of all languages."""
-    return tuple(word for words in lists for word in words)
-
-
-@lru_cache(maxsize=256)
-def any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """One pattern for all of the phrases."""
-    return re.compile("|".join(map(pattern_of, phrases)), re.IGNORECASE)
-
-
-def pattern_of(phrase: str) -> str:
-    """A phrase as a pattern; … stands for a few other characters, and Latin words are words of their own."""
-    parts = (r"\s+".join(map(re.escape, plain(part).split())) for part in phrase.split("…"))
-    edge = r"(?<![a-z0-9])" if phrase[:1].isascii() else ""
-    end = r"(?![a-z0-9])" if phrase[-1:].isascii() else ""
-    return edge + GAP.join(parts) + end

@@ -8,6 +8,8 @@ from services.dialogue.policy.cues import (
     language_of,
     mentions,
     ordinal,
+    ordinals,
+    points,
     refers_back,
 )
 from shared.nlu.reading import plain
@@ -207,10 +209,51 @@ def test_mentions(text: str, words: list[str], expected: bool) -> None:
         ("the second last one", 2),
         ("倒数第九个", None),
         ("第一个和第二个", None),
+        ("the last but one", 2),
+        ("the penultimate one", 2),
+        ("next to last", 2),
+        ("从下往上第二个", 2),
+        ("从后面数第二个", 2),
+        ("上面第二个", 1),
+        ("last", 3),
+        ("last week's", None),
+        ("the first and the second", None),
+        ("前两个", None),
+        ("1和2", None),
     ],
 )
 def test_ordinal(text: str, expected: int | None) -> None:
     assert ordinal(plain(text), 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("第一个和第三个", [0, 2]),
+        ("1、2和4", [0, 1, 3]),
+        ("前三个", [0, 1, 2]),
+        ("最后两个", [2, 3]),
+        ("the first two", [0, 1]),
+        ("the last 3", [1, 2, 3]),
+        ("前九个", [0, 1, 2, 3]),
+        ("第二个，对，第二个", [1]),
+        ("没有", []),
+    ],
+)
+def test_ordinals(text: str, expected: list[int]) -> None:
+    assert ordinals(text, 4) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["这个", "就这个吧", "对，就是它", "那个订单", "that one", "it's this one", "The only one."]
+)
+def test_points(text: str) -> None:
+    assert points(text)
+
+
+@pytest.mark.parametrize("text", ["这个？", "这个太贵", "不是这个", "not that one", "that is wrong", "", "第一个"])
+def test_does_not_point(text: str) -> None:
+    assert not points(text)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +269,11 @@ def test_ordinal(text: str, expected: int | None) -> None:
         ("尾号 003", 2),
         ("ending in 001", 0),
         ("202611", None),
+        ("themos", 1),
+        ("the earfones", 0),
+        ("a tshirt", 2),
+        ("thermals", None),
+        ("shut", None),
         ("随便哪个", None),
         ("耳机和保温杯", None),
         ("order", None),

@@ -398,7 +398,8 @@ def test_what_is_denied_ends_what_is_under_way(customer: Customer) -> None:
     customer.says("不想要了", "inform")
     assert customer.says("别退了", "refund") == ["not_submitted"]
     customer.says("我要给 20261103003 退款", "refund")
-    assert customer.says("不退了，我的包裹在哪", "track_order") == ["ask_order"]
+    assert customer.says("不退了，我的包裹在哪", "track_order") == ["track_delivered"]
+    assert "T恤" in customer.text
 
 
 def test_a_correction_after_a_refusal_begins_again(customer: Customer) -> None:
@@ -423,3 +424,210 @@ def test_the_only_candidate_is_taken(customer: Customer, text: str) -> None:
 def test_the_only_candidate_is_not_taken_without_a_yes(customer: Customer, text: str) -> None:
     customer.says("我想取消订单", "cancel_order")
     assert "confirm_cancel" not in customer.says(text, "affirm")
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("算了，改地址吧", "stop"),
+        ("算了，还是改地址吧", "change_address"),
+        ("不取消了，改地址", "stop"),
+        ("还是改收货地址吧", "correct"),
+        ("never mind, change its address instead", "change_address"),
+        ("actually, change the address", "affirm"),
+        ("forget it, please change my address", "stop"),
+    ],
+)
+def test_what_was_named_is_kept_for_what_is_wanted_instead(customer: Customer, text: str, intent: str) -> None:
+    assert customer.says("取消保温杯", "cancel_order") == ["confirm_cancel"]
+    assert customer.says(text, intent, confidence=0.7) == ["ask_address"]
+    assert "20261103002" in customer.text
+    assert [frame.flow for frame in customer.state.frames] == ["change_address"]
+    assert customer.actions == []
+
+
+@pytest.mark.parametrize("text", ["算了，取消吧", "还是取消吧", "actually, cancel", "算了，还是退款吧？", "算了"])
+def test_nothing_else_is_begun_by_a_bare_word(customer: Customer, text: str) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    customer.says("不想要了", "inform")
+    customer.says(text, "affirm")
+    assert [frame.flow for frame in customer.state.frames] in ([], ["refund"])
+    assert customer.actions == []
+
+
+def test_a_request_by_its_name_is_begun_where_no_model_knows_it(customer: Customer) -> None:
+    assert customer.says("取消保温杯", "out_of_scope") == ["confirm_cancel"]
+    customer.says("算了", "stop")
+    assert customer.says("取消", "out_of_scope") == ["out_of_scope"]
+    assert customer.says("refunds are nice", "out_of_scope") == ["out_of_scope"]
+
+
+@pytest.mark.parametrize("intent", ["goodbye", "out_of_scope", "stop", "inform"])
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [("keybord", "004"), ("backpak", "005"), ("themos", "002"), ("the tshirt", "003"), ("headphones", "001")],
+)
+def test_a_name_that_is_misspelt(customer: Customer, text: str, order: str, intent: str) -> None:
+    customer.says("I want a refund", "refund")
+    customer.says(text, intent, confidence=0.7)
+    assert customer.state.frames[-1].slots["order_number"] == f"20261103{order}"
+
+
+@pytest.mark.parametrize("text", ["that one", "the only one", "就这一个", "只有这个啊", "it"])
+def test_the_only_candidate_is_pointed_at(customer: Customer, text: str) -> None:
+    customer.says("我想取消订单", "cancel_order")
+    assert customer.says(text, "inform") == ["confirm_cancel"]
+
+
+@pytest.mark.parametrize("text", ["这个？", "这个多少钱", "that one is too expensive", "not that one", "不是这个"])
+def test_the_only_candidate_is_not_taken_by_everything_that_names_it(customer: Customer, text: str) -> None:
+    customer.says("我想取消订单", "cancel_order")
+    assert "confirm_cancel" not in customer.says(text, "inform")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("第一个和第二个", ["20261103002", "20261103001"]),
+        ("the first and the third", ["20261103002", "20261103003"]),
+        ("1和2", ["20261103002", "20261103001"]),
+        ("耳机和保温杯", ["20261103002", "20261103001"]),
+        ("前两个", ["20261103002", "20261103001"]),
+        ("the last two", ["20261103004", "20261103005"]),
+    ],
+)
+@pytest.mark.parametrize("intent", ["inform", "out_of_scope"])
+def test_several_of_a_list_are_asked_about(customer: Customer, text: str, left: list[str], intent: str) -> None:
+    customer.says("我的快递到哪了？", "track_order")
+    assert customer.says(text, intent) == ["which_value"]
+    assert [option.value for option in customer.state.options] == left
+    assert customer.says("第二个", "inform") in (["track_shipped"], ["track_delivered"])
+
+
+@pytest.mark.parametrize("intent", ["deny", "refund", "inform", "stop"])
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("别退T恤", ["003"]),
+        ("不退T恤", ["003"]),
+        ("不要第一个", ["002"]),
+        ("T恤除外", ["003"]),
+        ("除了T恤", ["003"]),
+        ("耳机和保温杯以外的", ["001", "002"]),
+    ],
+)
+def test_what_is_not_to_be_refunded(customer: Customer, text: str, gone: list[str], intent: str) -> None:
+    customer.says("我要退款", "refund")
+    assert customer.says(text, intent) == ["ask_refund_order"]
+    offered = [option.value for option in customer.state.options]
+    assert offered
+    assert not any(f"20261103{order}" in offered for order in gone)
+
+
+@pytest.mark.parametrize("text", ["第一个不要，第二个", "不是第一个，是第二个", "the second one, not the first"])
+def test_one_place_and_not_another(customer: Customer, text: str) -> None:
+    customer.says("我要退款", "refund")
+    assert customer.says(text, "correct") == ["ask_refund_reason"]
+    assert customer.state.frames[-1].slots["order_number"] == "20261103001"
+
+
+@pytest.mark.parametrize("intent", ["correct", "deny", "inform", "affirm"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("不是质量问题，是尺码不对", "尺码不对"),
+        ("原因改成不想要了", "不想要了"),
+        ("原因错了，是买错了", "买错了"),
+        ("no, the reason is it is too big", "it is too big"),
+        ("the reason should be wrong size", "wrong size"),
+    ],
+)
+def test_a_reason_that_is_corrected_at_the_confirmation(
+    customer: Customer, text: str, reason: str, intent: str
+) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    customer.says("质量问题", "inform")
+    assert customer.says(text, intent) == ["corrected", "confirm_refund"]
+    assert customer.state.frames[-1].slots["reason"] == reason
+    assert reason in customer.text
+    assert customer.actions == []
+
+
+@pytest.mark.parametrize("text", ["原因不对", "the reason is wrong"])
+def test_a_reason_that_is_only_said_to_be_wrong_is_asked_for(customer: Customer, text: str) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    customer.says("质量问题", "inform")
+    assert customer.says(text, "correct") == ["corrected", "ask_refund_reason"]
+
+
+@pytest.mark.parametrize("text", ["我有哪些订单", "what are my orders", "20261103003"])
+def test_a_complaint_is_what_is_complained_about(customer: Customer, text: str) -> None:
+    assert customer.says("我要投诉", "complain") == ["ask_complaint"]
+    replies = customer.says(text, "inform" if text.isdigit() else "list_orders")
+    assert replies == (["ask_complaint"] if text.isdigit() else ["order_list", "resume", "ask_complaint"])
+    assert customer.actions == []
+    customer.says("快递员态度很差，把包裹扔在门口", "complain")
+    assert customer.actions[-1][1].get("order_number") == ("20261103003" if text.isdigit() else None)
+
+
+@pytest.mark.parametrize("text", ["where is my parcel", "我的快递到哪了？"])
+def test_a_question_is_no_reason(customer: Customer, text: str) -> None:
+    customer.says("我要给 20261103003 退款", "refund")
+    assert customer.says(text, "track_order") == ["ask_order"]
+    customer.begins()
+    customer.says("我要给 20261103003 退款", "refund")
+    assert customer.says("it never arrived", "track_order") == ["confirm_refund"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"), [("👍", "thank"), ("👌🏻", "thank"), ("🙏", "thank"), ("❤️", "thank"), ("👎", "acknowledged")]
+)
+def test_a_sign_is_an_answer_to_an_answer(customer: Customer, text: str, reply: str) -> None:
+    customer.says("20261103001 到哪了", "track_order")
+    assert customer.says(text, "out_of_scope") == [reply]
+
+
+def test_a_sign_at_a_list_is_no_choice(customer: Customer) -> None:
+    customer.says("我的快递到哪了？", "track_order")
+    assert customer.says("👍", "out_of_scope") == ["retry_order"]
+    assert customer.says("3️⃣", "out_of_scope") == ["track_delivered"]
+
+
+@pytest.mark.parametrize("intent", ["faq_refund_time", "track_order", "small_talk"])
+@pytest.mark.parametrize("text", ["退款到账了吗", "钱退了吗", "还没批啊", "怎么这么慢", "where is my refund"])
+def test_the_state_of_a_refund_however_it_is_asked_for(customer: Customer, text: str, intent: str) -> None:
+    waiting_refund(customer)
+    assert customer.says(text, intent) == ["request_list"]
+    assert any(part in customer.text for part in ("等待人工审核", "waiting for a person"))
+
+
+@pytest.mark.parametrize(
+    "text", ["not the thermos, cancel the umbrella", "取消订单，不是保温杯", "别给我退T恤，退书包", "退款，不是T恤"]
+)
+def test_what_the_first_words_refuse_is_not_taken(customer: Customer, text: str) -> None:
+    intent = "refund" if "退" in text else "cancel_order"
+    assert customer.says(text, intent) in (["ask_cancel_order"], ["ask_refund_order"])
+    assert "order_number" not in customer.state.frames[-1].slots
+
+
+@pytest.mark.parametrize("intent", ["inform", "deny", "out_of_scope"])
+@pytest.mark.parametrize("text", ["not personal, company", "不要个人，要公司", "公司的，不是个人的"])
+def test_a_company_and_not_a_person(customer: Customer, text: str, intent: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, intent) == ["ask_company_name"]
+
+
+@pytest.mark.parametrize("text", ["抬头写李雷就行", "抬头是李雷。", "抬头：李雷", "李雷"])
+def test_a_title_is_what_is_said_of_it(customer: Customer, text: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, "inform") == ["ask_tax_id"]
+    assert customer.state.frames[-1].slots["title"] == "李雷"
+
+
+@pytest.mark.parametrize(
+    "text", ["算了不要发票了", "不开发票了", "算了，别开发票了", "never mind, no need for an invoice"]
+)
+def test_giving_up_is_no_title(customer: Customer, text: str) -> None:
+    customer.says("20261103003 开个发票", "request_invoice")
+    assert customer.says(text, "stop") == ["stopped"]
+    assert customer.state.frames == ()
