@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -458,7 +459,7 @@ async def test_who_comes_back_reads_the_conversation_after_three_round_trips(
 
 async def test_a_visit_whose_answer_is_lost_is_sent_again_as_the_same(page: Page) -> None:
     await expect(page.locator("#status")).to_have_text("在线")
-    sent: list[dict[str, str]] = []
+    sent: list[Any] = []
 
     async def lose(route: Route) -> None:
         sent.append(route.request.post_data_json)

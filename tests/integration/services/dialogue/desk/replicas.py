@@ -19,6 +19,7 @@ from sqlalchemy import text
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
+from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Turns
 from services.dialogue.conversation.repository import ConversationRow
 from services.dialogue.conversation.turn import TurnTaker
@@ -98,12 +99,13 @@ class Replicas:
     """The replicas, the desk of each, and the database that they share."""
 
     database: Database
+    openings: Openings
     turns: list[Turns]
     desks: list[Desk]
 
     async def opened(self) -> str:
         """A new conversation."""
-        return (await self.turns[0].open(CUSTOMER, assistant=None, language="en")).id
+        return (await self.openings.open(CUSTOMER, assistant=None, language="en")).id
 
     async def read(self, conversation: str) -> tuple[ConversationRow, HandoffRow | None]:
         """A conversation and its open hand-off."""
@@ -124,7 +126,7 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
     settings = Settings(home=folder, redis_url=redis_url, answer_seconds=5, lease_seconds=1)
     assistant = load_assistant(write_assistant(folder / "assistant", flows=FLOWS))
     async with AsyncExitStack() as stack:
-        running = Replicas(database, [], [])
+        turns, desks = list[Turns](), list[Desk]()
         for statement in WATCH[database.engine.dialect.name]:
             async with database.engine.begin() as connection:
                 await connection.execute(text(statement))
@@ -141,11 +143,11 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
                 client=cast(ServiceClient, None),
                 on_action=lambda: None,
             )
-            turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
-            stack.push_async_callback(turns.close)
-            running.turns.append(turns)
-            running.desks.append(Desk(database, wakes))
-        yield running
+            each = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
+            stack.push_async_callback(each.close)
+            turns.append(each)
+            desks.append(Desk(database, wakes))
+        yield Replicas(database, Openings(database, assistant, taker), turns, desks)
 
 
 def result_of(action_id: str, conversation: str, status: Any = "succeeded") -> ActionResult:
