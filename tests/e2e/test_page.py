@@ -431,7 +431,9 @@ async def test_a_new_visitor_reads_the_first_words_after_three_round_trips(
 ) -> None:
     await page.add_init_script("localStorage.clear()")
     await the_page_loads(page, stack, rounds)
-    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(0)
+    await expect(page.locator("#status")).to_have_attribute("data-state", "connecting")
+    await expect(page.locator(".message")).to_have_count(1)
+    await expect(page.locator(".message.typing")).to_be_visible()
     await rounds.release("POST /v1/visits")
     await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
 
