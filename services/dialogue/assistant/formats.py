@@ -25,12 +25,12 @@ def money_text(amount: Decimal, currency: str, language: str) -> str:
     text = _money_pattern(language).apply(rounded + 0, locale, currency=currency)
     sign = get_currency_symbol(currency, locale=locale)
     # As CLDR wants between a letter and a digit, which Babel leaves out.
-    return text.replace(sign, sign + NO_BREAK) if sign[-1:].isalpha() else text
+    return str(text.replace(sign, sign + NO_BREAK) if sign[-1:].isalpha() else text)
 
 
 def number_text(number: Decimal, language: str) -> str:
     """A number with its digits in groups."""
-    return _number_pattern(language).apply(number, _locale(language))
+    return str(_number_pattern(language).apply(number, _locale(language)))
 
 
 @lru_cache(maxsize=REMEMBERED)

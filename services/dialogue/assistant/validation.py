@@ -333,7 +333,7 @@ class FlowCheck:
 
     def names(self, place: Place, used: Iterable[str], also: Mapping[str, Fields] | None = None) -> None:
         """Values that a condition uses; `also` are those that are there at this place only."""
-        known, given = self.known | set(also or ()), self.given | (also or {})
+        known, given = self.known | set(also or ()), {**self.given, **(also or {})}
         check_names(self.files, self.document.where(*place), used, known, given, condition=True)
 
     def reply(self, place: Place, name: str, also: Mapping[str, Fields] | None = None) -> None:
@@ -341,7 +341,7 @@ class FlowCheck:
         if name not in self.replies:
             self.add(place, self.no_reply(name))
             return
-        known, given = self.known | set(also or ()), self.given | (also or {})
+        known, given = self.known | set(also or ()), {**self.given, **(also or {})}
         for language, reply in self.wordings(name):
             where = f"{self.document.where(*place)}: reply '{name}' in {language}"
             check_names(self.files, where, reply.names, known, given)

@@ -72,12 +72,16 @@ function showTyping(shown) {
   if (!shown) return;
   typing = setTimeout(() => showTyping(false), TYPING_MS);
   const ended = atTheEnd();
-  const node = element("div", "message assistant typing");
+  log.append(dots("typing"));
+  if (ended) scrollToEnd();
+}
+
+function dots(kind) {
+  const node = element("div", `message assistant ${kind}`);
   const bubble = element("div", "bubble");
   bubble.append(element("i", ""), element("i", ""), element("i", ""));
   node.append(bubble);
-  log.append(node);
-  if (ended) scrollToEnd();
+  return node;
 }
 
 function removeOptions() {
@@ -111,7 +115,7 @@ function showQuestion(event, node) {
 export function showEvent(event) {
   if (log.querySelector(`[data-seq="${event.seq}"]`)) return;
   const ended = atTheEnd();
-  const awaited = log.querySelector(".typing") !== null;
+  const awaited = log.querySelector(".typing:not(.loading)") !== null;
   showTyping(false);
   let node = event.message_id ? log.querySelector(`[data-message="${CSS.escape(event.message_id)}"]`) : null;
   if (!node) {
@@ -170,7 +174,8 @@ function sendMessage(content, choice) {
 async function start() {
   following?.abort();
   const mine = (following = new AbortController());
-  log.replaceChildren();
+  // As in the page itself, until there are first words.
+  log.replaceChildren(dots("typing loading"));
   question = { seq: 0, turn: null };
   showState("connecting");
   while (!mine.signal.aborted) {
@@ -184,7 +189,7 @@ async function start() {
       if (error instanceof Problem && error.status === 404) {
         // The conversation is gone or somebody else's: begin another one.
         client.save({ conversation: null });
-        log.replaceChildren();
+        log.replaceChildren(dots("typing loading"));
         continue;
       }
       showState("away");

@@ -1,6 +1,7 @@
 """Texts as vectors, whose products say how near they are in meaning."""
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ class EmbedResponse(BaseModel):
     model: str
     version: str
     dimension: int
-    embeddings: list[list[float]] | list[str]
+    embeddings: Sequence[list[float] | str]
 
 
 @router.post("/v1/embed", responses=responses(404, 429, 504))

@@ -17,5 +17,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        inlined = _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        # Generators of clients name a class after the title, and there may be one of that name elsewhere.
+        return {name: each for name, each in inlined.items() if name != "title"}
     return {name: _inlined(each, definitions) for name, each in schema.items() if name != "$defs"}

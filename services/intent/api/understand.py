@@ -11,7 +11,7 @@ from services.intent.api.access import AUTHORISED, DEFAULT_SECONDS, ROLES, SCOPE
 from services.intent.kinds.understanding.served import understand as understand_texts
 from shared import faults
 from shared.calls.client import DEADLINE_HEADER, ON_BEHALF_HEADER
-from shared.contracts.understanding import UnderstandBatchRequest, Understanding, Understandings, UnderstandRequest
+from shared.contracts.understanding import UnderstandBatchRequest, Understanding, UnderstandingList, UnderstandRequest
 from shared.errors import responses
 from shared.http.fast_path import DirectRequest, DirectRoute
 from shared.http.middleware import CancelledWhenGone, deadline_from
@@ -37,14 +37,14 @@ Body = Annotated[
 
 
 @router.post("/v1/understand", responses=responses(404, 429, 504))
-async def understand(body: Body, request: Request, models: Models) -> Understanding | Understandings:
+async def understand(body: Body, request: Request, models: Models) -> Understanding | UnderstandingList:
     """What a text, or each of up to 64, means to an assistant.
 
     Language, intents, entities, sentiment and whether it is out of scope.
     """
     texts = [body.text] if isinstance(body, UnderstandRequest) else body.texts
     answers = await _understandings(texts, body, models, request.receive)
-    return answers[0] if isinstance(body, UnderstandRequest) else Understandings(understandings=tuple(answers))
+    return answers[0] if isinstance(body, UnderstandRequest) else UnderstandingList(understandings=tuple(answers))
 
 
 async def _understand_one(request: DirectRequest) -> Understanding | None:

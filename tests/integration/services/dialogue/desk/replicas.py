@@ -126,31 +126,28 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
     settings = Settings(home=folder, redis_url=redis_url, answer_seconds=5, lease_seconds=1)
     assistant = load_assistant(write_assistant(folder / "assistant", flows=FLOWS))
     async with AsyncExitStack() as stack:
-        takers = [
-            TurnTaker(
+        turns, desks = list[Turns](), list[Desk]()
+        for statement in WATCH[database.engine.dialect.name]:
+            async with database.engine.begin() as connection:
+                await connection.execute(text(statement))
+        faults.configure({CRASH_POINT: 0.001})
+        stack.callback(faults.configure, {})
+        for _ in range(2):
+            wakes = Wakes(redis_url, "zhiyin")
+            wakes.start()
+            stack.push_async_callback(wakes.close)
+            taker = TurnTaker(
                 settings=settings,
                 database=database,
                 assistant=assistant,
                 client=cast(ServiceClient, None),
                 on_action=lambda: None,
             )
-            for _ in range(2)
-        ]
-        running = Replicas(database, Openings(database, assistant, takers[0]), [], [])
-        for statement in WATCH[database.engine.dialect.name]:
-            async with database.engine.begin() as connection:
-                await connection.execute(text(statement))
-        faults.configure({CRASH_POINT: 0.001})
-        stack.callback(faults.configure, {})
-        for taker in takers:
-            wakes = Wakes(redis_url, "zhiyin")
-            wakes.start()
-            stack.push_async_callback(wakes.close)
-            turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
-            stack.push_async_callback(turns.close)
-            running.turns.append(turns)
-            running.desks.append(Desk(database, wakes))
-        yield running
+            each = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
+            stack.push_async_callback(each.close)
+            turns.append(each)
+            desks.append(Desk(database, wakes))
+        yield Replicas(database, Openings(database, assistant, taker), turns, desks)
 
 
 def result_of(action_id: str, conversation: str, status: Any = "succeeded") -> ActionResult:

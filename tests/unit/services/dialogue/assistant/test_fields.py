@@ -6,8 +6,8 @@ TABLES = Offer(gives=["count", {"tables": ["number", {"floor": ["name"]}]}])  # 
 
 def test_what_stands_below_a_field_has_its_whole_name() -> None:
     every = fields_of([TABLES])
-    assert every == {"count", "tables", "tables.number", "tables.floor", "tables.floor.name"}
-    assert fields_below(every, "tables") == {"number", "floor", "floor.name"}
+    assert every == frozenset(("count", "tables", "tables.number", "tables.floor", "tables.floor.name"))
+    assert fields_below(every, "tables") == frozenset(("number", "floor", "floor.name"))
     assert fields_below(every, "count") == NOTHING_BELOW
 
 
