@@ -173,7 +173,8 @@ class DeadLetter(TenantMixin, Base):
 class Handoff(TenantMixin, Base):
     """A conversation that waits for a person or is with one, and what that person has to know.
 
-    `told` is whether the customer, who wrote on while they waited, was told once that they wait.
+    `owner` is whose only open one it is, NULL where that does not count. `told` is whether the customer, who wrote on
+    while they waited, was told once that they wait.
     """
 
     __tablename__ = "handoffs"
@@ -186,10 +187,19 @@ class Handoff(TenantMixin, Base):
             sqlite_where=text("status <> 'closed'"),
             postgresql_where=text("status <> 'closed'"),
         ),
+        Index(
+            "uq_handoffs_owner",
+            "tenant",
+            "owner",
+            unique=True,
+            sqlite_where=text("status <> 'closed'"),
+            postgresql_where=text("status <> 'closed'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    owner: Mapped[str | None] = mapped_column(String(128))
     reason: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
     agent: Mapped[str | None] = mapped_column(String(128))

@@ -18,8 +18,8 @@ class Intent:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    async def post(self, service: str, path: str, *, json: Any, **_: Any) -> Any:
-        self.asked.append((service, path, json))
+    async def post(self, service: str, path: str, *, json: Any, tenant: str, **_: Any) -> Any:
+        self.asked.append((service, path, json, tenant))
         return understanding(json["text"], "book").model_dump(mode="json")
 
 
@@ -32,8 +32,8 @@ async def test_a_text_is_understood_as_one_of_its_conversation_where_the_company
         client=cast(ServiceClient, intent),
         on_action=lambda: None,
     )
-    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini", owner="me"))
+    conversation = cast(ConversationRow, SimpleNamespace(id="c1", assistant="mini", owner="me", tenant="acme"))
     message = cast(EntryRow, SimpleNamespace(text="a table", choice=None))
     assert isinstance(await taker.understand(conversation, message, {}), Understood)
     asked = {"text": "a table", "assistant": "mini", "key": "c1", "timezone": assistant.timezone}
-    assert intent.asked == [("intent", "/v1/understand", asked)]
+    assert intent.asked == [("intent", "/v1/understand", asked, "acme")]
