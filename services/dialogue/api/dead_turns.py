@@ -50,7 +50,7 @@ class DeadTurnList(BaseModel):
     next_after: int | None
 
 
-class Dismissal(RequestBody):
+class TurnDismissal(RequestBody):
     """Why nothing more is to be done about it."""
 
     reason: Reason
@@ -89,7 +89,7 @@ async def retry_dead_turn(
 
 @router.post("/{letter_id}/dismiss", responses=responses(404, 409))
 async def dismiss_dead_turn(
-    letter_id: LetterId, body: Dismissal, principal: CurrentPrincipal, database: InDatabase
+    letter_id: LetterId, body: TurnDismissal, principal: CurrentPrincipal, database: InDatabase
 ) -> DeadTurnView:
     """Settles it without another attempt; who did so and why is kept."""
     await _letter(database, principal.tenant, letter_id)

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text, TypeDecor
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.dead_letters import DeadLetterMixin
 from shared.storage.installation import InstallationMixin
 from shared.storage.timers import TimerMixin
 
@@ -152,22 +153,15 @@ class OutboxRow(TenantMixin, Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class DeadLetter(TenantMixin, Base):
+class DeadLetter(DeadLetterMixin, Base):
     """An action of the outbox that was given up, and what became of that."""
 
     __tablename__ = "dead_letters"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     action_id: Mapped[str] = mapped_column(String(64), index=True)
     conversation_id: Mapped[str] = mapped_column(String(64))
     error: Mapped[str] = mapped_column(String(200))
     attempts: Mapped[int]
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    retried_at: Mapped[datetime | None]
-    retried_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_at: Mapped[datetime | None]
-    dismissed_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_because: Mapped[str | None] = mapped_column(String(500))
 
 
 class Handoff(TenantMixin, Base):

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis as RedisClient
 
+from cli.process import wait_until
 from services.dialogue.actions.results import follow_results
 from shared.contracts.actions import ActionReference
 from shared.errors import Unavailable
 from shared.queue.references import RESULTS, References, queue_prefix
 from tests.externals import Redis
-from tests.stack import wait_until
 
 KEY = queue_prefix("zhiyin") + RESULTS
 ENVELOPE = {
