@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
             timers = TimerLoop(database, TIMERS, {RETENTION: retention.on_timer})
             tasks = [
                 asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
+                asyncio.create_task(rules.watch(partial(context.health.beat, "rules", max_age=60.0)), name="rules"),
                 asyncio.create_task(timers.run(partial(context.health.beat, "timers", max_age=60.0)), name="timers"),
             ]
             try:

@@ -7,6 +7,7 @@ from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.dead_letters import DeadLetterMixin
 from shared.storage.installation import InstallationMixin
 from shared.storage.timers import TimerMixin
 
@@ -63,23 +64,16 @@ class ActionRecord(TenantMixin, Base):
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class DeadLetter(TenantMixin, Base):
+class DeadLetter(DeadLetterMixin, Base):
     """An action that was given up, with everything an operator needs to understand it and try again."""
 
     __tablename__ = "dead_letters"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     action_id: Mapped[str | None] = mapped_column(String(64), index=True)
     name: Mapped[str | None] = mapped_column(String(64))
     payload: Mapped[str] = mapped_column(Text)
     error: Mapped[str] = mapped_column(String(500))
     attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    retried_at: Mapped[datetime | None]
-    retried_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_at: Mapped[datetime | None]
-    dismissed_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_because: Mapped[str | None] = mapped_column(String(500))
 
 
 class Installation(InstallationMixin, Base):

@@ -10,8 +10,10 @@ from sqlalchemy.orm import defer
 
 from services.business.models import UNFINISHED, ActionRecord, DeadLetter, Installation
 from shared.contracts.actions import ActionReference
+from shared.storage.dead_letters import DeadLetters
 
 __all__ = [
+    "LETTERS",
     "add_action",
     "add_dead_letter",
     "backlog",
@@ -32,7 +34,8 @@ __all__ = [
 ]
 
 
-UNTOUCHED = (DeadLetter.retried_at.is_(None), DeadLetter.dismissed_at.is_(None))
+LETTERS = DeadLetters(DeadLetter)
+dead_letters_after, dead_letter_by_id, count_dead_letters = LETTERS.after, LETTERS.by_id, LETTERS.count
 
 
 async def find_action(
@@ -49,26 +52,6 @@ async def records_after(session: AsyncSession, status: str, after: int, limit: i
     """Actions in a status, oldest first, from behind a row's id."""
     query = select(ActionRecord).where(ActionRecord.status == status, ActionRecord.id > after)
     return (await session.scalars(query.order_by(ActionRecord.id).limit(limit))).all()
-
-
-async def dead_letters_after(
-    session: AsyncSession, after: int, limit: int, *, waiting: bool = False
-) -> Sequence[DeadLetter]:
-    """Dead letters, oldest first, from behind an id; all of them, or those that wait for somebody."""
-    query = select(DeadLetter).where(DeadLetter.id > after).order_by(DeadLetter.id).limit(limit)
-    if waiting:
-        query = query.where(*UNTOUCHED)
-    return (await session.scalars(query)).all()
-
-
-async def dead_letter_by_id(session: AsyncSession, letter_id: int) -> DeadLetter | None:
-    """One dead letter, held until the unit of work ends."""
-    return await session.scalar(select(DeadLetter).where(DeadLetter.id == letter_id).with_for_update())
-
-
-async def count_dead_letters(session: AsyncSession) -> int:
-    """How many dead letters were neither retried nor dismissed."""
-    return await session.scalar(select(func.count()).select_from(DeadLetter).where(*UNTOUCHED)) or 0
 
 
 async def backlog(session: AsyncSession) -> tuple[int, datetime | None]:
@@ -186,7 +169,7 @@ async def delete_actions(
         When each of them was accepted, in order; only those accepted at or after `since` are looked at.
     """
     undecided = exists().where(
-        DeadLetter.tenant == ActionRecord.tenant, DeadLetter.action_id == ActionRecord.action_id, *UNTOUCHED
+        DeadLetter.tenant == ActionRecord.tenant, DeadLetter.action_id == ActionRecord.action_id, *LETTERS.untouched
     )
     query = (
         select(ActionRecord.id, ActionRecord.created_at)
@@ -220,7 +203,9 @@ async def delete_dead_letters(
     session: AsyncSession, before: datetime, since: datetime | None, limit: int
 ) -> Sequence[datetime]:
     """Delete up to `limit` dead letters from before `before` that were retried or dismissed; as `delete_actions`."""
-    query = select(DeadLetter.id, DeadLetter.created_at).where(DeadLetter.created_at < before, ~and_(*UNTOUCHED))
+    query = select(DeadLetter.id, DeadLetter.created_at).where(
+        DeadLetter.created_at < before, ~and_(*LETTERS.untouched)
+    )
     if since is not None:
         query = query.where(DeadLetter.created_at >= since)
     query = query.order_by(DeadLetter.created_at).limit(limit).with_for_update(skip_locked=True)

@@ -37,6 +37,8 @@ class Settings(ServiceSettings):
     resend_seconds: Seconds = 30.0
     """An action that was started and is not done so long after its time ran out is put on the queue again."""
 
+    tickets_per_customer: Annotated[int, Field(ge=1)] = 20
+    """Complaints of one customer that may be open; another one is refused, and they are told so."""
     action_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """An action that ended so many days ago is deleted from the ledger; 0 keeps all of them."""
 

@@ -1,7 +1,5 @@
 """Decisions of people: on refunds that wait for approval, and on what becomes of actions that were given up."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.business import repository
 from services.business.actions.ledger import GAVE_UP, close
 from services.business.models import ActionRecord, DeadLetter
@@ -76,7 +74,7 @@ async def try_again(database: Database, tenant: str, letter_id: int, *, by: str)
     """
     moment = now()
     async with database.transaction(tenant) as session:
-        letter = await _waiting_letter(session, letter_id)
+        letter = await repository.LETTERS.undecided(session, letter_id)
         record = (
             None if letter.action_id is None else await repository.find_action(session, letter.action_id, lock=True)
         )
@@ -89,25 +87,4 @@ async def try_again(database: Database, tenant: str, letter_id: int, *, by: str)
         return letter
 
 
-async def dismiss(database: Database, tenant: str, letter_id: int, *, by: str, because: str) -> DeadLetter:
-    """Takes a dead letter off the list of those that wait; who did it, when and why is kept with it.
-
-    Raises:
-        NotFound: there is no such dead letter.
-        Conflict: it was tried again or dismissed already.
-    """
-    async with database.transaction(tenant) as session:
-        letter = await _waiting_letter(session, letter_id)
-        letter.dismissed_at, letter.dismissed_by, letter.dismissed_because = now(), by, because
-        return letter
-
-
-async def _waiting_letter(session: AsyncSession, letter_id: int) -> DeadLetter:
-    letter = await repository.dead_letter_by_id(session, letter_id)
-    if letter is None:
-        raise NotFound("there is no such dead letter")
-    if letter.retried_at is not None:
-        raise Conflict(f"this dead letter was tried again already, by {letter.retried_by}")
-    if letter.dismissed_at is not None:
-        raise Conflict(f"this dead letter was dismissed already, by {letter.dismissed_by}")
-    return letter
+dismiss = repository.LETTERS.dismiss

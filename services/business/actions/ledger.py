@@ -197,7 +197,9 @@ class Ledger:
             assert record is not None
             if not claimed:
                 raise NothingToDo("done")
-            outcome = await actions.perform(session, self._rules, request, moment)
+            outcome = await actions.perform(
+                session, self._rules, request, moment, most_tickets=self._settings.tickets_per_customer
+            )
             result = close(record, outcome, moment)
             if outcome.closes is not None:
                 await _close_other(session, outcome.closes, moment)

@@ -2,12 +2,17 @@
 
 A table is checked as a whole before it is used: every cell must be readable, and every order that there can be must
 get an answer. The engine itself takes a cell that it cannot read for one that does not match, which would turn a typing
-mistake into another decision. A file that changes while the service runs is taken over at the next question; a broken
-one is refused and the last good one stays.
+mistake into another decision. A file that changes while the program runs is taken over; a broken one is refused and the
+last good one stays.
+
+Reading a file takes time, and checking a table more, so a program that answers many at once has a thread look for
+changes (`RuleBook.watch`). Where nobody watches, in a worker that performs one action at a time, each decision looks.
 """
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from prometheus_client import Gauge
@@ -21,6 +26,7 @@ __all__ = ["RuleBook", "RulesError", "Table"]
 log = structlog.get_logger(__name__)
 
 MAX_BYTES = 256_000
+LOOK_SECONDS = 0.5
 
 OUTDATED = Gauge("zhiyin_business_rules_outdated", "1 while a file is broken and an older table is in use", ["table"])
 
@@ -37,6 +43,7 @@ class Table(Generic[AnswerT]):
             RulesError: the file cannot be used.
         """
         self.path = path
+        self.watched = False
         self._undecided = undecided
         self._source = _read(path)
         self._decision = DecisionTable(path, self._source, type(undecided))
@@ -44,15 +51,17 @@ class Table(Generic[AnswerT]):
         OUTDATED.labels(path.stem).set(0)
 
     def decide(self, facts: OrderFacts) -> AnswerT:
-        """The answer for an order, by the file as it is now."""
-        self._refresh()
+        """The answer for an order, by the file as it is now, or as it was when it was last looked at while watched."""
+        if not self.watched:
+            self.refresh()
         try:
             return self._decision.answer(facts)
         except (RulesError, ValidationError):
             log.error("rules_undecided", table=self.path.stem, facts=facts.context())
             return self._undecided
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Takes over a file that has changed; one that cannot be used is refused and logged, once."""
         # The bytes are compared, not the time of change: an edit within the clock's grain must not be missed.
         source = b""
         try:
@@ -92,6 +101,32 @@ class RuleBook:
         self.cancel_order = Table(folder / "cancel_order.json", nobody)
         self.change_address = Table(folder / "change_address.json", nobody)
         self.request_invoice = Table(folder / "request_invoice.json", nobody)
+        self._tables: tuple[Table[Any], ...] = (
+            self.refund,
+            self.cancel_order,
+            self.change_address,
+            self.request_invoice,
+        )
+
+    async def watch(self, beat: Callable[[], None]) -> None:
+        """Has changes taken over off the event loop until it is cancelled; `beat` is called at every look.
+
+        Meanwhile decisions read no file.
+        """
+        for table in self._tables:
+            table.watched = True
+        try:
+            while True:
+                beat()
+                await asyncio.to_thread(self._refresh)
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for table in self._tables:
+                table.watched = False
+
+    def _refresh(self) -> None:
+        for table in self._tables:
+            table.refresh()
 
 
 def _read(path: Path) -> bytes:

@@ -65,6 +65,7 @@ class ActionContext:
     rules: RuleBook
     moment: datetime
     request: ActionRequest
+    most_tickets: int | None
 
     async def order(self, arguments: OrderEffect) -> Order | None:
         """The customer's order, held for this unit of work."""
@@ -81,8 +82,19 @@ class Action:
     perform: Callable[[ActionContext, Any], Awaitable[Outcome]]
 
 
-async def perform(session: AsyncSession, rules: RuleBook, request: ActionRequest, moment: datetime) -> Outcome:
-    """Makes the effect within the caller's unit of work, or says why not."""
+async def perform(
+    session: AsyncSession,
+    rules: RuleBook,
+    request: ActionRequest,
+    moment: datetime,
+    *,
+    most_tickets: int | None = None,
+) -> Outcome:
+    """Makes the effect within the caller's unit of work, or says why not.
+
+    Args:
+        most_tickets: how many complaints of one customer may be open; by default any number.
+    """
     action = ACTIONS.get(request.name)
     if action is None:
         return Outcome(status="failed", error_code="unknown_action")
@@ -91,7 +103,8 @@ async def perform(session: AsyncSession, rules: RuleBook, request: ActionRequest
     except ValidationError as error:
         fields = sorted({str(each["loc"][0]) if each["loc"] else "" for each in error.errors(include_input=False)})
         return Outcome(status="failed", error_code="invalid_arguments", data={"fields": fields[:10]})
-    return await action.perform(ActionContext(session=session, rules=rules, moment=moment, request=request), arguments)
+    context = ActionContext(session=session, rules=rules, moment=moment, request=request, most_tickets=most_tickets)
+    return await action.perform(context, arguments)
 
 
 async def _refund(context: ActionContext, arguments: RefundOrder) -> Outcome:
@@ -207,7 +220,11 @@ async def _request_invoice(context: ActionContext, arguments: RequestInvoice) ->
 
 
 async def _open_ticket(context: ActionContext, arguments: OpenTicket) -> Outcome:
-    customer = await repository.customer_by_number(context.session, context.request.customer)
+    customer = await repository.customer_by_number(context.session, context.request.customer, lock=True)
+    conversation = context.request.conversation_id
+    still_open = await repository.count_open_tickets(context.session, customer, conversation)
+    if context.most_tickets is not None and still_open >= context.most_tickets:
+        return Outcome(status="rejected", error_code="too_many_tickets", data={"open": still_open})
     order = None
     if arguments.order_number is not None:
         # A complaint is taken in any case; an order that is not theirs is just not attached to it.
@@ -215,7 +232,7 @@ async def _open_ticket(context: ActionContext, arguments: OpenTicket) -> Outcome
     ticket = Ticket(
         customer_id=None if customer is None else customer.id,
         order_id=None if order is None else order.id,
-        conversation_id=context.request.conversation_id,
+        conversation_id=conversation,
         action_id=context.request.id,
         subject=arguments.subject,
         sentiment=arguments.sentiment,

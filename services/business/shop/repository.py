@@ -28,6 +28,7 @@ __all__ = [
     "add_orders",
     "add_ticket",
     "clear",
+    "count_open_tickets",
     "customer_by_number",
     "customer_exists",
     "customers_by_number",
@@ -221,11 +222,26 @@ def ticket_request(unit: Unit, customer: str, id: int) -> TicketRow | None:
     return None if row is None else TicketRow(*row)
 
 
-async def customer_by_number(session: AsyncSession, number: str | None) -> Customer | None:
-    """The customer with a number."""
+async def customer_by_number(session: AsyncSession, number: str | None, *, lock: bool = False) -> Customer | None:
+    """The customer with a number.
+
+    Args:
+        lock: what is counted of theirs stays so until the unit of work ends, for all who lock them.
+    """
     if number is None:
         return None
-    return await session.scalar(select(Customer).where(Customer.number == number))
+    query = select(Customer).where(Customer.number == number)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def count_open_tickets(session: AsyncSession, customer: Customer | None, conversation_id: str) -> int:
+    """How many complaints of a customer are open; of somebody who is no customer, those of the conversation."""
+    query = select(func.count(Ticket.id)).where(Ticket.status == "open")
+    if customer is None:
+        query = query.where(Ticket.customer_id.is_(None), Ticket.conversation_id == conversation_id)
+    else:
+        query = query.where(Ticket.customer_id == customer.id)
+    return await session.scalar(query) or 0
 
 
 async def order_of_customer(

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dialogue.conversation.models import DeadLetter, OutboxRow
 from shared.contracts.actions import ActionReference
 from shared.storage.database import now
+from shared.storage.dead_letters import DeadLetters
 
 __all__ = [
+    "LETTERS",
     "backlog",
     "bring_forward",
     "count_failure",
@@ -30,7 +32,8 @@ __all__ = [
 
 DUE_COLUMNS = (OutboxRow.action_id, OutboxRow.tenant, OutboxRow.conversation_id, OutboxRow.attempts, OutboxRow.failures)
 """What a claim needs. A request that cannot be read must not keep other rows from being sent."""
-UNTOUCHED = (DeadLetter.retried_at.is_(None), DeadLetter.dismissed_at.is_(None))
+LETTERS = DeadLetters(DeadLetter)
+letters_after, letter_by_id, count_letters = LETTERS.after, LETTERS.by_id, LETTERS.count
 
 
 async def has_due(session: AsyncSession, moment: datetime) -> bool:
@@ -148,21 +151,3 @@ async def backlog(session: AsyncSession) -> tuple[int, datetime | None]:
     )
     count, oldest = (await session.execute(query)).one()
     return count, oldest
-
-
-async def count_letters(session: AsyncSession) -> int:
-    """How many dead letters were neither retried nor dismissed."""
-    return await session.scalar(select(func.count()).select_from(DeadLetter).where(*UNTOUCHED)) or 0
-
-
-async def letters_after(session: AsyncSession, after: int, limit: int, *, waiting: bool) -> Sequence[DeadLetter]:
-    """Dead letters, oldest first, from behind an id; all of them, or those that wait for somebody."""
-    query = select(DeadLetter).where(DeadLetter.id > after).order_by(DeadLetter.id).limit(limit)
-    if waiting:
-        query = query.where(*UNTOUCHED)
-    return (await session.scalars(query)).all()
-
-
-async def letter_by_id(session: AsyncSession, letter_id: int) -> DeadLetter | None:
-    """One dead letter, held until the unit of work ends."""
-    return await session.scalar(select(DeadLetter).where(DeadLetter.id == letter_id).with_for_update())

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from services.dialogue.actions import dead_letters, repository
 from services.dialogue.api.conversations import InDatabase
 from services.dialogue.conversation.models import DeadLetter
-from shared.contracts.base import RequestBody
+from shared.contracts.approvals import Dismissal
 from shared.errors import responses
 from shared.http.auth import OPERATORS, CurrentPrincipal, require
 
@@ -24,10 +24,9 @@ MAX_ROW_ID = 2**31 - 1
 router = APIRouter(prefix="/v1/outbox/dead-letters", tags=["outbox"], dependencies=[Depends(require(roles=OPERATORS))])
 
 LetterId = Annotated[int, Path(ge=1, le=MAX_ROW_ID)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
-class DeadLetterView(BaseModel):
+class OutboxLetterView(BaseModel):
     """An action that was given up: business refused it, or its result could not be told."""
 
     id: int
@@ -43,17 +42,11 @@ class DeadLetterView(BaseModel):
     dismissed_because: str | None
 
 
-class DeadLetterList(BaseModel):
+class OutboxLetterList(BaseModel):
     """Actions that were given up, oldest first; `next_after` is null on the last page."""
 
-    dead_letters: Sequence[DeadLetterView]
+    dead_letters: Sequence[OutboxLetterView]
     next_after: int | None
-
-
-class Dismissal(RequestBody):
-    """Why nothing more is to be done."""
-
-    reason: Reason
 
 
 @router.get("")
@@ -63,12 +56,12 @@ async def list_dead_letters(
     after: Annotated[int, Query(ge=0, le=MAX_ROW_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     waiting: bool = False,
-) -> DeadLetterList:
+) -> OutboxLetterList:
     """Actions that were given up: those that wait, or all."""
     async with database.reading(principal.tenant) as session:
         letters = await repository.letters_after(session, after, limit + 1, waiting=waiting)
     page = letters[:limit]
-    return DeadLetterList(
+    return OutboxLetterList(
         dead_letters=[_view(letter) for letter in page],
         next_after=page[-1].id if len(letters) > limit else None,
     )
@@ -77,7 +70,7 @@ async def list_dead_letters(
 @router.post("/{letter_id}/retry", status_code=202, responses=responses(404, 409))
 async def retry_dead_letter(
     letter_id: LetterId, principal: CurrentPrincipal, database: InDatabase, request: Request
-) -> DeadLetterView:
+) -> OutboxLetterView:
     """Gives the action a new set of attempts."""
     letter = await dead_letters.retry(database, principal.tenant, letter_id, by=principal.subject)
     request.app.state.relay.kick()
@@ -88,7 +81,7 @@ async def retry_dead_letter(
 @router.post("/{letter_id}/dismiss", responses=responses(404, 409))
 async def dismiss_dead_letter(
     letter_id: LetterId, body: Dismissal, principal: CurrentPrincipal, database: InDatabase
-) -> DeadLetterView:
+) -> OutboxLetterView:
     """Leaves the action as it is; the reason is kept with it."""
     letter = await dead_letters.dismiss(
         database, principal.tenant, letter_id, by=principal.subject, because=body.reason
@@ -97,5 +90,5 @@ async def dismiss_dead_letter(
     return _view(letter)
 
 
-def _view(letter: DeadLetter) -> DeadLetterView:
-    return DeadLetterView.model_validate(letter, from_attributes=True)
+def _view(letter: DeadLetter) -> OutboxLetterView:
+    return OutboxLetterView.model_validate(letter, from_attributes=True)

@@ -19,7 +19,17 @@ from services.dialogue.policy.state import State
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import now
 
-__all__ = ["customer_of", "draft_of", "fresh", "handoff_of", "notice_of", "request_of", "state_of", "trace_of"]
+__all__ = [
+    "customer_of",
+    "draft_of",
+    "elsewhere",
+    "fresh",
+    "handoff_of",
+    "notice_of",
+    "request_of",
+    "state_of",
+    "trace_of",
+]
 
 QUESTION_MARKS = ("?", "？")
 KEPT = ("format", "language", "turn", "actions")
@@ -36,6 +46,13 @@ def state_of(conversation: ConversationRow) -> State:
 def fresh(state: Any) -> Any:
     """The state without anything that was under way, asked, named or looked up; what is unreadable stays so."""
     return {name: state[name] for name in KEPT if name in state} if isinstance(state, dict) else state
+
+
+ELSEWHERE = {
+    "zh": "您已经在另一个会话里联系人工客服了，请回到那个会话继续；那边结束后，可以在这里再转人工。",
+    "en": "You have already asked for a person in another conversation; please go on there. Once that is finished, "
+    "you can ask for one here.",
+}
 
 
 def customer_of(conversation: ConversationRow, message: EntryRow | None) -> str | None:
@@ -67,9 +84,14 @@ def notice_of(assistant: Assistant, say: Say, event: ActionFinished) -> Draft:
     return Draft(text=draft.text, data=draft.data, kind="notice", sender="system")
 
 
-def handoff_of(call: HandoffCall) -> HandoffDraft:
+def handoff_of(call: HandoffCall, owner: str) -> HandoffDraft:
     """What an agent has to know of how a person came to be needed."""
-    return HandoffDraft(reason=call.reason, flow=call.flow, slots=dict(call.slots))
+    return HandoffDraft(reason=call.reason, flow=call.flow, slots=dict(call.slots), owner=owner)
+
+
+def elsewhere(language: str) -> Draft:
+    """That a person has been asked for in another conversation; of one customer, people have one at a time."""
+    return Draft(text=ELSEWHERE.get(language, ELSEWHERE["en"]), data={"reply": "handoff_elsewhere"})
 
 
 def request_of(conversation: ConversationRow, action: ActionCall, customer: str | None) -> ActionRequest:

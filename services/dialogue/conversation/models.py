@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text, TypeDecor
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.storage.database import TableBase, TenantMixin, new_metadata, now
+from shared.storage.dead_letters import DeadLetterMixin
 from shared.storage.installation import InstallationMixin
 from shared.storage.timers import TimerMixin
 
@@ -152,28 +153,22 @@ class OutboxRow(TenantMixin, Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class DeadLetter(TenantMixin, Base):
+class DeadLetter(DeadLetterMixin, Base):
     """An action of the outbox that was given up, and what became of that."""
 
     __tablename__ = "dead_letters"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     action_id: Mapped[str] = mapped_column(String(64), index=True)
     conversation_id: Mapped[str] = mapped_column(String(64))
     error: Mapped[str] = mapped_column(String(200))
     attempts: Mapped[int]
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    retried_at: Mapped[datetime | None]
-    retried_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_at: Mapped[datetime | None]
-    dismissed_by: Mapped[str | None] = mapped_column(String(128))
-    dismissed_because: Mapped[str | None] = mapped_column(String(500))
 
 
 class Handoff(TenantMixin, Base):
     """A conversation that waits for a person or is with one, and what that person has to know.
 
-    `told` is whether the customer, who wrote on while they waited, was told once that they wait.
+    `owner` is whose only open one it is, NULL where that does not count. `told` is whether the customer, who wrote on
+    while they waited, was told once that they wait.
     """
 
     __tablename__ = "handoffs"
@@ -186,10 +181,19 @@ class Handoff(TenantMixin, Base):
             sqlite_where=text("status <> 'closed'"),
             postgresql_where=text("status <> 'closed'"),
         ),
+        Index(
+            "uq_handoffs_owner",
+            "tenant",
+            "owner",
+            unique=True,
+            sqlite_where=text("status <> 'closed'"),
+            postgresql_where=text("status <> 'closed'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    owner: Mapped[str | None] = mapped_column(String(128))
     reason: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
     agent: Mapped[str | None] = mapped_column(String(128))

@@ -54,6 +54,7 @@ __all__ = [
     "settle_action",
     "status_of",
     "take_unused",
+    "waits_elsewhere",
 ]
 
 MESSAGE = "message"
@@ -159,6 +160,8 @@ class HandoffDraft:
     reason: str
     flow: str | None = None
     slots: dict[str, str | None] | None = None
+    owner: str | None = None
+    """Whose only open hand-off it has to be; nobody's where the person has not asked for it."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +302,19 @@ SETTLE_ACTION = Statement(
 ADD_CONVERSATION = insert_into(Conversation, *(name for name in _names(ConversationRow) if name != "tenant"))
 ADD_ENTRY = insert_into(Entry, *_names(EntryRow))
 ADD_TRACE = insert_into(Trace, *_names(TraceRow))
-ADD_HANDOFF = insert_into(Handoff, "conversation_id", "reason", "status", "flow", "slots", "told", "created_at")
+ADD_HANDOFF = insert_into(
+    Handoff, "conversation_id", "owner", "reason", "status", "flow", "slots", "told", "created_at"
+)
+WAITS_ELSEWHERE = Statement(
+    select(HANDOFFS.c.id)
+    .join(CONVERSATIONS, CONVERSATIONS.c.id == HANDOFFS.c.conversation_id)
+    .where(
+        CONVERSATIONS.c.owner == bindparam("owner"),
+        CONVERSATIONS.c.id != bindparam("conversation"),
+        HANDOFFS.c.status != "closed",
+    )
+    .limit(1)
+)
 ADD_ACTION = insert_into(
     OutboxRow, "action_id", "conversation_id", "request", "context", "done", "result_version", "attempts",
     "failures", "next_attempt_at", "created_at",
@@ -437,6 +452,7 @@ def append_replies(
 
     Raises:
         StaleTurn: another turn was committed since `conversation` was read, or the floor was taken.
+        IntegrityError: a hand-off of the same owner was opened elsewhere meanwhile.
     """
     moment = now()
     to = QUEUE if handoff is not None else floor or by
@@ -473,10 +489,15 @@ def append_replies(
     unit.run_many(ADD_ENTRY, [_values(entry) for entry in entries])
     if handoff is not None:
         unit.run(
-            ADD_HANDOFF, conversation_id=conversation.id, reason=handoff.reason, status="waiting", flow=handoff.flow,
-            slots=handoff.slots, told=False, created_at=moment,
+            ADD_HANDOFF, conversation_id=conversation.id, owner=handoff.owner, reason=handoff.reason, status="waiting",
+            flow=handoff.flow, slots=handoff.slots, told=False, created_at=moment,
         )  # fmt: skip
     return Appended(entries, more=pending is not None, last_seq=last_seq)
+
+
+def waits_elsewhere(unit: Unit, conversation: ConversationRow) -> bool:
+    """Whether the owner waits for a person, or talks to one, in another conversation."""
+    return unit.row(WAITS_ELSEWHERE, owner=conversation.owner, conversation=conversation.id) is not None
 
 
 def status_of(floor: str) -> str:

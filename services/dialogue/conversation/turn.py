@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import structlog
 from prometheus_client import Counter, Histogram
+from sqlalchemy.exc import IntegrityError
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
@@ -14,6 +15,7 @@ from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import (
     customer_of,
     draft_of,
+    elsewhere,
     fresh,
     handoff_of,
     notice_of,
@@ -21,7 +23,7 @@ from services.dialogue.conversation.mapping import (
     state_of,
     trace_of,
 )
-from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow
+from services.dialogue.conversation.repository import Appended, ConversationRow, EntryRow, StaleTurn
 from services.dialogue.conversation.session import Sessions
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
@@ -145,6 +147,11 @@ class TurnTaker:
         # All that can be made before the transaction is made before it.
         stored = state.model_dump(mode="json")
         drafts = [draft_of(assistant, say) for say in decision.replies]
+        handoff = None if decision.handoff is None else handoff_of(decision.handoff, conversation.owner)
+        if handoff is not None and await self._waits_elsewhere(conversation):
+            # Otherwise one customer fills the queue. What the flow says last is that a person comes.
+            handoff, drafts = None, [*drafts[:-1], elsewhere(state.language or conversation.language)]
+            steps = [*steps, "a person was asked for in another conversation: none is asked for here"]
         if changed:
             # Whatever was under way was another customer's: it ends, and that is said before anything else.
             steps = ["another customer: what was under way ends", *steps]
@@ -163,7 +170,7 @@ class TurnTaker:
                 language=state.language or conversation.language,
                 answers=answers,
                 customer=customer,
-                handoff=None if decision.handoff is None else handoff_of(decision.handoff),
+                handoff=handoff,
             )
             for request, origin in requests:
                 repository.add_action(unit, request, origin.model_dump(mode="json"))
@@ -175,8 +182,14 @@ class TurnTaker:
             return appended
 
         await faults.point("dialogue.turn.before_commit")
-        with timed("commit", stages):
-            appended = await self._database.write(conversation.tenant, write)
+        try:
+            with timed("commit", stages):
+                appended = await self._database.write(conversation.tenant, write)
+        except IntegrityError as error:
+            if handoff is None:
+                raise
+            # A person was asked for in two conversations at once; decided again, it is seen.
+            raise StaleTurn(conversation.id) from error
         TURNS.labels(event.kind).inc()
         if decision.actions:
             self._on_action()
@@ -234,6 +247,11 @@ class TurnTaker:
     def _assistant_of(self, tenant: str) -> Assistant:
         """The assistant with the company's own time zone and currency."""
         return self._companies.get(tenant, self._assistant)
+
+    async def _waits_elsewhere(self, conversation: ConversationRow) -> bool:
+        return await self._database.read(
+            conversation.tenant, lambda unit: repository.waits_elsewhere(unit, conversation)
+        )
 
     async def _decide(
         self,

@@ -17,6 +17,7 @@ from services.dialogue.conversation.models import (
     Timer,
     Trace,
 )
+from shared.storage.dead_letters import DeadLetters
 
 __all__ = ["delete_conversations"]
 
@@ -40,9 +41,7 @@ async def delete_conversations(
         exists().where(OutboxRow.conversation_id == this, OutboxRow.done.is_(False)),
         exists().where(Handoff.conversation_id == this, Handoff.status != "closed"),
         exists().where(DeadTurn.conversation_id == this, DeadTurn.status == "waiting"),
-        exists().where(
-            DeadLetter.conversation_id == this, DeadLetter.retried_at.is_(None), DeadLetter.dismissed_at.is_(None)
-        ),
+        exists().where(DeadLetter.conversation_id == this, *DeadLetters(DeadLetter).untouched),
     )
     query = (
         select(Conversation.id, Conversation.created_at)
@@ -68,6 +67,6 @@ async def delete_conversations(
                 delete(part).where(part.conversation_id.in_(ids)).execution_options(synchronize_session=False)
             )
         timers = [f"session:{each}" for each in ids]
-        for query in (delete(Timer).where(Timer.key.in_(timers)), delete(Conversation).where(this.in_(ids))):
-            await session.execute(query.execution_options(synchronize_session=False))
+        for rest in (delete(Timer).where(Timer.key.in_(timers)), delete(Conversation).where(this.in_(ids))):
+            await session.execute(rest.execution_options(synchronize_session=False))
     return [row.created_at for row in found]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -141,7 +142,7 @@ async def test_what_is_due_is_what_has_its_moment_behind_it(database: Database) 
 
 BEFORE = MOMENT - timedelta(days=30)
 OLD = BEFORE - timedelta(days=1)
-ENDED = {"status": "succeeded", "result_version": 1, "published_version": 1, "resend_at": None}
+ENDED: dict[str, Any] = {"status": "succeeded", "result_version": 1, "published_version": 1, "resend_at": None}
 FORGOTTEN = ("done", "refused", "failed", "decided", "elsewhere")
 
 
@@ -156,7 +157,7 @@ async def remembered(database: Database) -> set[str]:
 
 async def test_what_ended_long_ago_is_forgotten_and_never_done_again(database: Database) -> None:
     await identity_of(database, Installation)
-    for action_id, more in {
+    rows: dict[str, dict[str, Any]] = {
         "done": {},
         "refused": {"status": "rejected"},
         "failed": {"status": "failed"},
@@ -169,7 +170,8 @@ async def test_what_ended_long_ago_is_forgotten_and_never_done_again(database: D
         "untold": {"published_version": 0},
         "told-again": {"resend_at": MOMENT},
         "undecided": {"status": "failed"},
-    }.items():
+    }
+    for action_id, more in rows.items():
         tenant = "other" if action_id == "elsewhere" else "default"
         async with database.transaction(tenant) as session:
             request = asked(action_id, OLD, tenant)

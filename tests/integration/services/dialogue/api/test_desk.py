@@ -14,6 +14,7 @@ from tests.integration.services.dialogue.neighbourhood import (
     SUPERVISOR,
     Neighbourhood,
     logged_in,
+    new_guest,
     opened_by,
 )
 
@@ -256,8 +257,8 @@ async def test_nobody_at_the_desk_answers_their_own_conversation(calls: Calls, a
     await ben.do("close", handoff)
 
 
-async def test_the_queue_has_pages_and_counts_and_hides_nothing(calls: Calls, agent: Staff, guest: Customer) -> None:
-    many = await asyncio.gather(*(opened_by(calls, guest.token) for _ in range(5)))
+async def test_the_queue_has_pages_and_counts_and_hides_nothing(calls: Calls, agent: Staff) -> None:
+    many = await asyncio.gather(*(new_guest(calls) for _ in range(5)))
     await asyncio.gather(*(ask_for_a_person(each) for each in many))
     seen: list[int] = []
     conversations: set[str] = set()
@@ -379,3 +380,27 @@ async def test_an_account_that_is_unlinked_gets_nothing_of_its_old_customer(
         finally:
             mine.token = await link("C1002")
     assert (await mine.say("refund money"))[0]["data"]["reply"] == "customer_changed"
+
+
+async def test_one_customer_waits_for_one_person(agent: Staff, guest: Customer) -> None:
+    others = [await opened_by(guest.calls, guest.token) for _ in range(4)]
+    mine = [guest, *others]
+    # All at once: whichever is first has it.
+    await asyncio.gather(*(ask_for_a_person(each) for each in mine))
+    statuses = [(await guest.calls.get(each.path, token=guest.token)).body["status"] for each in mine]
+    assert sorted(statuses) == ["open"] * 4 + ["waiting_for_agent"]
+    waiting = mine[statuses.index("waiting_for_agent")]
+    elsewhere = mine[statuses.index("open")]
+    told = await elsewhere.say("a person please", choice="intent:ask_human")
+    assert [reply["data"]["reply"] for reply in told] == ["handoff_elsewhere"]
+    assert "another conversation" in told[0]["text"]
+    assert [reply["data"]["reply"] for reply in await elsewhere.say("hello")] == ["greet"], "the assistant goes on"
+
+    handoff = int((await queued(agent, waiting))["id"])
+    await agent.do("claim", handoff)
+    told = await elsewhere.say("a person please", choice="intent:ask_human")
+    assert [reply["data"]["reply"] for reply in told] == ["handoff_elsewhere"]
+    await agent.do("close", handoff)
+    handoff = await handed_over(agent, elsewhere)
+    await agent.do("claim", handoff)
+    await agent.do("close", handoff)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from services.dialogue.conversation import repository
-from services.dialogue.conversation.models import Entry
+from services.dialogue.conversation.models import Entry, Handoff
 from services.dialogue.conversation.repository import (
     Accepted,
     Appended,
@@ -156,6 +156,32 @@ async def handed_over(database: Database, message: EntryRow) -> Appended:
             answers=message, customer="C1001", handoff=HandoffDraft(reason="asked"),
         ),
     )  # fmt: skip
+
+
+async def test_of_two_hand_offs_of_one_person_at_once_one_is_refused(database: Database) -> None:
+    async def ask(name: str, tenant: str = "default", owner: str | None = "me") -> bool:
+        await opened(database, tenant, name)
+
+        def hand_over(unit: Unit) -> bool:
+            conversation = repository.find_conversation(unit, name)
+            waits = repository.waits_elsewhere(unit, conversation)
+            repository.append_replies(
+                unit, conversation, drafts=[], state=None, language="en", answers=None, customer=None,
+                handoff=HandoffDraft(reason="asked", owner=owner),
+            )  # fmt: skip
+            return waits
+
+        return await database.write(tenant, hand_over)
+
+    assert not await ask("c1")
+    with pytest.raises(IntegrityError):
+        await ask("c2")
+    assert (await read(database, "c2")).floor == "assistant", "nothing of the turn is written"
+    assert not await ask("c3", tenant="other"), "another company's customer"
+    assert await ask("c4", owner=None), "a turn that was given up always gets a person"
+    async with database.transaction("default") as session:
+        await session.execute(update(Handoff).values(status="closed"))
+    assert not await ask("c5")
 
 
 async def test_what_waits_at_a_hand_off_and_comes_after_it_is_a_persons(database: Database) -> None:

@@ -1,8 +1,13 @@
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
+from services.business.rules import rule_book
+from services.business.settings import Settings
 from tests.calls import Answer, Calls
+from tests.stack import eventually
 from tests.tokens import TokenFactory
 
 
@@ -52,3 +57,32 @@ async def test_a_lookup_is_about_the_tenant_of_the_conversation(
         staff = tokens.issue("staff", roles={"admin"}, scopes={"business:lookup"}, tenant="other")
         assert await count(staff) == 0
         assert await count(staff, "default") is None
+
+
+async def test_a_table_that_is_edited_is_taken_over_and_read_by_no_lookup(
+    calls: Calls, tokens: TokenFactory, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tokens.issue("dialogue", roles=(), scopes={"business:lookup"})
+    body = {"customer": "C1001", "arguments": {"order_number": "20261103004"}}
+    readers: set[str] = set()
+    read = rule_book._read
+
+    def noted(path: Path) -> bytes:
+        readers.add(threading.current_thread().name)
+        return read(path)
+
+    monkeypatch.setattr(rule_book, "_read", noted)
+
+    async def outcome() -> str:
+        return str((await calls.post("/v1/lookups/refund_terms", json=body, token=token)).body["data"]["outcome"])
+
+    assert await outcome() == "approval"
+    file = settings.rules_dir / "refund.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"< 500"', '"< 2000"'), encoding="utf-8")
+
+    async def automatic() -> bool:
+        return await outcome() == "automatic"
+
+    await eventually(automatic, what="the new limit")
+    assert readers
+    assert not [name for name in readers if name == "MainThread" or name.startswith("sqlite")], readers

@@ -1,4 +1,7 @@
+import asyncio
+import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,10 +10,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from services.business.rules import rule_book
 from services.business.rules.decision_table import DecisionTable
 from services.business.rules.facts import OrderFacts, RefundDecision
 from services.business.rules.rule_book import RuleBook, RulesError
 from services.business.settings import Settings
+from tests.stack import eventually
 
 
 def order(**facts: Any) -> OrderFacts:
@@ -142,3 +147,54 @@ def test_a_question_that_no_check_foresaw_is_left_to_a_person(rules: RuleBook, m
 
     assert rules.refund.decide(order()).outcome == "approval"
     assert not rules.cancel_order.decide(order(status="paid")).allowed
+
+
+async def test_while_files_are_watched_nothing_is_read_or_checked_on_the_event_loop(
+    rules: RuleBook, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = settings.rules_dir / "refund.json"
+    good = file.read_text(encoding="utf-8")
+    dear = order(amount=Decimal(750))
+    read, check = rule_book._read, DecisionTable._check_answers
+    threads: list[threading.Thread] = []
+    checked: list[threading.Thread] = []
+
+    def noted_read(path: Path) -> bytes:
+        threads.append(threading.current_thread())
+        return read(path)
+
+    def noted_check(self: DecisionTable[Any]) -> None:
+        checked.append(threading.current_thread())
+        check(self)
+
+    monkeypatch.setattr(rule_book, "_read", noted_read)
+    monkeypatch.setattr(DecisionTable, "_check_answers", noted_check)
+    beats: list[None] = []
+    watching = asyncio.create_task(rules.watch(lambda: beats.append(None)))
+
+    async def decided(outcome: str) -> bool:
+        return rules.refund.decide(dear).outcome == outcome
+
+    async def watched() -> bool:
+        return bool(beats)
+
+    try:
+        await eventually(watched, what="the first look")
+        assert await decided("approval")
+        file.write_text(good.replace('"< 500"', '"< 800"'), encoding="utf-8")
+        await eventually(lambda: decided("automatic"), what="the new limit")
+        file.write_text("{", encoding="utf-8")
+
+        async def refused() -> bool:
+            return outdated("refund") == 1
+
+        await eventually(refused, what="the refusal of a broken table")
+        assert await decided("automatic"), "the last good one stays"
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert beats
+    assert checked
+    assert threading.main_thread() not in {*threads, *checked}
+    file.write_text(good, encoding="utf-8")
+    assert await decided("approval"), "who does not watch looks at once"

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from services.business.actions.approvals import Verdict, decide
 from services.business.actions.ledger import Ledger
 from services.business.repository import find_action
+from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop import repository
 from services.business.shop.models import Invoice, Order, Refund, Ticket
@@ -168,6 +169,26 @@ async def test_a_person_needs_no_tax_number(ledger: Ledger, ask: Ask) -> None:
     )
 
     assert (result.status, result.data["tax_id"], result.data["email"]) == ("succeeded", None, None)
+
+
+async def test_a_customer_has_so_many_open_complaints_at_most(
+    database: Database, rules: RuleBook, settings: Settings, ask: Ask
+) -> None:
+    ledger = Ledger(database, rules, settings.model_copy(update={"tickets_per_customer": 2}))
+
+    async def complain(customer: str | None = "C1001", **more: Any) -> ActionResult:
+        return await perform(ledger, ask("open_ticket", subject="坏了", customer=customer).model_copy(update=more))
+
+    first, second, third = [await complain() for _ in range(3)]
+    assert (first.status, second.status) == ("succeeded", "succeeded")
+    assert (third.status, third.error_code, third.data) == ("rejected", "too_many_tickets", {"open": 2})
+    assert (await complain("C1002")).status == "succeeded", "others have their own"
+    # Who is no customer has a conversation.
+    assert [(await complain(None)).status for _ in range(3)] == ["succeeded", "succeeded", "rejected"]
+    assert (await complain(None, conversation_id="conversation-2")).status == "succeeded"
+    withdrawn = await perform(ledger, ask("withdraw", request=str(first.data["ticket_number"])))
+    assert withdrawn.status == "succeeded"
+    assert [(await complain()).status for _ in range(2)] == ["succeeded", "rejected"]
 
 
 async def test_a_ticket_takes_every_complaint_and_links_only_own_orders(

@@ -18,8 +18,8 @@ class Intent:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    async def post(self, service: str, path: str, *, json: Any, **_: Any) -> Any:
-        self.asked.append((service, path, json))
+    async def post(self, service: str, path: str, *, json: Any, tenant: str, **_: Any) -> Any:
+        self.asked.append((service, path, json, tenant))
         return understanding(json["text"], "book").model_dump(mode="json")
 
 
@@ -37,6 +37,8 @@ async def test_a_text_is_understood_as_one_of_its_conversation_where_the_company
     message = cast(EntryRow, SimpleNamespace(text="a table", choice=None))
     assert isinstance(await taker.understand(conversation, message, {}), Understood)
     asked = {"text": "a table", "assistant": "mini", "key": "c1", "timezone": assistant.timezone}
-    assert intent.asked == [("intent", "/v1/understand", asked)]
+    assert intent.asked == [("intent", "/v1/understand", asked, "default")]
     assert isinstance(await taker.understand(cast(ConversationRow, theirs), message, {}), Understood)
-    assert intent.asked[1][2]["timezone"] == "America/New_York"
+    assert [each[1:] for each in intent.asked[1:]] == [
+        ("/v1/understand", {**asked, "key": "c2", "timezone": "America/New_York"}, "acme")
+    ]
