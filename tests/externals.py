@@ -133,7 +133,7 @@ class Redis(_External):
         """What its users asked for and may not; without the names of connections, which nobody needs."""
         async with RedisClient.from_url(self.url, decode_responses=True) as client:
             entries = await client.acl_log()
-        asked = [(each["username"], each["object"]) for each in entries if each["reason"] != "auth"]
+        asked = [(each["username"], str(each["object"])) for each in entries if each["reason"] != "auth"]
         return [f"{user}: {what}" for user, what in asked if not what.startswith("client")]
 
 

@@ -15,6 +15,7 @@ import asyncpg
 
 from cli.ports import free_ports
 from cli.process import Process, Program, wait_until
+from tests.certificates import Certificate
 
 __all__ = ["Postgres", "postgres"]
 
@@ -36,8 +37,9 @@ def _as_user() -> tuple[str, ...]:
 class Postgres:
     """A server that can be stopped and started again on what it kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self._options = options
         (self.port,) = free_ports(1)
         self._process: Process | None = None
 
@@ -63,7 +65,7 @@ class Postgres:
     async def start(self) -> None:
         """Starts the server and waits until it answers."""
         server = [str(_programs() / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
-        server += ["-h", "127.0.0.1", "-k", str(self._folder), "-c", "fsync=off"]
+        server += ["-h", "127.0.0.1", "-k", str(self._folder), "-c", "fsync=off", *self._options]
         program = Program(
             name="postgres", command=(*_as_user(), *server), environment=dict(os.environ), ready=self.answers
         )
@@ -107,10 +109,24 @@ class Postgres:
 
 
 @asynccontextmanager
-async def postgres(*, with_password: tuple[str, ...] = ()) -> AsyncIterator[Postgres]:
-    """Starts PostgreSQL and stops it in the end; roles `with_password` need one over the network."""
+async def postgres(
+    *, with_password: tuple[str, ...] = (), certificate: Certificate | None = None
+) -> AsyncIterator[Postgres]:
+    """Starts PostgreSQL and stops it in the end; roles `with_password` need one over the network.
+
+    With a certificate it takes connections by TLS too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="zhiyin-postgres-"))
-    server = Postgres(folder)
+    options: tuple[str, ...] = ()
+    if certificate is not None:
+        for file in (certificate.chain, certificate.key):
+            own = shutil.copy(file, folder)
+            if os.getuid() == 0:
+                shutil.chown(own, "postgres", "postgres")
+        files = {"ssl_cert_file": certificate.chain, "ssl_key_file": certificate.key}
+        options = ("-c", "ssl=on")
+        options += tuple(part for name, file in files.items() for part in ("-c", f"{name}={folder / file.name}"))
+    server = Postgres(folder, options)
     await server.make(with_password=with_password)
     await server.start()
     try:

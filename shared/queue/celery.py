@@ -49,6 +49,8 @@ def celery_app(name: str, redis_url: str, installation: str, on_malformed: Calla
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_transport=ReferenceTransport,
+        # With a transport of our own the scheme of the address is not looked at; what its query says comes on top.
+        broker_use_ssl={"ssl_cert_reqs": "required"} if redis_url.startswith("rediss://") else None,
         broker_transport_options={
             **TRANSPORT_OPTIONS,
             "global_keyprefix": queue_prefix(installation),

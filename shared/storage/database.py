@@ -14,6 +14,7 @@ One module because both ways share connections, the writer's queue, and what cou
 import asyncio
 import math
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -182,13 +183,14 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self.engine.sync_engine, "invalidate", _end_sqlite)
         else:
+            address, tls = _with_tls(parsed)
             self.engine = create_async_engine(
-                parsed,
+                address,
                 pool_size=pool_size,
                 max_overflow=EXTRA_CONNECTIONS,
                 pool_timeout=POOL_SECONDS,
                 hide_parameters=True,
-                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
+                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS, **tls},
             )
             _replace_dead_connections(self.engine)
             _count_connections(self.engine)
@@ -524,11 +526,35 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
+def _with_tls(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The address, and what the driver is given beside it where the server's certificate is to be verified.
+
+    The driver would read the authorities from a file in the home folder, and knows no `sslrootcert` in an address. Here
+    they are the system's unless a file is named, with which `require` verifies too, as in libpq.
+
+    Raises:
+        ConfigurationError: the file cannot be used.
+    """
+    mode, authorities = url.query.get("ssl"), url.query.get("sslrootcert")
+    verifies = mode in ("verify-ca", "verify-full") or (mode == "require" and authorities is not None)
+    if authorities is not None:
+        url = url.difference_update_query(["sslrootcert"])
+    if not verifies:
+        return url, {}
+    try:
+        context = ssl.create_default_context(cafile=None if authorities in (None, "system") else str(authorities))
+    except OSError as error:
+        raise ConfigurationError("ZHIYIN_DATABASE_URL: sslrootcert is no file with certificates") from error
+    context.check_hostname = mode == "verify-full" or authorities == "system"
+    return url.difference_update_query(["ssl"]), {"ssl": context}
+
+
 def single_connection_engine(url: URL) -> AsyncEngine:
     """An engine without a pool, for what is done once; errors are those of `Database`."""
     make_parent(url)
-    arguments = {"timeout": SQLITE_BUSY_SECONDS if url.get_backend_name() == "sqlite" else CONNECT_SECONDS}
-    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    address, tls = _with_tls(url)
+    arguments = {"timeout": SQLITE_BUSY_SECONDS if url.get_backend_name() == "sqlite" else CONNECT_SECONDS, **tls}
+    engine = create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
     _tell_when_away(engine)
     return engine
 

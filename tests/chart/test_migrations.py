@@ -135,6 +135,16 @@ def test_it_waits_for_the_database() -> None:
         assert environment(container)["ZHIYIN_DATABASE_WAIT_SECONDS"] == "77"
 
 
+def test_it_can_be_given_the_certificate_of_an_authority() -> None:
+    volume = {"name": "ca", "configMap": {"name": "ca"}}
+    mount = {"name": "ca", "mountPath": "/etc/ca", "readOnly": True}
+    chart = render({**EXTERNAL, "migrations": {"extraVolumes": [volume], "extraVolumeMounts": [mount]}})
+    spec = chart.get("Job", "migrations")["spec"]["template"]["spec"]
+    assert volume in spec["volumes"]
+    for container in spec["containers"]:
+        assert mount in container["volumeMounts"]
+
+
 def test_its_pods_are_allowed_to_reach_the_database() -> None:
     chart = rendered("upgrade")
     (found,) = chart.of("Job")
