@@ -3,6 +3,7 @@
 import asyncio
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kubernetes import CommandFailed, program
@@ -22,8 +23,10 @@ def commands(part: str) -> str:
     return str(block)
 
 
-async def follow(part: str, folder: Path, *, namespace: str, restored: str = RESTORED, key: str = "") -> None:
-    """Runs a part in a folder, in the namespaces of a test; `key` takes the place of the key that the page names.
+async def follow(
+    part: str, folder: Path, *, namespace: str, restored: str = RESTORED, keys: Sequence[str] = ()
+) -> None:
+    """Runs a part in a folder, in the namespaces of a test; `keys` take the place of the one that the page names.
 
     Raises:
         CommandFailed: a command ended with an error.
@@ -31,8 +34,8 @@ async def follow(part: str, folder: Path, *, namespace: str, restored: str = RES
     text = re.sub(rf"\b{RESTORED}\b", "\0", commands(part))
     # `zhiyin` alone is the release.
     text = re.sub(rf"(--namespace|namespaces?) {NAMESPACE}\b", rf"\1 {namespace}", text).replace("\0", restored)
-    if key:
-        text = re.sub(r"^KEY=\S+$", f"KEY={key}", text, flags=re.MULTILINE)
+    if keys:
+        text = re.sub(r"^for key in .*; do$", f"for key in {' '.join(keys)}; do", text, flags=re.MULTILINE)
     deploy = folder / "deploy"
     if not deploy.exists():
         deploy.symlink_to(PROJECT / "deploy")

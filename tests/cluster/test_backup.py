@@ -111,6 +111,8 @@ async def test_what_was_before_is_there_and_nothing_is_done_twice(before: Before
     assert await log_in(url, {"username": "admin", "password": accounts["admin-password"]}) == 200
 
 
+PARTS = {"login-secret": "rotate-login", "bootstrap.json": "rotate-accounts"}
+"""Parts of the page for what is not changed as the others are."""
 KINDS = ("login-secret", "client-secret", "redis-password", "consul", "postgresql-password", "bootstrap.json")
 
 
@@ -125,16 +127,7 @@ async def test_a_secret_is_changed_and_no_turn_is_lost(
     if keys == ["postgresql-password"]:
         pytest.skip("there is one role for all, and nobody beside PostgreSQL that gives it another password")
     async with steady_load(url, rate=RATE, customers=6) as load:
-        if kind == "login-secret":
-            await follow("rotate-login", tmp_path, namespace=RESTORED)
-        else:
-            for key in keys[:-1]:
-                # One upgrade for all of them.
-                await restored.kubectl(
-                    *("patch", "secret", f"{RELEASE}-secrets", "--type=json"),
-                    f'--patch=[{{"op": "remove", "path": "/data/{key}"}}]',
-                )
-            await follow("rotate", tmp_path, namespace=RESTORED, key=keys[-1])
+        await follow(PARTS.get(kind, "rotate"), tmp_path, namespace=RESTORED, keys=keys)
         await restored.settled()
         await load.steady()
         report = await load.finish()
