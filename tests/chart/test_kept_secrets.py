@@ -76,6 +76,18 @@ def test_keys_and_accounts_of_ones_own_stay(first: Data) -> None:
     assert accounts(newer)["admin"] == accounts(first)["admin"]
 
 
+def test_a_file_of_accounts_that_was_taken_away_is_made_anew(first: Data) -> None:
+    older = {key: value for key, value in first.items() if key != "bootstrap.json"}
+    newer = kept(against(older, "--is-upgrade"))
+    assert accounts(newer).keys() == accounts(first).keys()
+    for name, account in accounts(newer).items():
+        assert account["password"] != accounts(first)[name]["password"]
+    assert newer["admin-password"] == accounts(newer)["admin"]["password"]
+    assert {key: newer[key] for key in older if key != "admin-password"} == {
+        key: older[key] for key in older if key != "admin-password"
+    }
+
+
 def test_the_services_credentials_follow_their_secret(first: Data) -> None:
     newer = kept(against({**first, "client-secret-dialogue": "another-secret-of-32-characters-!"}, "--is-upgrade"))
     clients = {each["client_id"]: each["client_secret"] for each in json.loads(newer["bootstrap.json"])["clients"]}
@@ -103,6 +115,7 @@ def test_pods_do_not_restart_without_a_reason(first: Data) -> None:
     ("key", "readers"),
     [
         ("login-secret", {"login"}),
+        ("login-secret-accepted", {"login"}),
         ("client-secret-business", {"business", "login"}),
         ("redis-password-login", {"login"}),
         ("redis-password-worker", {"worker"}),

@@ -50,7 +50,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds to a failure what the pods complained about."""
     report = yield
-    installation = getattr(item, "funcargs", {}).get("zhiyin") or getattr(item, "funcargs", {}).get("plain")
+    arguments = getattr(item, "funcargs", {})
+    installation = arguments.get("restored") or arguments.get("zhiyin") or arguments.get("plain")
     if report.failed and isinstance(installation, Installation):
         report.sections.append(("pods", installation.complaints()))
     return report

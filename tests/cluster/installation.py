@@ -308,10 +308,12 @@ class Installation:
 
     async def sql(self, database: str, query: str) -> str:
         """What PostgreSQL answers, unaligned and without headings."""
-        command = (
-            'PGPASSWORD="$POSTGRES_PASSWORD" exec psql -h 127.0.0.1 -U zhiyin -v ON_ERROR_STOP=1 -d "$0" -Atc "$1"'
+        # By its socket: the password that the container was started with may be another one by now.
+        command = 'exec psql -U "$POSTGRES_USER" -v ON_ERROR_STOP=1 -d "$0" -Atc "$1"'
+        said = await self.kubectl(
+            *("exec", f"{RELEASE}-postgresql-0", "--container=postgresql", "--", "sh", "-c", command, database, query)
         )
-        return (await self.execute(f"{RELEASE}-postgresql-0", "sh", "-c", command, database, query)).strip()
+        return said.strip()
 
 
 def processes_of(pod: Pod) -> list[int]:
