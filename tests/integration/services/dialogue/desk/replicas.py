@@ -103,9 +103,9 @@ class Replicas:
     turns: list[Turns]
     desks: list[Desk]
 
-    async def opened(self) -> str:
-        """A new conversation."""
-        return (await self.openings.open(CUSTOMER, assistant=None, language="en")).id
+    async def opened(self, customer: Principal = CUSTOMER) -> str:
+        """A new conversation of a customer."""
+        return (await self.openings.open(customer, assistant=None, language="en")).id
 
     async def read(self, conversation: str) -> tuple[ConversationRow, HandoffRow | None]:
         """A conversation and its open hand-off."""
@@ -163,8 +163,11 @@ class Course:
     A kill cancels what is under way, wherever it stands, as the end of a process would.
     """
 
-    def __init__(self, around: Replicas, conversation: str, seed: int, happened: Counter[str]) -> None:
+    def __init__(
+        self, around: Replicas, customer: Principal, conversation: str, seed: int, happened: Counter[str]
+    ) -> None:
         self.around = around
+        self.customer = customer
         self.conversation = conversation
         self.random = Random(seed)
         self.happened = happened
@@ -208,7 +211,7 @@ class Course:
     async def _say(self, name: str) -> None:
         choice = self.random.choices(("greet", "pay", "book", "ask_human"), weights=(3, 2, 2, 4))[0]
         turns = self.random.choice(self.around.turns)
-        await turns.say(CUSTOMER, self.conversation, message_id=name, text=choice, choice=f"intent:{choice}")
+        await turns.say(self.customer, self.conversation, message_id=name, text=choice, choice=f"intent:{choice}")
         self.said.add(name)
 
     async def _desk(self, name: str) -> None:

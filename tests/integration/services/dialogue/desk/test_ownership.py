@@ -40,7 +40,9 @@ async def held(around: Replicas, courses: int) -> Counter[str]:
 
     async def one(seed: int) -> None:
         async with places:
-            course = Course(around, await around.opened(), seed, happened)
+            # One customer waits for one person only.
+            customer = replace(CUSTOMER, subject=f"customer-{seed}")
+            course = Course(around, customer, await around.opened(customer), seed, happened)
             await course.run(STEPS)
             await course.check()
 
