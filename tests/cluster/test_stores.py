@@ -1,5 +1,6 @@
 """Consul and Redis go away with everything they know; the databases are what counts."""
 
+import json
 import os
 import time
 
@@ -53,3 +54,24 @@ async def test_redis_loses_everything_and_every_accepted_action_is_done_once(zhi
         began = time.monotonic()
         await done_once(zhiyin, cancellations)
         note("Redis wiped with actions waiting", f"all done once {time.monotonic() - began:.1f} s after the worker")
+
+
+async def test_a_service_has_its_own_role_and_its_own_user_and_asks_for_nothing_else(zhiyin: Installation) -> None:
+    services = ("business", "dialogue", "login")
+    query = (
+        "SELECT role.rolname, datname FROM pg_roles AS role, pg_database"
+        " WHERE rolname IN ('business', 'dialogue', 'login') AND NOT rolsuper AND datallowconn"
+        " AND has_database_privilege(role.oid, pg_database.oid, 'CONNECT') ORDER BY 1, 2"
+    )
+    may = await zhiyin.sql("postgres", query)
+    assert may.splitlines() == [f"{each}|{each}" for each in services]
+    for service in services:
+        owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        assert await zhiyin.sql(service, owners) == service
+        used = await zhiyin.sql(
+            "postgres", f"SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = '{service}'"
+        )
+        # The role's maker looks in now and then.
+        assert set(used.splitlines()) - {"zhiyin"} == {service}
+    denied = json.loads(await zhiyin.execute("zhiyin-redis-0", "redis-cli", "--json", "--user", "admin", "acl", "log"))
+    assert [each for each in denied if not str(each["object"]).startswith("client")] == []

@@ -1,5 +1,6 @@
 """compose.yml by its structure: what it starts, how little that may do, and that it knows no secret."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -120,8 +121,10 @@ def test_only_consul_and_who_makes_its_tokens_have_the_management_token() -> Non
     given = set(PROGRAMS[TOKENS]["environment"])
     assert {f"ZHIYIN_CONSUL_TOKENS__{name.upper()}" for name in SERVICES} <= given
     assert PROGRAMS[TOKENS]["entrypoint"] == ["python", "-m", "shared.calls.consul_acl"]
-    script = PROGRAMS["consul"]["entrypoint"][-1]
-    assert '"default_policy": "deny"' in script
+    mounted = str(PROGRAMS["consul"]["volumes"][0]).split(":")
+    assert PROGRAMS["consul"]["entrypoint"] == ["sh", f"{mounted[1]}/start.sh"]
+    config = json.loads((FOLDER / mounted[0] / "consul.json").read_text(encoding="utf-8"))
+    assert config["acl"]["default_policy"] == "deny"
 
 
 @pytest.mark.parametrize("name", sorted(MIGRATIONS))

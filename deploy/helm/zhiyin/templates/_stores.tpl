@@ -41,15 +41,10 @@ consul:
   portName: http
   data: /consul/data
   grace: 20
-  # Its cluster is itself, so the address that it remembers must not change with the pod. `master` is what every version
-  # calls its initial management token.
-  command:
-    - sh
-    - -c
-    - >-
-      umask 077; printf '{"acl": {"tokens": {"master": "%s"}}}' "$MANAGEMENT_TOKEN" > /tmp/tokens.json;
-      exec consul agent -config-dir=/etc/consul -config-file=/tmp/tokens.json -data-dir=/consul/data
+  command: [sh, /etc/consul/start.sh]
   env:
+    DATA: {value: /consul/data}
+    RUN: {value: /tmp}
     MANAGEMENT_TOKEN:
       {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "consul-management-token") | nindent 6 }}
   secretKeys: {{ concat (list "consul-management-token") (include "zhiyin.consulTokenKeys" . | fromYamlArray) | toJson }}
@@ -73,21 +68,9 @@ consul:
   live: {tcpSocket: {port: 8500}}
   configPath: /etc/consul
   config:
-    consul.json: |
-      {
-        "server": true,
-        "bootstrap_expect": 1,
-        "node_name": "zhiyin",
-        "disable_host_node_id": true,
-        "bind_addr": "127.0.0.1",
-        "client_addr": "0.0.0.0",
-        "ports": {"dns": -1, "grpc": -1, "serf_wan": -1},
-        "disable_update_check": true,
-        "leave_on_terminate": false,
-        "acl": {"enabled": true, "default_policy": "deny", "down_policy": "extend-cache"},
-        "performance": {"raft_multiplier": 1},
-        "telemetry": {"disable_hostname": true}
-      }
+    start.sh: {{ .Files.Get "files/consul/start.sh" | toJson }}
+    # Its cluster is itself, so the address that it remembers is one that does not change with the pod.
+    consul.json: {{ .Files.Get "files/consul/consul.json" | toJson }}
 {{- end }}
 {{- if .Values.postgresql.enabled }}
 postgresql:
