@@ -161,6 +161,10 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
     said = folded(text).strip()
     named = [folded(plain(value)) for value in shown if value]
     for value in named:
+        if value in said and NEGATION.search(value):
+            return Answer(
+                Meaning.OTHER
+            )  # 好的，不想要了: the thing, which is the reason that was shown, or the refund?
         said = said.replace(value, " ")
     said = NUMBER.sub(
         lambda match: (
