@@ -73,7 +73,7 @@ UNSURE = """
 行了 对了 真的
 听你的 你定 你决定 你说了算 确认一下 确定一下 我确认一下 我看看 我看一下 可以的话 如果 要是 假如 除非
 的话 可以吧 不是吧 不会吧 不至于 布吉岛 不可思议 问问 先问问 等我一下 等我 不急 别急 先别急 还好 还行
-呃 额 等收到 行行好 得了 得了吧 不反对 不介意 不排除 凑合 不太确定 不太清楚 不太好
+等收到 行行好 真行 真棒 得了 得了吧 不反对 不介意 不排除 凑合 不太确定 不太清楚 不太好
 maybe mayb perhaps possibly probably prob i|guess i|guess|so i|think|so i|think i|suppose i|suppose|so i|believe|so
 kind|of kinda sort|of sorta not|sure i'm|not|sure im|not|sure i|am|not|sure unsure dunno idk i|don't|know
 i|dont|know i|do|not|know no|idea let|me|think let|me|see let|me|check hm hmm um umm uh er erm eh later wait
@@ -99,7 +99,7 @@ not|this|one another|one the|other|one modify update edit replace swap bucuo|bus
 """
 
 FILLER = """
-的 了 吧 啊 呀 呢 哦 噢 喔 哈 哈哈 嘛 啦 哟 呗 咯 嘞 唉 哎 滴 哒 嗒 咧 呐 の 那 那么 那就 就 我
+的 了 吧 啊 呀 呢 哦 噢 喔 哈 哈哈 嘛 啦 哟 呗 咯 嘞 唉 哎 呃 额 滴 哒 嗒 咧 呐 の 那 那么 那就 就 我
 我们 我说 你 您 你们 帮我 给我 请 麻烦 麻烦你 麻烦您 麻烦了 拜托 拜托了 谢谢 谢谢你 谢谢您 多谢
 谢了 辛苦 辛苦了 感谢 亲 这样 这个 这单 这笔 这 它
 订单 单号 号 订单号 一下 先 再见 拜拜 不好意思 抱歉 对不起 你好 您好 太 很 非常 真 完全 全部 就是

@@ -31,10 +31,11 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """A reading; `plain` when the sentence has no word besides."""
+    """A reading; `plain` when there is no word besides, `to_the_point` when there is none but what it is about."""
 
     meaning: Meaning
     plain: bool = False
+    to_the_point: bool = False
 
     @property
     def plain_yes(self) -> bool:
@@ -53,7 +54,7 @@ TAG_QUESTION = re.compile(
     r"|(可以|行|能|对|是|成|中)嘛\W*$|[了过完好](没|没有)\W*$|是否|\b(ok|okay)\s*不\W*$"
     r"|(?<!应该)(?<!不)(对|是|没问题|没错|可以了|行了)吧\s*[.。!！~～…]*$"
     r"|(?<!不)(?P<verb>是|对|好|行|可以|可|能|要|成|中|会|该)不((?P=verb)|可以)|^\s*(好|行|可以|是|对|中|成|要)(不|没|没有)\s*$"
-    r"|[你您]们?(确定|确认|说|觉得|认为|肯定)|真的假的|当真|什么|为啥|啥|怎么|怎样|凭|多久|多少|几[天点时]|哪[里儿个]|谁"
+    r"|[你您]们?(确定|确认|说|觉得|认为|肯定)|真的假的|当真|什么|为啥|啥|干[嘛吗]|怎么|怎样|凭|多久|多少|几[天点时]|哪[里儿个]|谁"
     r"|^\W*(really|seriously|for real|huh|pardon|sorry)\W*$|\b(why|how|when|where|who)\b(?! not\b)"
     r"|\bwhat\b(?! i (want|need|said|meant|asked))|^\W*((are|is|can|could|does|did|will|would|may|should|am|shall)"
     r" (you|i|it|this|that|we|they|there)"
@@ -83,8 +84,8 @@ WORDS_OF_DOUBT = re.compile(
     r"|might|provided|providing|assuming|once|when|after|until|before|first|(on|under) (the|one) condition|mind"
     r"|as if)\b"
 )
-TRAILS_OFF = re.compile(r"(\.{2,}|…|。{2,})\s*$")
-"""A yes that is not finished: sure…"""
+TRAILS_OFF = re.compile(r"(\.{2,}|…|。{2,})\s*$|^\W*[呃额]")
+"""A yes that is not finished, or hardly begun: sure…, 呃，好"""
 DOUBLE_NO = re.compile(r"(不是|并非|也?不会)(不|没)|没说不")
 """不是不行 is no no, and no yes either."""
 ENDS_IN_A_QUESTION = re.compile(r"[^先还才都也]不\W*$|[^还都也](没|没有)\W*$|\bright\W*$")
@@ -104,6 +105,11 @@ TAIL = 3
 """So many of a number's last digits name it."""
 LONGEST = 120
 """Of a sentence, in characters, that is still cut into words; a longer one says more than yes or no."""
+AROUND = re.compile(
+    r"一下|回来?|全额|原路|直接|尽快|钱|给|把|掉|帮|办"
+    r"|\b(i|get|send|give|my|me|back|money|order|item|product|please|want|need|would|like|and)\b"
+)
+"""What is said around the name of a matter: get me my money back."""
 Lexicon = dict[str, list[tuple[re.Pattern[str], Meaning | None]]]
 CLASSES = ((Meaning.YES, YES), (Meaning.NO, NO), (Meaning.UNSURE, UNSURE), (Meaning.CHANGE, CHANGE), (None, FILLER))
 MANY = re.compile(r"([a-z])\1{2,}")
@@ -150,17 +156,29 @@ def lexicon(yes: tuple[str, ...], no: tuple[str, ...]) -> Lexicon:
     return words
 
 
-def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), shown: Iterable[str] = ()) -> Answer:
+def read_answer(
+    text: str,
+    *,
+    yes: Iterable[str] = (),
+    no: Iterable[str] = (),
+    shown: Iterable[str] = (),
+    about: Iterable[str] = (),
+) -> Answer:
     """What the text, as it is read, says to a yes-or-no question.
 
     Args:
         yes: the titles of the button that agrees, which say so too.
         no: those of the button that does not.
         shown: values that the question has named, which an answer may repeat.
+        about: what the matter is called.
     """
     said = folded(text).strip()
     named = [folded(plain(value)) for value in shown if value]
     for value in named:
+        if value in said and NEGATION.search(value):
+            return Answer(
+                Meaning.OTHER
+            )  # 好的，不想要了: the thing, which is the reason that was shown, or the refund?
         said = said.replace(value, " ")
     said = NUMBER.sub(
         lambda match: (
@@ -170,7 +188,8 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
         ),
         said,
     )
-    found, rest = tokens(single(said), lexicon(tuple(yes), tuple(no)))
+    words = lexicon(tuple(yes), tuple(no))
+    found, rest = tokens(single(said), words)
     asks = TAG_QUESTION.search(said) or (
         rest and (is_question(said) or ENDS_IN_A_QUESTION.search(said)) and not said.startswith(("don't", "do not"))
     )
@@ -190,7 +209,14 @@ def read_answer(text: str, *, yes: Iterable[str] = (), no: Iterable[str] = (), s
     refuses = Meaning.NO in found or bool(NO_MARKS & set(said))
     if first is None or refuses or NUMBER.search(said) or NEGATION.search(said, first.end()):
         return Answer(Meaning.OTHER)
-    return Answer(Meaning.YES)
+    return Answer(Meaning.YES, to_the_point=not tokens(single(without(said, about)), words)[1])
+
+
+def without(said: str, about: Iterable[str]) -> str:
+    """The sentence without what the matter is called and what is done with it: of `yes, refund it to me`, the yes."""
+    for word in sorted(map(folded, about), key=len, reverse=True):
+        said = re.sub(pattern_of("|".join(word.split())), " ", said)
+    return AROUND.sub(" ", said)
 
 
 def settled(found: list[Meaning]) -> Meaning:

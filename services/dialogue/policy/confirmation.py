@@ -1,6 +1,6 @@
 """Confirmations: a yes or a no to `shall I?`, from words first and from probability only where words leave room."""
 
-from services.dialogue.assistant.schema import CallStep
+from services.dialogue.assistant.schema import CallStep, Flow
 from services.dialogue.assistant.values import QuickReply
 from services.dialogue.policy.answers import Answer, Meaning, read_answer
 from services.dialogue.policy.context import TurnContext
@@ -31,6 +31,7 @@ def answer_in_words(context: TurnContext, user_input: UserInput, offered: tuple[
             yes=[title for option in offered if option.id in AGREES for title in option.titles.values()],
             no=[title for option in offered if option.id in REFUSES for title in option.titles.values()],
             shown=[value for value in context.frame.slots.values() if value] if context.frames else [],
+            about=[word for name in flows_here(context) for word in context.assistant.flows[name].called],
         )
     return context.answers[key]
 
@@ -56,8 +57,11 @@ def answer_confirm(
         return True
     if asks_for_other(context, user_input):
         return False
+    values = new_values(context, user_input, filled=True)
+    if values and (other := names_other(context, user_input)) is not None:
+        return user_input.intent not in other.intents and unclear(context, pending)
     if (
-        new_values(context, user_input, filled=True)
+        values
         or corrects(context, user_input)
         or answer.meaning is Meaning.CHANGE
         or (user_input.restated and better_values(context, user_input))
@@ -74,15 +78,19 @@ def answer_confirm(
 
 
 def agrees(context: TurnContext, user_input: UserInput, answer: Answer) -> bool:
-    """Whether a yes that goes on is one: a model is sure of it, and it does not go on to something else.
+    """Whether a yes that goes on is one: it goes on about nothing else, and a model is sure of it.
 
-    好的，取消吧 agrees to no refund.
+    好的，取消吧 agrees to no refund, and `ok I will confirm tomorrow` does not yet.
     """
-    if answer.meaning is not Meaning.YES or not user_input.surely_one_of("affirm", *context.flow.intents):
-        return False
+    sure = user_input.surely_one_of("affirm", *context.flow.intents)
+    return answer.meaning is Meaning.YES and answer.to_the_point and sure
+
+
+def names_other(context: TurnContext, user_input: UserInput) -> Flow | None:
+    """Something else that the sentence calls by its name: `yes, and cancel 20261103002`, asked about a refund."""
     here = flows_here(context)
     others = (flow for name, flow in context.assistant.flows.items() if name not in here)
-    return not any(mentions(user_input.text, flow.called) for flow in others)
+    return next((flow for flow in others if mentions(user_input.text, flow.called)), None)
 
 
 def denies_this(context: TurnContext, user_input: UserInput) -> bool:
@@ -93,6 +101,8 @@ def denies_this(context: TurnContext, user_input: UserInput) -> bool:
 
 def flows_here(context: TurnContext) -> set[str]:
     """The flow that is under way, with those that it calls."""
+    if not context.frames:
+        return set()
     steps = context.assistant.steps[context.frame.flow].values()
     return {context.frame.flow, *(step.call for step in steps if isinstance(step, CallStep))}
 

@@ -60,7 +60,7 @@ HESITATES = re.compile(
 )
 
 QUESTION = re.compile(
-    r"[?？][?？!！.。~\s]*$|[吗呢么]\s*[。.！!~～\s]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|是否|能不能|可不可以|有没有|如何|啥时候"
+    r"[?？][?？!！.。~\s]*$|[吗呢么]\s*[。.！!~～\s]*$|什么|怎么|怎样|多久|多少|几天|几点|哪[里儿些个几]|到哪|为什么|为啥|干[嘛吗]|是否|能不能|可不可以|有没有|如何|啥时候"
     r"|^(what|how|when|where|which|why|who|can|could|do|does|did|is|are|will|would|may|should)\b",
     re.IGNORECASE,
 )

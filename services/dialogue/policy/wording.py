@@ -20,6 +20,8 @@ LONGEST = 60
 """Of a sentence, in characters, that a phrase is looked for in; a longer one tells a story."""
 LEAST_NAME, LEAST_CLEAR_NAME = 2, 3
 """Characters of a name in Chinese: 退 begins many words, and 取消 alone may mean the question itself."""
+LONGEST_OBJECT, MOST_WORDS = 10, 2
+"""Of what a request by name is about, where no model knows it: no more characters, or no more English words."""
 GIVES_UP_FOR = re.compile(
     r"\W*(算了|不[弄办退取消改要用开]{1,2}了|还是|不了|(never ?mind|forget (it|that)|leave it|actually)\b)"
     r"[，,。.!;；\s]*",
@@ -78,22 +80,28 @@ def wanted_instead(context: TurnContext, text: str) -> Flow | None:
 
 def called(context: TurnContext, text: str, *, objects: bool) -> Flow | None:
     """The flow by whose name the text begins; with `objects`, and where the name is short, it has to say of what."""
-    lead = LEAD.match(text)
-    rest = text[lead.end() :] if lead is not None else text
     if len(text) > LONGEST or is_question(text):
         return None
+    rest = LEAD.sub("", text, count=1)
+    folded = rest.casefold()
     for flow in context.assistant.flows.values():
         for word in flow.called:
-            chinese = CJK_CHARACTER.search(word) is not None
-            if len(word) < LEAST_NAME or not rest.casefold().startswith(word.casefold()):
-                continue
-            after = rest[len(word) :]
-            short = len(word) < LEAST_CLEAR_NAME if chinese else " " not in word
-            if after[:1].isascii() and after[:1].isalnum() and not chinese:
-                continue
-            if not (objects or short) or AFTER.sub("", after):
+            if folded.startswith(word.casefold()) and asks_for(word, rest[len(word) :], objects=objects):
                 return flow
     return None
+
+
+def asks_for(word: str, after: str, *, objects: bool) -> bool:
+    """Whether a sentence that begins with the name of a flow and goes on like this asks for it."""
+    if CJK_CHARACTER.search(word):
+        clear, brief = len(word) >= LEAST_CLEAR_NAME, len(after) <= LONGEST_OBJECT
+    elif after[:1].isalnum():
+        return False
+    else:
+        clear, brief = " " in word, len(after.split()) <= MOST_WORDS
+    if len(word) < LEAST_NAME or (objects and not brief):
+        return False
+    return (clear and not objects) or AFTER.sub("", after) != ""
 
 
 def asks_otherwise(context: TurnContext, user_input: UserInput, denied: Flow) -> bool:

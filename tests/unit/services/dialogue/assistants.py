@@ -62,6 +62,7 @@ steps: [{reply: hello}]
 flow: book
 title: {zh: 订位, en: Booking}
 intents: [book]
+words: {en: [book, 订]}
 slots:
   table:
     name: {zh: 桌号, en: Table}

@@ -32,6 +32,13 @@ def test_the_titles_of_other_buttons_say_nothing() -> None:
     assert read_answer("Keep it!", no=["Keep it"]).plain_no
 
 
+@pytest.mark.parametrize("text", ["好的，不想要了", "嗯，不想要了", "不想要了", "yes, don't need it"])
+def test_a_value_that_sounds_like_a_no_leaves_open_what_is_meant(text: str) -> None:
+    shown = ["20261103002", "不想要了", "don't need it"]
+    assert read_answer(plain(text), shown=shown).meaning is Meaning.OTHER
+    assert read_answer(plain("好的，20261103002"), shown=shown).plain_yes
+
+
 def test_a_long_sentence_is_no_plain_answer() -> None:
     assert not read_answer("好的" * 100).plain
     assert read_answer("xy" * 5000).meaning is Meaning.OTHER

@@ -17,7 +17,7 @@ from services.dialogue.policy.decision import (
 )
 from services.dialogue.policy.state import Frame, Pending, State
 from tests.unit.services.dialogue.policy.answer_table import ANSWERS, ORDER
-from tests.unit.services.dialogue.understandings import ranked
+from tests.unit.services.dialogue.understandings import ranked, understanding
 
 SHOP = load_assistant(Path(__file__).parents[5] / "assistants" / "shop")
 ITEM = {"zh": "保温杯", "en": "thermos"}
@@ -160,6 +160,63 @@ def test_a_yes_to_something_else_is_none(text: str) -> None:
     for claim in ("affirm", "refund"):
         _, effects, _ = turn(state, Understood(understanding=ranked(text, {claim: 0.99})), {})
         assert effects == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ok I will confirm tomorrow",
+        "yes tomorrow",
+        "好的我知道了",
+        "好的收到",
+        "ok got it",
+        "好你们真行",
+        "行，你们厉害",
+        "可以是可以，就是太慢了",
+        "好的，明天退",
+        "sure, and pigs fly",
+        "okay boomer",
+        "yes, a human please",
+        "嗯，帮我查物流",
+        "ok, and where is my parcel",
+        "yes, the blue one",
+        "干嘛不退",
+    ],
+)
+def test_a_yes_that_goes_on_about_something_else_is_none(text: str) -> None:
+    for case in ("a refund", "an address", "a company's invoice"):
+        state, _ = confirming(case)
+        for claim in ("affirm", CASES[case][0]):
+            _, effects, _ = turn(state, Understood(understanding=ranked(text, {claim: 0.99})), CASES[case][2])
+            assert effects == [], (case, claim)
+
+
+@pytest.mark.parametrize(("intent", "chance"), [("cancel_order", 0.6), ("affirm", 0.99)])
+def test_another_request_with_a_number_corrects_nothing(intent: str, chance: float) -> None:
+    state, _ = confirming("a refund")
+    said = understanding("yes, and also cancel 20261103004", intent, confidence=chance)
+    after, effects, _ = turn(state, Understood(understanding=said), {})
+    assert effects == []
+    assert next(frame for frame in after.frames if frame.flow == "refund").slots["order_number"] == ORDER
+
+
+@pytest.mark.parametrize(
+    ("case", "text"),
+    [
+        ("a refund", "好的，把钱全额退回来吧"),
+        ("a cancellation", "对，取消吧"),
+        ("a cancellation", "yes, cancel it please"),
+        ("a withdrawal", "好的，撤回吧"),
+        ("a withdrawal", "yes withdraw it"),
+        ("a personal invoice", "好的，开发票吧"),
+        ("an address", "嗯，改地址吧"),
+        ("an address", "ok, change the address"),
+    ],
+)
+def test_a_yes_that_goes_on_about_the_matter_is_one(case: str, text: str) -> None:
+    state, _ = confirming(case)
+    _, effects, _ = turn(state, Understood(understanding=ranked(text, {"affirm": 0.95})), CASES[case][2])
+    assert len(effects) == 1 or "改" in text or "change" in text
 
 
 def test_a_no_ends_it() -> None:

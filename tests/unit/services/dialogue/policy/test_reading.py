@@ -16,7 +16,7 @@ from services.dialogue.policy.state import Frame, Pending, State
 from shared.contracts.understanding import Understanding
 from shared.nlu.reading import plain
 from shared.nlu.traditional import SIMPLIFIED, TRADITIONAL
-from tests.unit.services.dialogue.policy.test_effects import ANSWERS_OF_BUSINESS, CASES, ITEM, SHOP, confirming, turn
+from tests.unit.services.dialogue.policy.test_effects import ANSWERS_OF_BUSINESS, ITEM, SHOP, confirming, turn
 from tests.unit.services.dialogue.understandings import understanding
 
 TRADITIONAL_OF = dict(zip(SIMPLIFIED, TRADITIONAL, strict=True))
@@ -62,7 +62,7 @@ QUESTIONS |= {
     "nothing": State(language="zh", turn=3),
     "a person": State(language="zh", turn=3, pending=Pending(kind="person")),
 }
-QUESTIONS |= {f"confirm {case}": confirming(case)[0] for case in CASES}
+QUESTIONS |= {f"confirm {case}": confirming(case)[0] for case in ("a refund", "an address", "a company's invoice")}
 
 SENTENCES = [
     ("好的", "affirm"),

@@ -460,6 +460,8 @@ def test_a_request_by_its_name_is_begun_where_no_model_knows_it(customer: Custom
     customer.says("算了", "stop")
     assert customer.says("取消", "out_of_scope") == ["out_of_scope"]
     assert customer.says("refunds are nice", "out_of_scope") == ["out_of_scope"]
+    assert customer.says("cancel culture is bad", "out_of_scope") == ["out_of_scope"]
+    assert customer.says("取消这个政策对大家都不公平你们知道吗", "out_of_scope") == ["out_of_scope"]
 
 
 @pytest.mark.parametrize("intent", ["goodbye", "out_of_scope", "stop", "inform"])
