@@ -271,9 +271,8 @@ def new(folder: Annotated[Path, typer.Argument(help="Where; its last part is the
 
     opened()
     run(folder, assistant_folder(DEMO))
-    err.print(
-        f"[green]✓[/] {folder} is there. Teach it: `zhiyin train {folder}`; hold its tests: `zhiyin test {folder}`."
-    )
+    said = f"[green]✓[/] {folder} is there; `zhiyin train {folder}` teaches it, `zhiyin test {folder}` tries it."
+    err.print(said, soft_wrap=True)
 
 
 @app.command("test")
