@@ -262,6 +262,19 @@ def check(assistant: AssistantArgument = DEMO, as_json: JsonOption = False) -> N
     run(assistant_folder(assistant), as_json=as_json)
 
 
+@app.command()
+def new(folder: Annotated[Path, typer.Argument(help="Where; its last part is the assistant's name.")]) -> None:
+    """Write the folder of a new assistant to build on."""
+    from cli.console import err
+    from cli.new import new as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(folder, assistant_folder(DEMO))
+    said = f"[green]✓[/] {folder} is there; `zhiyin train {folder}` teaches it, `zhiyin test {folder}` tries it."
+    err.print(said, soft_wrap=True)
+
+
 @app.command("test")
 def hold_tests(
     what: Annotated[

@@ -58,6 +58,7 @@ def test_help_names_every_command(zhiyin: Run) -> None:
         "train",
         "evaluate",
         "check",
+        "new",
         "test",
         "status",
         "approve",
