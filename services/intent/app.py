@@ -12,13 +12,16 @@ from services.intent.api.protocol_errors import ProtocolErrors
 from services.intent.explanation.explainer import Explainer
 from services.intent.kinds.kind import Kind
 from services.intent.kinds.known import KINDS
-from services.intent.rollout.controller import Rollout
+from services.intent.rollout.controller import FOLLOWING, REVIEWING, Rollout
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.model_registry import open_registry
 from shared.http.service import ServiceContext, create_service
 
 __all__ = ["create_app"]
+
+MAX_AGE_SECONDS = {FOLLOWING: 600.0, REVIEWING: 60.0}
+"""How long a loop of the rollout may be silent: to verify, to load and to prove a large version are long steps."""
 
 
 def create_app(
@@ -44,7 +47,12 @@ def create_app(
         try:
             await models.load(settings)
             context.meta = models.meta
-            following = asyncio.create_task(Rollout(models, registry, settings).run(), name="rollout")
+
+            def beat(loop: str) -> None:
+                context.health.beat(loop, max_age=MAX_AGE_SECONDS[loop] + settings.model_poll_seconds)
+
+            rollout = Rollout(models, registry, settings, beat=beat)
+            following = asyncio.create_task(rollout.run(), name="rollout")
             try:
                 yield
             finally:

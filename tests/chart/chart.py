@@ -48,8 +48,15 @@ class _Loader(yaml.CSafeLoader):
 
 
 def documents(text: str) -> list[Object]:
-    """The objects of a stream of YAML documents; empty documents are left out."""
-    return [each for each in yaml.load_all(text, _Loader) if each]
+    """The objects of a stream of YAML documents; empty documents are left out. They are shared: read them only."""
+    return [found for each in re.split(r"^---(?=\s)", text, flags=re.MULTILINE) if (found := _document(each))]
+
+
+@functools.cache
+def _document(text: str) -> Object | None:
+    """Most documents are the same whatever the values are, and to read one takes longer than to render it."""
+    found: Object | None = yaml.load(text, _Loader)
+    return found
 
 
 @dataclass(frozen=True)

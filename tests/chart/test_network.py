@@ -1,6 +1,7 @@
 """Nothing is let through but what is really called, and all that is really called is let through at both ends."""
 
 import ast
+import functools
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ def edges(chart: Rendered) -> set[Edge]:
     return {each for each in found if each[2] != 9090}
 
 
+@functools.cache
 def service_calls() -> set[tuple[str, str]]:
     """Which service calls which by name, read from the services' code."""
     found = set()

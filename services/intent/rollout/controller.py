@@ -22,7 +22,10 @@ from services.intent.versions.live import LiveModel
 from services.intent.versions.model_registry import ALIASES, PRODUCTION, ModelRegistry, Registered, RegistryUnavailable
 from shared.errors import ZhiyinError
 
-__all__ = ["Rollout"]
+__all__ = ["FOLLOWING", "REVIEWING", "Rollout"]
+
+FOLLOWING, REVIEWING = "rollout", "rollout-review"
+"""The names by which the loops report."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +42,18 @@ ASKED = Counter("zhiyin_intent_registry_reads_total", "How asking the model regi
 class Rollout:
     """Keeps the deployments at what the aliases name."""
 
-    def __init__(self, models: LoadedModels, registry: ModelRegistry, settings: Settings) -> None:
+    def __init__(
+        self,
+        models: LoadedModels,
+        registry: ModelRegistry,
+        settings: Settings,
+        *,
+        beat: Callable[[str], None] = lambda loop: None,
+    ) -> None:
+        """Args:
+        beat: called with the name of a loop whenever it turns, and while it fetches.
+        """
+        self._beat = beat
         self._models = models
         self._registry = registry
         self._settings = settings
@@ -48,13 +62,14 @@ class Rollout:
     async def run(self) -> None:
         """Follows and reviews until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_always(self.follow, self._settings.model_poll_seconds))
-            tasks.create_task(_always(self.review, REVIEW_SECONDS))
+            tasks.create_task(self._always(FOLLOWING, self.follow, self._settings.model_poll_seconds))
+            tasks.create_task(self._always(REVIEWING, self.review, REVIEW_SECONDS))
             tasks.create_task(self._models.mirror.run())
 
     async def follow(self) -> None:
         """Brings every loaded model to what its aliases name."""
         for deployment in self._models.deployments:
+            self._beat(FOLLOWING)
             try:
                 named = await self._registry.aliases(deployment.name)
                 ASKED.labels("ok").inc()
@@ -134,8 +149,10 @@ class Rollout:
             deployment.canary = None
             return canary
         folder = self._settings.home / "models" / deployment.name
-        source = await obtain(registered, self._registry, folder)
+        source = await obtain(registered, self._registry, folder, beat=lambda: self._beat(FOLLOWING))
+        self._beat(FOLLOWING)
         fresh = await self._models.make_live(deployment.name, source)
+        self._beat(FOLLOWING)
         with production:
             try:
                 await asyncio.to_thread(
@@ -187,12 +204,12 @@ class Rollout:
                 fresh.write_text(f"{live.version}\n", encoding="utf-8")
                 os.replace(fresh, pointer)
 
-
-async def _always(work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Does the work again and again; what goes wrong once must not end it."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("rollout_failed")
-        await asyncio.sleep(seconds)
+    async def _always(self, loop: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Does the work again and again; what goes wrong once must not end it."""
+        while True:
+            self._beat(loop)
+            try:
+                await work()
+            except Exception:
+                log.exception("rollout_failed")
+            await asyncio.sleep(seconds)

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import comb
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.learning.artifacts.record import TrainingRecord
 from services.learning.datasets.examples import Labels, split
@@ -28,6 +30,8 @@ from shared.nlu.training_settings import TrainingSettings
 
 __all__ = ["MOST_LOST", "ExtendedModel", "extend_model"]
 
+Flags = NDArray[np.bool_]
+
 SAMPLE = 40
 """Utterances of each intent and language that the model knows; more of them move the head no more."""
 OUTSIDE = 3
@@ -38,8 +42,8 @@ COUNTS = 5.0
 """How much a new intent counts beside one that the model knows; with as much as that it is found too rarely."""
 MOST_LOST = 0.01
 """By how much the accuracy on validation utterances of the intents that were there may fall."""
-AIMED_LOSS = MOST_LOST / 2
-"""What is aimed at, because customers say other sentences than those of the validation, and may lose more."""
+BY_CHANCE = 0.05
+"""A loss is none where utterances that are as often lost as gained would look like it more often than this."""
 HELD_BACK = np.linspace(0, 2, 21, dtype=np.float32)
 """By how much the logit of a new intent may be lowered so that it takes less from those that were there."""
 KEPT = (1.0, 0.5, 0.0)
@@ -144,13 +148,15 @@ def _variants(added: Sequence[Utterance], variation: Variation, draw: random.Ran
     return [variant for _ in range(VARIANTS) for variant in variation.vary(added, draw)]
 
 
-def _held_back(head: Head, start: Head, fresh: Sequence[int], validated: Answers, before: float) -> Head:
+def _held_back(head: Head, start: Head, fresh: Sequence[int], validated: Answers, before: Flags) -> Head:
     """The head with old rows drawn back to `start` and `fresh` ones lowered as far as the intents that were there need.
 
+    They need no more once what is lost of `before`, the utterances that were right, may be chance.
+
     Raises:
-        ModelError: all the same more than MOST_LOST of `before`, the share that was right, is lost.
+        ModelError: all the same more than MOST_LOST is lost.
     """
-    best, right = None, 0.0
+    best, right, least = None, 0.0, float(before.mean()) - MOST_LOST
     for lowered, kept in product(HELD_BACK, KEPT):
         share = np.full(len(head.bias), kept, np.float32)
         share[fresh] = 1.0
@@ -159,19 +165,28 @@ def _held_back(head: Head, start: Head, fresh: Sequence[int], validated: Answers
             start.bias + share * (head.bias - start.bias),
         )
         changed.bias[fresh] -= lowered
-        now = float((changed.logits(validated.embeddings).argmax(1) == validated.intents).mean())
+        after = changed.logits(validated.embeddings).argmax(1) == validated.intents
+        now = float(after.mean())
+        if now >= least and _may_be_chance(before, after):
+            return changed
         if best is None or now > right:
             best, right = changed, now
-        if now >= before - AIMED_LOSS:
-            break
-    if best is not None and right >= before - MOST_LOST:
+    if best is not None and right >= least:
         return best
     raise ModelError(
-        f"the intents that were there would get worse, from {before:.3f} to {right:.3f} of the validation utterances; "
-        "train the model again instead"
+        f"the intents that were there would get worse, from {before.mean():.3f} to {right:.3f} of the validation "
+        "utterances; train the model again instead"
     )
 
 
-def _right(intents: Sequence[str], labels: Labels, validated: Answers) -> float:
-    """The share of utterances whose best of `intents`, those of their logits, is the right one of `labels`."""
-    return float((np.array(intents)[validated.logits.argmax(1)] == np.array(labels.intents)[validated.intents]).mean())
+def _right(intents: Sequence[str], labels: Labels, validated: Answers) -> Flags:
+    """The utterances whose best of `intents`, those of their logits, is the right one of `labels`."""
+    right = np.array(intents)[validated.logits.argmax(1)] == np.array(labels.intents)[validated.intents]
+    return np.asarray(right, np.bool_)
+
+
+def _may_be_chance(before: Flags, after: Flags) -> bool:
+    """Whether the same utterances are not clearly worse: an exact sign test of those that were lost and gained."""
+    lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+    fewer = sum(comb(lost + gained, number) for number in range(gained + 1))
+    return fewer > BY_CHANCE * 2 ** (lost + gained)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from services.intent.app import create_app
+from services.intent.app import MAX_AGE_SECONDS, create_app
+from services.intent.rollout.controller import FOLLOWING, Rollout
 from services.intent.settings import Settings
 from tests.models import write_model
 from tests.openapi import OTHERS_DRAW, explore
@@ -32,6 +33,21 @@ def test_it_is_ready_and_says_what_it_serves(home: Path) -> None:
         metrics = client.get("/metrics").text
     for name in ("queue_seconds", "batch_seconds", "batch_texts", "tokens_total"):
         assert f"zhiyin_intent_{name}" in metrics
+
+
+def test_a_rollout_that_hangs_is_no_live_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_rollout: Rollout) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Rollout, "follow", hang)
+    monkeypatch.setitem(MAX_AGE_SECONDS, FOLLOWING, -60.0)
+    app = create_app(Settings(home=home, inference_backend="openvino", model_poll_seconds=1), jwks=TOKENS.fetch)
+    with TestClient(app) as client:
+        for probe in ("live", "ready"):
+            answer = client.get(f"/health/{probe}")
+            assert answer.status_code == 503
+            assert "rollout" in answer.json()["detail"]
+            assert "rollout-review" not in answer.json()["detail"]
 
 
 def test_without_a_model_it_does_not_start(tmp_path: Path) -> None:

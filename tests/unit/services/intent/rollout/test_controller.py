@@ -1,6 +1,7 @@
 """What becomes of the versions that aliases name: real models, a real MLflow store in SQLite."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date
@@ -13,7 +14,7 @@ from prometheus_client import REGISTRY
 from services.intent.batching.queue import BatchQueue
 from services.intent.kinds.understanding.served import understand
 from services.intent.limits import BatchPolicy
-from services.intent.rollout.controller import Rollout
+from services.intent.rollout.controller import FOLLOWING, REVIEWING, Rollout
 from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment
@@ -284,3 +285,31 @@ async def test_drift_shows_when_customers_ask_something_else(versions: Versions)
             await server.ask("雨", "雨", "雨", key=str(number))
         assert figure("zhiyin_intent_drift", model="shop", version="v1", of="intent") > 0.2 > even
         assert figure("zhiyin_intent_drift", model="shop", version="v1", of="confidence") < 0.05
+
+
+async def test_its_loops_report_until_one_of_them_hangs(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(versions.home, model_poll_seconds=0.01) as server:
+        beats: Counter[str] = Counter()
+        rollout = Rollout(
+            server.models,
+            SqliteRegistry(versions.home / "mlflow.db"),
+            Settings(home=versions.home, model_poll_seconds=0.01),
+            beat=lambda loop: beats.update([loop]),
+        )
+        task = asyncio.create_task(rollout.run())
+        try:
+            await until(lambda: beats[FOLLOWING] > 5 and beats[REVIEWING] > 1)
+            hung = asyncio.Event()
+
+            async def hang(_name: str) -> None:
+                hung.set()
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(SqliteRegistry, "aliases", lambda _self, name: hang(name))
+            await hung.wait()
+            silent, loud = beats[FOLLOWING], beats[REVIEWING]
+            await until(lambda: beats[REVIEWING] > loud + 1)
+            assert beats[FOLLOWING] == silent
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

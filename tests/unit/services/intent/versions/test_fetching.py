@@ -1,10 +1,13 @@
 """From what was registered to a verified folder: nothing else is taken, and what was fetched is there whole or not."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from starlette.responses import FileResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from services.intent.versions.fetching import obtain
@@ -14,6 +17,8 @@ from shared.nlu.registry_tags import DIGEST_TAG, VERSION_TAG
 from tests.nearest.served import write_nearest
 from tests.servers import serve
 from tests.versions import damage
+
+SECONDS = 20.0
 
 
 class Located:
@@ -158,4 +163,56 @@ async def test_a_download_that_goes_wrong_leaves_nothing_behind(
     with pytest.raises(ModelRejected, match=reason) as refused:
         await obtain(known, Located(address), models)
     assert "secret" not in str(refused.value)
+    assert list(models.iterdir()) == []
+
+
+async def test_the_event_loop_goes_on_while_the_disk_is_slow(
+    remote: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = remote
+    syncing, go_on = threading.Event(), threading.Event()
+
+    def slow(_file: int) -> None:
+        syncing.set()
+        assert go_on.wait(SECONDS), "nobody else had a turn"
+
+    monkeypatch.setattr("services.intent.versions.fetching.os.fsync", slow)
+    beats: list[None] = []
+    models = tmp_path / "models"
+    fetching = asyncio.create_task(
+        obtain(registered(folder), Located(address), models, beat=lambda: beats.append(None))
+    )
+    await asyncio.to_thread(syncing.wait, SECONDS)
+    go_on.set()
+    assert (await fetching).folder == models / "t1"
+    assert len(beats) >= len(list(folder.iterdir())), "each file was told of"
+
+
+async def test_a_download_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = write_nearest(tmp_path / "remote", "t1")
+    stuck, models = asyncio.Event(), tmp_path / "models"
+    app = FastAPI()
+
+    @app.get("/t1/manifest.json")
+    async def manifest() -> FileResponse:
+        return FileResponse(folder / "manifest.json")
+
+    @app.get("/t1/{name}")
+    async def never(name: str) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"{"
+            stuck.set()
+            await ended.wait()
+
+        return StreamingResponse(parts())
+
+    ended = asyncio.Event()
+    async with serve(app) as server:
+        fetching = asyncio.create_task(obtain(registered(folder), Located(f"{server.base_url}/t1"), models))
+        async with asyncio.timeout(SECONDS):
+            await stuck.wait()
+            fetching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+        ended.set()
     assert list(models.iterdir()) == []
