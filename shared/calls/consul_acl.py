@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
+OVERLAP_SECONDS = 600.0
 INITIAL_TOKENS = ("Master Token", "Initial Management Token")
 """How Consul describes the one of its configuration, in older and in newer versions."""
 
@@ -51,12 +53,20 @@ def rules(installation: str, name: str, *, registers: bool = True) -> str:
 
 
 async def ensure(
-    url: str, management: str, installation: str, tokens: Mapping[str, str], *, readers: Collection[str] = ()
+    url: str,
+    management: str,
+    installation: str,
+    tokens: Mapping[str, str],
+    *,
+    readers: Collection[str] = (),
+    overlap: float = OVERLAP_SECONDS,
 ) -> None:
     """Makes what is missing and takes away the tokens that were replaced; what is right stays as it is.
 
     Args:
         readers: names of tokens that register nothing.
+        overlap: for so many seconds a token is good after it was replaced. Consul takes an instance out of its catalog
+            by the token that registered it, and would list it for ever otherwise.
 
     Raises:
         aiohttp.ClientError: Consul does not answer, or refuses the management token.
@@ -68,7 +78,7 @@ async def ensure(
             policy = registered_name(installation, name)
             wanted = rules(installation, name, registers=name not in readers)
             await _ensure_policy(session, policies.get(policy), policy, wanted)
-            await _ensure_token(session, policy, token)
+            await _ensure_token(session, policy, token, overlap)
         await _forget_managers(session)
 
 
@@ -79,16 +89,19 @@ async def _ensure_policy(session: aiohttp.ClientSession, known: str | None, name
         await _call(session, "PUT", f"/v1/acl/policy/{known}", {"ID": known, "Name": name, "Rules": wanted})
 
 
-async def _ensure_token(session: aiohttp.ClientSession, policy: str, secret: str) -> None:
+async def _ensure_token(session: aiohttp.ClientSession, policy: str, secret: str, overlap: float) -> None:
     async with session.get("/v1/acl/token/self", headers={"X-Consul-Token": secret}) as answer:
-        if answer.status == 200 and policy in {each["Name"] for each in (await answer.json())["Policies"] or ()}:
-            return
-    wanted = {"SecretID": secret, "Description": policy, "Policies": [{"Name": policy}]}
-    made = await _call(session, "PUT", "/v1/acl/token", wanted)
+        own = await answer.json() if answer.status == 200 else {}
+    if policy not in {each["Name"] for each in own.get("Policies") or ()}:
+        wanted = {"SecretID": secret, "Description": policy, "Policies": [{"Name": policy}]}
+        own = await _call(session, "PUT", "/v1/acl/token", wanted)
+        log.info("consul_token_made", policy=policy)
+    if datetime.now(UTC) - datetime.fromisoformat(own["CreateTime"]) < timedelta(seconds=overlap):
+        return
     for token in await _call(session, "GET", "/v1/acl/tokens"):
-        if token["Description"] == policy and token["AccessorID"] != made["AccessorID"]:
+        if token["Description"] == policy and token["AccessorID"] != own["AccessorID"]:
             await _call(session, "DELETE", f"/v1/acl/token/{token['AccessorID']}")
-    log.info("consul_token_made", policy=policy)
+            log.info("consul_token_forgotten", policy=policy)
 
 
 async def _forget_managers(session: aiohttp.ClientSession) -> None:

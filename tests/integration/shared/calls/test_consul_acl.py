@@ -49,6 +49,9 @@ async def test_a_replaced_token_is_good_and_the_old_one_is_not(consul: Consul) -
     new = {**TOKENS, "business": str(uuid.uuid4())}
     await ensure(consul.url, consul.management, "shop", new)
     assert await may_register(consul, new["business"], "shop-business")
+    assert await may_register(consul, TOKENS["business"], "shop-business"), "pods that have it leave by it"
+    await ensure(consul.url, consul.management, "shop", new, overlap=0)
+    assert await may_register(consul, new["business"], "shop-business")
     assert not await may_register(consul, TOKENS["business"], "shop-business")
     assert await may_register(consul, TOKENS["intent"], "shop-intent")
 
@@ -65,6 +68,23 @@ async def test_a_management_token_that_was_replaced_is_good_no_more(consul: Cons
     assert (await consul.call("GET", "/v1/acl/tokens"))[0] == 403
     assert (await consul.call("GET", "/v1/acl/tokens", token=others))[0] == 200
     assert await may_register(consul, TOKENS["business"], "shop-business")
+
+
+async def test_an_instance_whose_token_was_replaced_leaves_the_catalog(consul: Consul) -> None:
+    await ensure(consul.url, consul.management, "shop", TOKENS)
+    assert await may_register(consul, TOKENS["business"], "shop-business")
+
+    async def listed() -> bool:
+        return bool((await consul.call("GET", "/v1/catalog/service/shop-business"))[1])
+
+    assert await wait_until(listed, DEADLINE)
+    await ensure(consul.url, consul.management, "shop", {**TOKENS, "business": str(uuid.uuid4())})
+    assert (await consul.call("PUT", "/v1/agent/service/deregister/shop-business"))[0] == 200
+
+    async def gone() -> bool:
+        return not await listed()
+
+    assert await wait_until(gone, DEADLINE)
 
 
 async def test_a_policy_that_was_changed_is_put_right(consul: Consul) -> None:
