@@ -45,7 +45,10 @@ class Settings(ServiceSettings):
     timezone: str = "UTC"
 
     mlflow_uri: str = ""
-    """The tracking server's URL, or `sqlite:///` and a path; by default `mlflow.db` in `home`, beside which `mlflow.aliases/` says what is named."""
+    """The tracking server's URL, or `sqlite:///` and a path; by default `mlflow.db` in `home`.
+
+    Of a SQLite file it is read what learning wrote down beside it.
+    """
     model_poll_seconds: Annotated[float, Field(gt=0)] = 5.0
     """How often MLflow is asked which versions the aliases name."""
     golden_margin: Share = 0.02
