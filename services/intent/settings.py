@@ -45,7 +45,10 @@ class Settings(ServiceSettings):
     timezone: str = "UTC"
 
     mlflow_uri: str = ""
-    """The tracking server's URL, or `sqlite:///` and a path; by default `mlflow.db` in `home`, if it is there."""
+    """The tracking server's URL, or `sqlite:///` and a path; by default `mlflow.db` in `home`.
+
+    Of a SQLite file it is read what learning wrote down beside it.
+    """
     model_poll_seconds: Annotated[float, Field(gt=0)] = 5.0
     """How often MLflow is asked which versions the aliases name."""
     golden_margin: Share = 0.02

@@ -37,6 +37,11 @@ def found(values: Any, parts: list[str]) -> bool:
     return True
 
 
+def test_there_are_commands_that_name_files_and_values() -> None:
+    assert len(re.findall(r"(?:--values |helm \w+ zhiyin |--kustomize )deploy/", "".join(blocks("sh")))) > 3
+    assert re.search(r"--set [\w.]+=", "".join(blocks("sh")))
+
+
 @pytest.mark.parametrize("block", [*blocks("sh"), *blocks("sh", (PAGE.parent / "backup.md").read_text())])
 def test_commands_are_shell_and_name_files_that_are_there(block: str) -> None:
     subprocess.run(["bash", "-n"], input=block, text=True, check=True)
@@ -61,7 +66,9 @@ def test_every_value_that_is_named_exists() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    assert links
+    for link in links:
         assert (PAGE.parent / link).exists(), link
 
 
@@ -72,5 +79,7 @@ def test_all_points_are_answered() -> None:
 
 def test_make_targets_exist() -> None:
     makefile = (PROJECT / "Makefile").read_text()
-    for target in set(re.findall(r"`make ([a-z0-9-]+)`", TEXT)):
+    targets = set(re.findall(r"`make ([a-z0-9-]+)`", TEXT))
+    assert targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -81,6 +81,9 @@ def test_notes_print_commands_for_this_release() -> None:
 
 def test_commands_of_the_notes_name_what_is_there() -> None:
     chart = rendered("default")
+    assert all(
+        re.search(what, notes()) for what in ("service/", "get secret ", r"index \.data ", "kubectl", "--selector ")
+    )
     for each in commands(notes()):
         for service in re.findall(r"service/(\S+)", each):
             assert service in chart.names("Service")
@@ -97,11 +100,14 @@ def test_commands_of_the_notes_name_what_is_there() -> None:
 
 
 def test_bodies_in_the_notes_are_json() -> None:
+    bodies = []
     for each in commands(notes()):
         words = shlex.split(each.replace("$(", " ").replace(")", " "))
         for flag, body in pairwise(words):
             if flag == "-d":
-                assert json.loads(body)
+                bodies.append(json.loads(body))
+    assert bodies
+    assert all(bodies)
 
 
 @pytest.mark.parametrize(

@@ -85,5 +85,7 @@ def test_every_values_file_is_described(file: str) -> None:
 
 
 def test_files_that_the_readme_links_to_exist() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
+    assert links
+    for link in links:
         assert (CHART / link).exists(), link

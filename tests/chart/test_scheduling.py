@@ -66,6 +66,8 @@ def test_a_priority_class_of_ones_own() -> None:
 
 
 def test_system_priorities_are_not_taken() -> None:
-    for each in rendered("add-ons").of("PriorityClass"):
+    classes = rendered("add-ons").of("PriorityClass")
+    assert classes
+    for each in classes:
         assert abs(each["value"]) < 1_000_000_000
         assert each["globalDefault"] is False

@@ -1,13 +1,11 @@
 """What MLflow's model registry says: which version of a model each alias names, and where its files are.
 
-The service needs two questions answered every few seconds, so it asks MLflow's REST API, or reads the tables of the
-SQLite file, itself: the library would more than double what the process keeps in memory.
+The service needs two questions answered every few seconds, so it asks MLflow's REST API itself, or reads what learning
+wrote down beside a SQLite file: the library would more than double what the process keeps in memory.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +15,7 @@ from yarl import URL
 
 from services.intent.limits import SQLITE, check_registry_uri
 from shared.errors import ZhiyinError
+from shared.nlu.named_versions import read_named
 from shared.nlu.registry_tags import DIGEST_TAG, FORCED_TAG, VERSION_TAG
 
 __all__ = [
@@ -24,23 +23,17 @@ __all__ = [
     "CANARY",
     "PRODUCTION",
     "SHADOW",
+    "FileRegistry",
     "HttpRegistry",
     "ModelRegistry",
     "Registered",
     "RegistryUnavailable",
-    "SqliteRegistry",
     "open_registry",
 ]
 
 PRODUCTION, CANARY, SHADOW = "production", "canary", "shadow"
 ALIASES = (PRODUCTION, CANARY, SHADOW)
 SECONDS = aiohttp.ClientTimeout(total=10)
-SELECT_ALIASES = """
-SELECT a.alias, v.version, v.source
-FROM registered_model_aliases AS a JOIN model_versions AS v ON v.name = a.name AND v.version = a.version
-WHERE a.name = ?
-"""
-SELECT_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
 
 
 class RegistryUnavailable(ZhiyinError):
@@ -98,37 +91,31 @@ def open_registry(uri: str, home: Path) -> ModelRegistry:
     if uri.startswith(("http://", "https://")):
         return HttpRegistry(uri)
     check_registry_uri(uri)
-    return SqliteRegistry(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
+    return FileRegistry(Path(uri.removeprefix(SQLITE)) if uri else home / "mlflow.db")
 
 
-class SqliteRegistry:
-    """MLflow's tables in a SQLite file, which is only read; an absent file is an empty registry."""
+class FileRegistry:
+    """What was written down beside the SQLite file of a registry; nothing there is an empty registry."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, store: Path) -> None:
+        self._store = store
 
     async def aliases(self, name: str) -> Mapping[str, Registered]:
-        return await asyncio.to_thread(self._aliases, name)
+        try:
+            named = await asyncio.to_thread(read_named, self._store, name)
+        except ValueError as error:
+            raise RegistryUnavailable(str(error)) from error
+        return {
+            alias: Registered(name, each.number, each.source, each.tags)
+            for alias, each in named.items()
+            if alias in ALIASES
+        }
 
     async def location(self, registered: Registered) -> str:
         return registered.source
 
     async def close(self) -> None:
         pass
-
-    def _aliases(self, name: str) -> Mapping[str, Registered]:
-        if not self._path.exists():
-            return {}
-        try:
-            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as tables:
-                rows = tables.execute(SELECT_ALIASES, (name,)).fetchall()
-                return {
-                    alias: Registered(name, number, source, dict(tables.execute(SELECT_TAGS, (name, number))))
-                    for alias, number, source in rows
-                    if alias in ALIASES
-                }
-        except sqlite3.Error as error:
-            raise RegistryUnavailable(f"{self._path} cannot be read: {error}") from error
 
 
 class HttpRegistry:

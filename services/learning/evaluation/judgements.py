@@ -58,7 +58,8 @@ class Judgements(BaseModel):
 
 def _share(part: Floats, whole: Floats) -> Samples:
     """NaN where there is nothing to have a share of."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0, dtype=np.float64)
+    shares: Samples = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0, dtype=np.float64)
+    return shares
 
 
 def _mean(counts: Counts, values: Floats) -> Samples:

@@ -1,5 +1,6 @@
 """Runs and model versions in MLflow: a SQLite file in the state folder, or a tracking server."""
 
+import fcntl
 import hashlib
 import os
 import warnings
@@ -16,6 +17,7 @@ from services.learning.artifacts.record import TrainingRecord
 from services.learning.release.comparison import Comparison
 from shared.errors import ConfigurationError
 from shared.nlu.manifest import Manifest
+from shared.nlu.named_versions import NamedVersion, write_named
 from shared.nlu.registry_tags import COMPARISON_TAG, DIGEST_TAG, FORCED_TAG, VERSION_TAG, WITHDRAWN_TAG
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ ARTIFACTS = "model"
 REMOTE = ("http://", "https://")
 MAIN_FIGURES = "all"
 MAX_PARAMETER = 500
+PAGE = 200
+SQLITE = "sqlite:///"
 ENVIRONMENT = {
     # It calls no other host than the configured store.
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -70,7 +74,7 @@ class Tracker:
         """Args:
         uri: a tracking server's URL or `sqlite:///` and a path; by default `mlflow.db` in the home.
         """
-        self._uri = uri or f"sqlite:///{home.absolute() / 'mlflow.db'}"
+        self._uri = uri or f"{SQLITE}{home.absolute() / 'mlflow.db'}"
         self._opened: MlflowClient | None = None
 
     def register(self, folder: Path, manifest: Manifest, record: TrainingRecord) -> None:
@@ -84,6 +88,7 @@ class Tracker:
             if found is None:
                 found = self._register(client, folder, manifest, record)
             client.set_registered_model_alias(manifest.name, CANDIDATE, found.version)
+            self._write_down(client, manifest.name)
 
     def versions(self, name: str) -> list[Version]:
         """The registered versions of a model, newest first."""
@@ -121,6 +126,7 @@ class Tracker:
             client.set_model_version_tag(name, found.version, FORCED_TAG, str(forced).lower())
             client.set_model_version_tag(name, found.version, WITHDRAWN_TAG, "false")
             client.set_registered_model_alias(name, alias, found.version)
+            self._write_down(client, name)
 
     def withdraw(self, name: str, version: str) -> None:
         """Remembers that a person took this version out of production."""
@@ -141,6 +147,7 @@ class Tracker:
         with self._client() as client:
             if alias in self._aliases(client, name):
                 client.delete_registered_model_alias(name, alias)
+                self._write_down(client, name)
 
     @contextmanager
     def _client(self) -> "Iterator[MlflowClient]":
@@ -210,13 +217,34 @@ class Tracker:
         found = client.get_experiment_by_name(name)
         return str(found.experiment_id if found is not None else client.create_experiment(name))
 
+    def _write_down(self, client: "MlflowClient", name: str) -> None:
+        """Says beside a SQLite file what its aliases name, for those who serve; a server is asked by them itself."""
+        if not self._uri.startswith(SQLITE):
+            return
+        store = Path(self._uri.removeprefix(SQLITE))
+        # Another process may change an alias in between; what it finds afterwards is written last.
+        with store.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            named = {}
+            for alias, number in self._aliases(client, name).items():
+                found = client.get_model_version(name, number)
+                named[alias] = NamedVersion(number=int(number), source=str(found.source), tags=dict(found.tags))
+            write_named(store, name, named)
+
     def _find(self, client: "MlflowClient", name: str, version: str) -> "ModelVersion | None":
         every = self._every(client, name)
         return next((each for each in every if each.tags.get(VERSION_TAG) == version), None)
 
     def _every(self, client: "MlflowClient", name: str) -> "list[ModelVersion]":
-        found = client.search_model_versions(f"name='{name}'", order_by=["version_number DESC"])
-        return list(found)
+        found: list[ModelVersion] = []
+        page: str | None = None
+        while page is None or page:
+            some = client.search_model_versions(
+                f"name='{name}'", PAGE, order_by=["version_number DESC"], page_token=page
+            )
+            found += some
+            page = some.token or ""
+        return found
 
     def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
         from mlflow.exceptions import MlflowException

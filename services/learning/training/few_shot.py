@@ -188,5 +188,5 @@ def _right(intents: Sequence[str], labels: Labels, validated: Answers) -> Flags:
 def _may_be_chance(before: Flags, after: Flags) -> bool:
     """Whether the same utterances are not clearly worse: an exact sign test of those that were lost and gained."""
     lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
-    fewer = sum(comb(lost + gained, number) for number in range(gained + 1))
-    return fewer > BY_CHANCE * 2 ** (lost + gained)
+    fewer: int = sum(comb(lost + gained, number) for number in range(gained + 1))
+    return bool(fewer / 2 ** (lost + gained) > BY_CHANCE)

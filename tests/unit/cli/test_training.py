@@ -131,7 +131,9 @@ def test_how_a_training_compares_with_production_is_told_with_what_chance_leaves
     assert json.loads(capsys.readouterr().out)["comparison"]["against"] == "v1"
 
 
-def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_versions_with_their_aliases_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop, home = PROJECT / "assistants" / "shop", Home(tmp_path)
     versions = copied(home.root)
     versions.add("v1", accuracy=0.9375)
@@ -144,12 +146,14 @@ def test_versions_with_their_aliases_and_figures(tmp_path: Path, capsys: pytest.
     assert (oldest["version"], oldest["aliases"]) == ("v1", ["canary"])
     assert oldest["figures"]["intent_accuracy"] == 0.9375
     assert (newest["comparison"]["against"], oldest["comparison"]) == ("v1", None)
-    training.list_models(shop, home, mlflow_uri="")
-    printed = capsys.readouterr().out
-    assert "+1.0 (-4.0 to +6.0)" in " ".join(printed.split())
-    lines = [line.split() for line in printed.splitlines()]
+    with monkeypatch.context() as wide:
+        screen = io.StringIO()
+        wide.setattr(training, "out", Console(width=200, file=screen))
+        training.list_models(shop, home, mlflow_uri="")
+    lines = [line.split() for line in screen.getvalue().splitlines()]
     assert lines[0][:2] == ["version", "aliases"]
-    assert lines[2][:3] == ["v1", "canary", "0.9375"]
+    assert lines[1][-4:] == ["+1.0", "(-4.0", "to", "+6.0)"]
+    assert (lines[2][:3], lines[2][-1]) == (["v1", "canary", "0.9375"], "–")
     training.withdraw(shop, home, "canary", mlflow_uri="")
     training.list_models(shop, home, mlflow_uri="", as_json=True)
     assert [each["aliases"] for each in json.loads(capsys.readouterr().out)] == [["candidate"], []]

@@ -116,7 +116,7 @@ def _examples(hint: Any) -> list[Any]:
             return [{_example(arguments[0]): _example(arguments[1])}]
         if origin.__name__ in ("tuple", "list", "set", "frozenset", "Sequence"):
             one = _example(arguments[0])
-            return [[one] * count for count in (1, 2, 10)]
+            return [[one] * count for count in (1, 2, 3, 10)]
     if origin is not None:
         return list(arguments)
     return list(LEAVES)

@@ -1,6 +1,7 @@
 """What becomes of the versions that aliases name: real models, a real MLflow store in SQLite."""
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +20,7 @@ from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.settings import Settings
 from services.intent.versions.deployment import Deployment
 from services.intent.versions.live import LiveModel
-from services.intent.versions.model_registry import SqliteRegistry
+from services.intent.versions.model_registry import FileRegistry
 from shared.contracts.understanding import Understanding
 from shared.nlu.answers import Answer, Task
 from shared.nlu.manifest import read_source
@@ -67,7 +68,7 @@ async def running(home: Path, **changes: Any) -> AsyncIterator[Server]:
     settings = Settings(
         home=home, inference_streams=1, inference_backend="openvino", inference_precision="f32", **changes
     )
-    registry = SqliteRegistry(home / "mlflow.db")
+    registry = FileRegistry(home / "mlflow.db")
     models = LoadedModels(settings, registry)
     await models.load(settings)
     try:
@@ -113,13 +114,14 @@ async def test_serves_what_the_alias_names_and_remembers_it_once_it_did_well(ver
 
 async def test_without_a_store_the_last_good_version_serves(versions: Versions) -> None:
     (versions.home / "mlflow.db").unlink()
+    shutil.rmtree(versions.home / "mlflow.aliases")
     async with running(versions.home) as server:
         await server.rollout.follow()
         assert server.version == "v1"
 
 
 async def test_a_store_that_cannot_be_read_changes_nothing(versions: Versions) -> None:
-    (versions.home / "mlflow.db").write_bytes(b"no database" * 1000)
+    (versions.home / "mlflow.aliases" / "shop.json").write_bytes(b"no JSON" * 1000)
     failed = figure("zhiyin_intent_registry_reads_total", outcome="failed")
     async with running(versions.home) as server:
         await server.rollout.follow()
@@ -292,7 +294,7 @@ async def test_its_loops_report_until_one_of_them_hangs(versions: Versions, monk
         beats: Counter[str] = Counter()
         rollout = Rollout(
             server.models,
-            SqliteRegistry(versions.home / "mlflow.db"),
+            FileRegistry(versions.home / "mlflow.db"),
             Settings(home=versions.home, model_poll_seconds=0.01),
             beat=lambda loop: beats.update([loop]),
         )
@@ -305,7 +307,7 @@ async def test_its_loops_report_until_one_of_them_hangs(versions: Versions, monk
                 hung.set()
                 await asyncio.Event().wait()
 
-            monkeypatch.setattr(SqliteRegistry, "aliases", lambda _self, name: hang(name))
+            monkeypatch.setattr(FileRegistry, "aliases", lambda _self, name: hang(name))
             await hung.wait()
             silent, loud = beats[FOLLOWING], beats[REVIEWING]
             await until(lambda: beats[REVIEWING] > loud + 1)

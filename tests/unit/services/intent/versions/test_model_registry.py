@@ -1,4 +1,4 @@
-"""What MLflow's registry says, read from its tables and from a tracking server's REST API."""
+"""What MLflow's registry says, as learning wrote it down and as a tracking server's REST API has it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,21 +10,21 @@ import pytest
 from fastapi import FastAPI, Response
 
 from services.intent.versions.model_registry import (
+    FileRegistry,
     HttpRegistry,
     Registered,
     RegistryUnavailable,
-    SqliteRegistry,
     open_registry,
 )
 from tests.servers import serve
 from tests.versions import Versions
 
 
-async def test_aliases_are_read_from_the_tables_of_mlflow(versions: Versions) -> None:
+async def test_aliases_are_those_that_learning_set_and_took_away(versions: Versions) -> None:
     folder = versions.add("v2")
     versions.point("canary", "v2", forced=True)
     versions.point("somebody-elses", "v1")
-    registry = SqliteRegistry(versions.home / "mlflow.db")
+    registry = FileRegistry(versions.home / "mlflow.db")
     found = await registry.aliases("shop")
     assert {alias: (each.version, each.forced) for alias, each in found.items()} == {
         "production": ("v1", False),
@@ -33,23 +33,28 @@ async def test_aliases_are_read_from_the_tables_of_mlflow(versions: Versions) ->
     assert len(found["canary"].digest) == 64
     assert str(folder) in await registry.location(found["canary"])
     assert await registry.aliases("bank") == {}
+    versions.tracker.clear("shop", "canary")
+    assert set(await registry.aliases("shop")) == {"production"}
+    (versions.home / "mlflow.db").unlink()
+    assert set(await registry.aliases("shop")) == {"production"}, "its tables are not read"
 
 
 def test_without_a_file_nothing_is_named_and_none_is_made(tmp_path: Path) -> None:
-    assert asyncio.run(SqliteRegistry(tmp_path / "mlflow.db").aliases("shop")) == {}
+    assert asyncio.run(FileRegistry(tmp_path / "mlflow.db").aliases("shop")) == {}
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"no database" * 1000, b""])
-async def test_a_file_that_is_no_store_is_unavailable(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "mlflow.db").write_bytes(content)
+@pytest.mark.parametrize("content", [b"no JSON" * 1000, b"", b"{}", b'{"aliases": {"production": {}}}'])
+async def test_a_file_that_cannot_be_read_is_unavailable(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mlflow.aliases").mkdir()
+    (tmp_path / "mlflow.aliases" / "shop.json").write_bytes(content)
     with pytest.raises(RegistryUnavailable, match="cannot be read"):
-        await SqliteRegistry(tmp_path / "mlflow.db").aliases("shop")
+        await FileRegistry(tmp_path / "mlflow.db").aliases("shop")
 
 
 @pytest.mark.parametrize(
     ("uri", "kind"),
-    [("", SqliteRegistry), ("sqlite:////srv/mlflow.db", SqliteRegistry), ("https://host", HttpRegistry)],
+    [("", FileRegistry), ("sqlite:////srv/mlflow.db", FileRegistry), ("https://host", HttpRegistry)],
 )
 def test_the_address_says_which_registry_it_is(tmp_path: Path, uri: str, kind: type) -> None:
     assert isinstance(open_registry(uri, tmp_path), kind)

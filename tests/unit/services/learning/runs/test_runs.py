@@ -339,9 +339,10 @@ def test_a_worse_model_stays_a_candidate_unless_it_is_forced(copied: tuple[Path,
     assert versions_of(home) == {worse: ("candidate",), before: ("production",)}
     noted = {each.version: each.comparison for each in Tracker(home).versions("mini")}
     assert noted[before] is None
-    assert noted[worse] is not None
-    assert noted[worse].against == before
-    assert noted[worse].shortcomings(Understanding.compared).startswith("intent accuracy (all) is 0.0000")
+    found = noted[worse]
+    assert found is not None
+    assert found.against == before
+    assert found.shortcomings(Understanding.compared).startswith("intent accuracy (all) is 0.0000")
     assert f"Points above {before}" in (home / "models" / "mini" / worse / "card.md").read_text(encoding="utf-8")
     assert promote(assistant, home, "candidate", force=True) == worse
     assert versions_of(home) == {worse: ("candidate", "production"), before: ()}

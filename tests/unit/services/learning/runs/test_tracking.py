@@ -55,6 +55,16 @@ def test_how_a_version_compares_is_kept_for_all_parts_together(versions: Version
     assert version.comparison == Comparison(against="v0", differences=(parts[0],))
 
 
+def test_versions_beyond_a_page_are_found(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.learning.runs.tracking.PAGE", 2)
+    names = [f"v{number}" for number in range(5)]
+    for name in names:
+        versions.add(name)
+    assert [each.version for each in versions.tracker.versions("shop")] == names[::-1]
+    versions.tracker.point("shop", "canary", "v0")
+    assert versions.tracker.version_at("shop", "canary") == "v0"
+
+
 def test_an_alias_names_one_version_until_it_is_taken_away(versions: Versions) -> None:
     tracker = versions.tracker
     for name in ("v1", "v2"):
