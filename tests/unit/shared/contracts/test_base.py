@@ -17,6 +17,7 @@ import services
 import shared
 from services.business.rules import facts
 from services.business.shop.actions import ACTIONS
+from services.dialogue import settings
 from services.dialogue.assistant.yaml_source import Part
 from services.dialogue.policy.decision import TurnEvent
 from services.dialogue.policy.state import Pending, State
@@ -32,7 +33,7 @@ from tests.unit.shared.contracts.releases import Answer, asked, example_of, lite
 
 WRITTEN_BY_HAND = (Part, SeedPart)
 """Files of people, to whom a field that is not known is a slip of the pen."""
-BY_HAND = {each.__name__ for each in (facts, assistant_files, training_data, training_settings)}
+BY_HAND = {each.__name__ for each in (facts, settings, assistant_files, training_data, training_settings)}
 """Where such files are described without a base that is known elsewhere."""
 EFFECTS = {action.arguments for action in ACTIONS.values()}
 """An effect is made as it was asked for, or not at all."""

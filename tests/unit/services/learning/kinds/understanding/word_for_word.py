@@ -30,11 +30,11 @@ def write_assistant(folder: Path) -> Path:
     (folder / "assistant.yml").write_text(
         "name: shop\ntitle: {zh: 小店, en: Shop}\nlanguages: [zh, en]\ndefault_language: zh\n", encoding="utf-8"
     )
-    counted = {
-        "zh": ", ".join(f"坏 {number}" for number in range(5)),
-        "en": ", ".join(f"the {number}" for number in range(5)),
-    }
-    moods = [f"  {mood}: {{zh: [{counted['zh']}], en: [{counted['en']}]}}" for mood in SENTIMENTS]
+    moods = []
+    for first, mood in enumerate(SENTIMENTS):
+        numbers = range(5 * first, 5 * first + 5)
+        zh, en = (", ".join(f"{word} {number}" for number in numbers) for word in ("坏", "the"))
+        moods.append(f"  {mood}: {{zh: [{zh}], en: [{en}]}}")
     (folder / "nlu" / "sentiment.yml").write_text("\n".join(["sentiment:", *moods]), encoding="utf-8")
     for intent, (zh, en) in WORDS.items():
         lines = [f"intent: {intent}", "utterances:"]
