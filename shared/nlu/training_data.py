@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -189,7 +189,7 @@ def load_training_data(folder: Path) -> TrainingData:
                 warnings.append(f"{said} {first.intent or first.sentiment} ({where}), and counts for that alone")
             else:
                 utterances[place] = replace(first, others=(*first.others, utterance.intent))
-    _check_coverage(manifest, utterances, folder / "nlu")
+    _check_coverage(manifest, utterances, folder / "nlu", warnings)
     known = {intent for u in utterances for intent in u.intents}
     heldout = [
         sentence
@@ -264,7 +264,11 @@ def _entities(file: YamlFile, node: yaml.Node, text: str) -> tuple[tuple[str, st
     return tuple(found)
 
 
-def _check_coverage(manifest: AssistantManifest, utterances: Iterable[Utterance], folder: Path) -> None:
+def _check_coverage(
+    manifest: AssistantManifest, utterances: Iterable[Utterance], folder: Path, warnings: Sequence[str]
+) -> None:
+    # Sentences may be missing because they stand somewhere else too.
+    also = f" ({warnings[0]})" if warnings else ""
     counts: Mapping[tuple[str, str], int] = Counter(
         (label, u.language) for u in utterances for label in (u.intents or (u.sentiment,)) if label is not None
     )
@@ -272,12 +276,12 @@ def _check_coverage(manifest: AssistantManifest, utterances: Iterable[Utterance]
     if OUT_OF_SCOPE not in labels:
         raise AssistantError(f"{OUT_OF_SCOPE}.yml is missing: what the assistant cannot help with", folder)
     if not labels >= set(SENTIMENTS):
-        raise AssistantError("sentiment.yml is missing or has no examples of one of the sentiments", folder)
+        raise AssistantError("sentiment.yml is missing or has no examples of one of the sentiments" + also, folder)
     if len(labels - {OUT_OF_SCOPE, *SENTIMENTS}) < 2:
         raise AssistantError("at least two intents are needed beside out_of_scope", folder)
     for label in sorted(labels):
         for language in manifest.languages:
             if (count := counts[label, language]) < FEWEST_UTTERANCES:
                 raise AssistantError(
-                    f"{label} has {count} sentences in {language}; write at least {FEWEST_UTTERANCES}", folder
+                    f"{label} has {count} sentences in {language}; write at least {FEWEST_UTTERANCES}{also}", folder
                 )
