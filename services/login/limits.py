@@ -37,12 +37,16 @@ AWAY = BreakerPolicy(failures=1, open_seconds=1.0)
 """After a count that failed such ones are left out, or a Redis that is silent would slow everybody down."""
 RETRY_AFTER_SECONDS = 5
 
-# An expiry of its own for each counter, set in the same step that makes it: none can be left without one.
-# EXPIRE's NX option would need Redis 7.
+# An expiry of its own for each counter, set in the same step that makes it; one that has lost it, by whatever way, gets
+# another: nobody is locked for ever. EXPIRE's NX option would need Redis 7.
 COUNT = """
 local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return {count, redis.call('PTTL', KEYS[1])}
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  left = tonumber(ARGV[1])
+end
+return {count, left}
 """
 GIVE_BACK = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('DECR', KEYS[1]) end

@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from cli.ports import free_ports
 from cli.process import Process, Program
 from cli.tools import find_redis
+from services.login.limits import COUNT
 from tests.chart.variants import rendered
 
 USERS = ("login", "dialogue", "business", "worker", "keda")
@@ -163,6 +164,23 @@ async def test_a_changed_password_is_good_after_a_restart_and_what_was_queued_is
     await process.wait_ready()
     async with server.client("admin") as admin:
         assert await admin.lrange("shop:queue:actions", 0, -1) == ["two", "one"]
+    await process.kill()
+
+
+async def test_what_a_script_wrote_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Redis reads its log as the user who is off; what it would not do then would be gone."""
+    server = Server(tmp_path)
+    process = await Process.start(server.program(), server.folder / "log")
+    await process.wait_ready()
+    async with server.client("login") as client:
+        assert await ask(client, "EVAL", COUNT, "1", "shop:login:default:guest:1", "3600000") == [1, 3600000]
+    await process.stop(10)
+    process = await Process.start(server.program(), server.folder / "log")
+    await process.wait_ready()
+    async with server.client("admin") as admin:
+        assert await admin.get("shop:login:default:guest:1") == "1"
+        assert 0 < await admin.pttl("shop:login:default:guest:1") <= 3_600_000
+        assert await admin.acl_log() == []
     await process.kill()
 
 

@@ -8,7 +8,9 @@ umask 077
 exec 9> "$DATA/.lock"
 flock 9
 sed -e '/^#/d' -e "s/INSTALLATION/$INSTALLATION/g" "$here/users.acl" > "$RUN/users"
-echo 'user default off resetkeys resetchannels -@all' > "$RUN/users.acl"
+# Off: nobody gets in as it. But it is as this user that Redis reads its own log at a start, and what it may not do would
+# be left out, in scripts without a word.
+echo 'user default off resetpass allkeys allchannels allcommands' > "$RUN/users.acl"
 while read -r user rules; do
     [ -e "$PASSWORD_FILES/$user" ] || continue
     [ -s "$PASSWORD_FILES/$user" ] || { echo "there is no password in $PASSWORD_FILES/$user" >&2; exit 1; }
