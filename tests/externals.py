@@ -113,7 +113,7 @@ class Redis(_External):
     ) -> None:
         denied = [] if kind or self._process is None else await self.denied()
         await super().__aexit__(kind, error, trace)
-        assert denied == []
+        assert denied == [], f"Redis' users asked for what the chart's may not: {denied}"
 
     @property
     def url(self) -> str:

@@ -49,11 +49,10 @@ class Shop:
         self.settings = Settings(
             home=folder,
             database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
-            redis_url=redis.url_of("worker"),
             port=self.port,
             retry_seconds=0.05,
             concurrency=2,
-            **settings,
+            **{"redis_url": redis.url_of("worker"), **settings},
         )
         self.database = Database(self.settings.business_database)
         self.worker: Process | None = None

@@ -86,7 +86,8 @@ async def test_workers_do_not_meet(redis: Redis, tmp_path: Path) -> None:
     shops = []
     for name in NAMES:
         (tmp_path / name).mkdir(exist_ok=True)
-        shops.append(Shop(tmp_path / name, redis, installation=name))
+        # The users are those of one installation; here nothing but the names keeps two apart.
+        shops.append(Shop(tmp_path / name, redis, installation=name, redis_url=redis.url))
     one, two = shops
     try:
         for shop in shops:
@@ -103,7 +104,7 @@ async def test_workers_do_not_meet(redis: Redis, tmp_path: Path) -> None:
         await eventually(done, what="the actions of the first installation")
         assert await two.metric("zhiyin_worker_actions_total") == 0
 
-        foreign = Shop(tmp_path / "foreign", redis, installation="one")
+        foreign = Shop(tmp_path / "foreign", redis, installation="one", redis_url=redis.url)
         (tmp_path / "foreign").mkdir(exist_ok=True)
         await foreign.open()
         with pytest.raises(Exception, match="before it was ready"):

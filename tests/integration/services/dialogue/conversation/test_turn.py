@@ -92,11 +92,10 @@ async def dialogue(
     own, ledger = (f"sqlite+aiosqlite:///{tmp_path / name}.sqlite" for name in ("own", "ledger"))
     if request.param == "postgresql":
         own, ledger = await postgres.new_database(), await postgres.new_database()
-    # Prefixes in Redis belong to one database.
-    apart: dict[str, Any] = {"installation": request.param}
+    # Prefixes in Redis belong to one database, and its users to one prefix.
+    apart: dict[str, Any] = {"installation": request.param, "redis_url": around.redis.url}
     common: dict[str, Any] = {
         "home": tmp_path,
-        "redis_url": around.redis.url,
         "drain_seconds": 0,
         "static_services": around.addresses,
     }
