@@ -55,7 +55,7 @@ async def before(zhiyin: Installation) -> AsyncIterator[Before]:
         session.post("/v1/auth/register", json=ACCOUNT) as answer,
     ):
         assert answer.status in (200, 201), await answer.text()
-    async with cancelling(zhiyin, 970, 2) as done, cancelling(zhiyin, 971, 2) as waiting:
+    async with cancelling(zhiyin, 940, 2) as done, cancelling(zhiyin, 941, 2) as waiting:
         for each in done:
             await each.confirm()
         await done_once(zhiyin, done)

@@ -53,7 +53,7 @@ async def test_upgrade_and_rollback_fail_no_turn(zhiyin: Installation, note: Not
     _, before = await serving(zhiyin)
     assert not any((await written(zhiyin)).values())
     async with (
-        cancelling(zhiyin, 950, 10) as customers,
+        cancelling(zhiyin, 960, 10) as customers,
         following(url, 5) as followers,
         steady_load(url) as load,
     ):
@@ -78,7 +78,7 @@ async def test_upgrade_and_rollback_fail_no_turn(zhiyin: Installation, note: Not
         assert not before & between, "every pod is a new one"
         for customer in customers[2:5]:
             await customer.confirm()
-        async with cancelling(zhiyin, 951, 3) as later:
+        async with cancelling(zhiyin, 961, 3) as later:
             assert ADDED in claims(later[0].guest)
             assert all((await written(zhiyin)).values()), await written(zhiyin)
             for service, table in (("login", "accounts"), ("dialogue", "conversations"), ("business", "actions")):
