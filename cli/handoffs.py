@@ -91,7 +91,7 @@ def said(event: Event) -> None:
 
 
 def waiting_time(seconds: int) -> str:
-    """How long somebody waits or has waited, as people say it: `40 s`, `12 min`, `3 h 05 min`."""
+    """The waiting time in its largest units: `40 s`, `12 min`, `3 h 05 min`."""
     minutes = seconds // 60
     if minutes < 1:
         return f"{seconds} s"

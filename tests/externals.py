@@ -6,6 +6,7 @@ Redis has the users of the chart as well, so that services run in tests with no 
 import json
 import shutil
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -47,7 +48,7 @@ def _stack(folder: Path) -> Stack:
     )
 
 
-class _External:
+class _External(ABC):
     """One program of the stack, alone."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -75,9 +76,9 @@ class _External:
         self._process = await Process.start(program, self.folder / f"{self.name}.log")
         assert await wait_until(program.ready, READY_SECONDS), (self.folder / f"{self.name}.log").read_text()
 
+    @abstractmethod
     def program(self) -> Program:
         """How it is started."""
-        raise NotImplementedError
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

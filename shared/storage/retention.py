@@ -52,8 +52,17 @@ class Kept:
 class Retention:
     """Has a service's tables keep no more than they should; of all tenants, since the setting is the installation's."""
 
-    def __init__(self, database: Database, timers: Timers, tenant: str, kept: Sequence[Kept]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        timers: Timers,
+        tenant: str,
+        kept: Sequence[Kept],
+        *,
+        slice_seconds: float = SLICE_SECONDS,
+    ) -> None:
         """The timer is a row of `tenant`, the installation's own."""
+        self._slice_seconds = slice_seconds
         self._database = database
         self._timers = timers
         self._tenant = tenant
@@ -78,7 +87,7 @@ class Retention:
         Raises:
             TimerGone: another replica has begun anew meanwhile; what was deleted stays so.
         """
-        until = time.monotonic() + SLICE_SECONDS
+        until = time.monotonic() + self._slice_seconds
         left = [each for each in self._kept if await self._sweep(each, until)]
 
         def again(unit: Unit) -> None:

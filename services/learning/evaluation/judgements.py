@@ -1,6 +1,6 @@
 """What a model answered to each held-out sentence, and its main figures on any sample of the sentences."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,11 @@ def _mean(counts: Counts, values: Floats) -> Samples:
 def _macro_f1(counts: Counts, wanted: NDArray[np.int64], found: NDArray[np.int64]) -> Samples:
     """Over the intents of which a sample has sentences."""
     labels = np.unique(wanted)
-    of_intent: Callable[[NDArray[np.int64]], Floats] = lambda column: (column[:, None] == labels).astype(np.float32)  # noqa: E731
+
+    def of_intent(column: NDArray[np.int64]) -> Floats:
+        matrix: Floats = (column[:, None] == labels).astype(np.float32)
+        return matrix
+
     there = counts @ of_intent(wanted)
     right = counts @ (of_intent(wanted) * of_intent(found))
     f1 = 2 * right / np.maximum(there + counts @ of_intent(found), 1)

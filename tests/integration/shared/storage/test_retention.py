@@ -10,7 +10,6 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.storage import retention
 from shared.storage.database import ALL_TENANTS, Database, TableBase, TenantMixin, new_metadata, now
 from shared.storage.retention import BATCH, RETENTION, Kept, Retention
 from shared.storage.timers import TimerLoop, TimerMixin, Timers
@@ -76,9 +75,9 @@ async def timer(database: Database) -> Timer | None:
         return await session.get(Timer, ("default", RETENTION))
 
 
-def keeping(database: Database, days: int) -> tuple[Retention, TimerLoop]:
+def keeping(database: Database, days: int, **options: float) -> tuple[Retention, TimerLoop]:
     kept = Kept(what="letters", days=days, delete=delete_letters)
-    keeper = Retention(database, TIMERS, "default", [kept])
+    keeper = Retention(database, TIMERS, "default", [kept], **options)
     return keeper, TimerLoop(database, TIMERS, {RETENTION: keeper.on_timer})
 
 
@@ -99,9 +98,8 @@ async def test_what_is_over_is_deleted_and_looked_at_again_in_an_hour(database: 
     assert timedelta(minutes=55) < again.due_at - now() <= timedelta(hours=1)
 
 
-async def test_much_is_deleted_slice_by_slice(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "SLICE_SECONDS", 0.0)
-    keeper, loop = keeping(database, 2)
+async def test_much_is_deleted_slice_by_slice(database: Database) -> None:
+    keeper, loop = keeping(database, 2, slice_seconds=0.0)
     await keeper.begin()
     seen = []
     while await loop.look():

@@ -20,7 +20,7 @@ look() {
     pg_isready -q -h "$listens" -d postgres || return
     now=
     for file in superuser login dialogue business; do
-        # An empty password would let nobody in, the superuser included.
+        # With an empty password no log-in would succeed, not even the superuser's.
         [ -s "$PASSWORD_FILES/$file" ] || { echo "there is no password in $PASSWORD_FILES/$file" >&2; return 1; }
         now=$now$(cat "$PASSWORD_FILES/$file"): || return
     done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts Redis with the users of users.acl that have a password in $PASSWORD_FILES, a file each; nobody else gets in.
+# Starts Redis with those users of users.acl that have a password file in $PASSWORD_FILES; no other client is let in.
 # INSTALLATION there stands for $INSTALLATION. $DATA is kept, $RUN is not; arguments go to the server.
 set -eu
 here=$(dirname "$0")
@@ -8,8 +8,8 @@ umask 077
 exec 9> "$DATA/.lock"
 flock 9
 sed -e '/^#/d' -e "s/INSTALLATION/$INSTALLATION/g" "$here/users.acl" > "$RUN/users"
-# Off: nobody gets in as it. But it is as this user that Redis reads its own log at a start, and what it may not do would
-# be left out, in scripts without a word.
+# `default` is off, so no client can log in as it. Redis replays its append-only log as this user, though, and silently skips
+# the commands that it has no right to; so it keeps all rights.
 echo 'user default off resetpass allkeys allchannels allcommands' > "$RUN/users.acl"
 while read -r user rules; do
     [ -e "$PASSWORD_FILES/$user" ] || continue

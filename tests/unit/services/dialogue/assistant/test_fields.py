@@ -1,7 +1,7 @@
 from services.dialogue.assistant.fields import NOTHING_BELOW, fields_below, fields_of, missing_field
 from services.dialogue.assistant.schema import Offer
 
-TABLES = Offer(gives=["count", {"tables": ["number", {"floor": ["name"]}]}])  # type: ignore[list-item]
+TABLES = Offer.model_validate({"gives": ["count", {"tables": ["number", {"floor": ["name"]}]}]})
 
 
 def test_what_stands_below_a_field_has_its_whole_name() -> None:
