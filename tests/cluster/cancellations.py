@@ -61,15 +61,16 @@ async def cancelling(zhiyin: Installation, series: int, count: int) -> AsyncIter
     numbers = [f"20{series:03d}{index:06d}" for index in range(count)]
     await zhiyin.sql("business", ";".join(INSERT.format(number=number) for number in numbers))
     url = await zhiyin.url("dialogue")
-    sessions = [aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=20)) for _ in numbers]
+    timeout = aiohttp.ClientTimeout(total=20)
+    made = [Cancellation(Guest(aiohttp.ClientSession(url, timeout=timeout)), number) for number in numbers]
     try:
-        made = [Cancellation(Guest(session), number) for session, number in zip(sessions, numbers, strict=True)]
         await asyncio.gather(*(each.guest.enter([]) for each in made))
         await asyncio.gather(*(each.ask() for each in made))
         yield made
     finally:
-        for session in sessions:
-            await session.close()
+        # A guest may have another session by now.
+        for each in made:
+            await each.guest.session.close()
 
 
 async def done_once(zhiyin: Installation, cancellations: list[Cancellation]) -> None:
