@@ -13,7 +13,6 @@ from pydantic import Field, JsonValue, RootModel, model_validator
 
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
-from services.dialogue.assistant.yaml_source import Document, Mistakes, Part, did_you_mean, read_documents
 from services.dialogue.policy.decide import decide
 from services.dialogue.policy.decision import (
     ActionCall,
@@ -28,6 +27,7 @@ from services.dialogue.policy.decision import (
     Understood,
 )
 from services.dialogue.policy.state import State
+from shared.assistants.yaml_source import Document, Mistakes, Part, did_you_mean, read_documents
 from shared.contracts.actions import ActionRequest, ActionResult, ActionStatus
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding

@@ -27,11 +27,16 @@ class ActionReference(Contract):
 class ActionRequest(ActionReference):
     """One effect, named by its id: performing the same id twice has the effect of once."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z_]+$")]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
     customer: Annotated[str, StringConstraints(max_length=64)] | None = None
     conversation_id: Identifier
     arguments: dict[str, Any] = Field(default_factory=dict)
     requested_at: datetime
+    assistant: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] | None = None
+    """Whose action it is; the installation's own assistant where nobody says so."""
+    release: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """The release that asked for it, which also performs it as long as it is kept; else the one that is live."""
+    language: Annotated[str, StringConstraints(max_length=8)] | None = None
     request_id: RequestId | None = None
     """The id in the logs of the customer's message that led to it."""
 

@@ -14,6 +14,11 @@ class LookupRequest(Contract):
 
     customer: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     arguments: dict[str, Any] = Field(default_factory=dict, max_length=20)
+    assistant: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] | None = None
+    """Whose look-up it is; the installation's own assistant where nobody says so."""
+    release: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """The release that asks; the one that is live where it is not kept any more."""
+    language: Annotated[str, StringConstraints(max_length=8)] | None = None
 
 
 class LookupAnswer(Contract):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.dialogue.assistant.yaml_source import Mistakes, Part, read_text, yaml_documents
+from shared.assistants.yaml_source import Mistakes, Part, read_text, yaml_documents
 
 __all__ = ["FaqDocument", "read_faq"]
 

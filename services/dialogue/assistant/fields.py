@@ -7,7 +7,7 @@ a value of a flow is compared with what the look-up that gave the value says tha
 from collections.abc import Iterable, Mapping
 
 from services.dialogue.assistant.schema import Flow, LookupStep, Offer, SetStep, Slot, walk
-from services.dialogue.assistant.yaml_source import did_you_mean
+from shared.assistants.yaml_source import did_you_mean
 
 __all__ = ["NOTHING_BELOW", "RESULT", "Fields", "fields_below", "fields_of", "fields_of_flow", "missing_field"]
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from services.dialogue.assistant.faq import FaqDocument, read_faq
 from services.dialogue.assistant.responses import RepliesFile, ReplyText
 from services.dialogue.assistant.schema import BusinessFile, Flow, SharedSlots, Slot
-from services.dialogue.assistant.yaml_source import Document, Mistakes, read_documents
+from shared.assistants.yaml_source import Document, Mistakes, read_documents
 
 __all__ = ["AssistantFiles"]
 

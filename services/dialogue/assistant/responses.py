@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from services.dialogue.assistant.templates import CONVENTIONS, Conventions, Template, TemplateField, looked_up
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
-from services.dialogue.assistant.yaml_source import Part
+from shared.assistants.yaml_source import Part
 from shared.contracts.base import Contract
 from shared.contracts.events import Option
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
-from services.dialogue.assistant.expressions import ConditionField, Scope
 from services.dialogue.assistant.phrases import pattern_of
 from services.dialogue.assistant.values import MAX_OPTIONS, MAX_TEXT_KEPT
-from services.dialogue.assistant.yaml_source import Part, did_you_mean
+from shared.assistants.expressions import ExpressionField, Scope
+from shared.assistants.yaml_source import Part, did_you_mean
 from shared.contracts.actions import ActionStatus
 from shared.nlu.reading import plain
 
@@ -87,11 +87,11 @@ def regular_expression(value: object) -> re.Pattern[str]:
 class Case(Part):
     """A reply and when it is the one; without `if` it always is."""
 
-    when: Annotated[ConditionField | None, Field(alias="if")] = None
+    when: Annotated[ExpressionField | None, Field(alias="if")] = None
     reply: str
 
 
-Arguments = Annotated[dict[str, ConditionField], BeforeValidator(same_names)]
+Arguments = Annotated[dict[str, ExpressionField], BeforeValidator(same_names)]
 Cases = Annotated[list[Case], BeforeValidator(cases), Field(min_length=1)]
 
 
@@ -131,7 +131,7 @@ class SlotList(Part):
     of: str
     value: str
     title: str
-    where: ConditionField | None = None
+    where: ExpressionField | None = None
 
 
 class Check(Part):
@@ -140,7 +140,7 @@ class Check(Part):
     lookup: Name
     arguments: Arguments = Field(default_factory=dict)
     save: Name
-    valid: ConditionField | None = None
+    valid: ExpressionField | None = None
     reject: Cases
 
 
@@ -197,7 +197,7 @@ class LookupStep(StepPart):
 class IfStep(StepPart):
     """Go one way or the other."""
 
-    condition: Annotated[ConditionField, Field(alias="if")]
+    condition: Annotated[ExpressionField, Field(alias="if")]
     then: "list[Step]"
     otherwise: Annotated["list[Step]", Field(alias="else")] = Field(default_factory=list)
 
@@ -240,7 +240,7 @@ class HandoffStep(StepPart):
 class SetStep(StepPart):
     """Give names to values."""
 
-    set: Annotated[dict[Name, ConditionField], Field(min_length=1)]
+    set: Annotated[dict[Name, ExpressionField], Field(min_length=1)]
 
 
 class CallStep(StepPart):

@@ -10,8 +10,8 @@ from typing import Annotated, TypeGuard
 
 from pydantic import JsonValue, PlainValidator
 
-from services.dialogue.assistant.expressions import Scope, resolve
 from services.dialogue.assistant.formats import day_text, money_text, number_text, time_text
+from shared.assistants.expressions import Scope, resolve
 
 __all__ = ["CONVENTIONS", "FORMATS", "Conventions", "Template", "TemplateField", "read_template", "written"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from services.dialogue.assistant.expressions import Condition
 from services.dialogue.assistant.fields import (
     NOTHING_BELOW,
     RESULT,
@@ -34,7 +33,8 @@ from services.dialogue.assistant.schema import (
     walk,
 )
 from services.dialogue.assistant.values import MAX_LOOKUPS
-from services.dialogue.assistant.yaml_source import Document, Place, did_you_mean
+from shared.assistants.expressions import Expression
+from shared.assistants.yaml_source import Document, Place, did_you_mean
 from shared.nlu.training_data import OUT_OF_SCOPE, AssistantManifest
 
 __all__ = ["ASK_HUMAN", "BUILT_IN", "CONTROL", "PATTERN_ENTITIES", "WITHDRAW", "check_references"]
@@ -378,7 +378,7 @@ class FlowCheck:
         """There is none, but perhaps one like it."""
         return f"there is no reply '{name}'{did_you_mean(name, set().union(*self.files.replies.values()))}"
 
-    def arguments(self, place: Place, what: str, name: str, arguments: Mapping[str, Condition]) -> None:
+    def arguments(self, place: Place, what: str, name: str, arguments: Mapping[str, Expression]) -> None:
         """What business offers is called with what it needs and with nothing that it does not take."""
         business = self.files.business
         offers = business.lookups if what == "look-up" else business.actions

@@ -1,12 +1,12 @@
 """What business answers: look-ups that a flow waits for, and results of actions, whenever they come."""
 
-from services.dialogue.assistant.expressions import Scope
 from services.dialogue.assistant.schema import ActionStep, picked
 from services.dialogue.policy.bounds import bounded
 from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.decision import ActionFinished, LookedUp, LookupFailed
 from services.dialogue.policy.interpreter import run
 from services.dialogue.policy.state import Found, Pending
+from shared.assistants.expressions import Scope
 
 __all__ = ["action_finished", "looked_up", "lookup_failed"]
 

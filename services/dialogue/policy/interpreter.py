@@ -4,7 +4,6 @@ from enum import Enum, auto
 
 from pydantic import JsonValue
 
-from services.dialogue.assistant.expressions import Condition, resolve
 from services.dialogue.assistant.schema import (
     ActionStep,
     CallStep,
@@ -29,6 +28,7 @@ from services.dialogue.policy.context import TurnContext
 from services.dialogue.policy.cues import best_match
 from services.dialogue.policy.decision import ActionCall, HandoffCall, LookupCall, Origin
 from services.dialogue.policy.state import Found, Pending, Submitted
+from shared.assistants.expressions import Expression, resolve
 
 __all__ = ["run", "stop"]
 
@@ -135,12 +135,12 @@ class Run:
 
     # Look-ups
 
-    def arguments(self, conditions: dict[str, Condition]) -> dict[str, JsonValue]:
+    def arguments(self, conditions: dict[str, Expression]) -> dict[str, JsonValue]:
         """The arguments of a call, without those that have no value."""
         values = {name: bounded(condition.value(self.scope)) for name, condition in conditions.items()}
         return {name: value for name, value in values.items() if value is not None}
 
-    def ask_business(self, name: str, conditions: dict[str, Condition]) -> Found | None:
+    def ask_business(self, name: str, conditions: dict[str, Expression]) -> Found | None:
         """The look-up's answer; `None`, with the look-up requested, when there is none yet."""
         arguments = self.arguments(conditions)
         key = f"{name}:{digest(arguments)}"

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from services.dialogue.assistant.assistant import Assistant
-from services.dialogue.assistant.yaml_source import BrokenAssistant
 from services.dialogue.testing import ConversationResult, load_conversations, run
+from shared.assistants.yaml_source import BrokenAssistant
 from shared.contracts.actions import ActionRequest, ActionResult, ActionStatus
 from shared.contracts.lookups import LookupAnswer
 from tests.unit.services.dialogue.assistants import load

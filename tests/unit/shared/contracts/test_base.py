@@ -18,10 +18,10 @@ import shared
 from services.business.rules import facts
 from services.business.shop.actions import ACTIONS
 from services.dialogue import settings
-from services.dialogue.assistant.yaml_source import Part
 from services.dialogue.policy.decision import TurnEvent
 from services.dialogue.policy.state import Pending, State
 from services.login.bootstrap import SeedPart
+from shared.assistants.yaml_source import Part
 from shared.contracts.actions import ActionResult
 from shared.contracts.base import Contract, RequestBody
 from shared.http.__main__ import SERVICES
@@ -48,6 +48,9 @@ UNKNOWN_MEMBERS: dict[tuple[str, str], Any] = {
     ("Pending", "kind"): REFUSED,
     # Neither done nor undone: the customer is told that it is not certain yet.
     ("Submitted", "status"): "pending",
+    # Seen, and followed by nobody here: what no reader knows is neither live nor refused.
+    ("Alias", "alias"): "shadow",
+    ("Release", "state"): "proving",
     # Our own answers, which nobody here reads.
     ("Me", "kind"): REFUSED,
     # Parts of a model folder or of a report on it: what cannot be understood of a model, is not served.

@@ -10,7 +10,7 @@ from services.business.settings import Settings
 from services.business.shop.models import Order
 from services.business.shop.seed import seed
 from services.dialogue.assistant.schema import BusinessFile
-from services.dialogue.assistant.yaml_source import Mistakes, read_documents
+from shared.assistants.yaml_source import Mistakes, read_documents
 from shared.storage.database import Database
 from tests.calls import Answer, Calls
 from tests.tokens import TokenFactory

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.faq import FaqDocument, read_faq
-from services.dialogue.assistant.yaml_source import Mistakes
+from shared.assistants.yaml_source import Mistakes
 from tests.unit.services.dialogue.assistants import FAQ, mistakes
 
 

@@ -16,7 +16,7 @@ from tests.unit.services.dialogue.assistants import flows, load, mistakes, write
         ("- collect: way", "- just words", "this is no step"),
         ("ask: ask_note", "ask: ask_note\n    aks: x", "'aks' is not known here; did you mean 'ask'?"),
         ("    entity: word\n", "    entity: word\n    pattern: '['\n", "not a regular expression"),
-        ("- if: cash", "- if: cash +", "cannot read the condition: cash +"),
+        ("- if: cash", "- if: cash +", "cannot read the expression: cash +"),
         ("attempts: 2", "attempts: many", "attempts: Input should be a valid integer"),
         ("    text: {shortest: 2, longest: 20}\n", "", "a slot needs an entity, text or options"),
         ("handoff: asked", "handoff: ''", "handoff: String should have at least 1 character"),

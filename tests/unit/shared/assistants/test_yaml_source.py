@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.dialogue.assistant.yaml_source import (
+from shared.assistants.yaml_source import (
     MAX_FILE_BYTES,
     BrokenAssistant,
     Mistakes,
