@@ -7,7 +7,8 @@ from pydantic import JsonValue
 
 from services.dialogue.assistant.faq import FaqDocument, read_faq
 from services.dialogue.assistant.responses import RepliesFile, ReplyText
-from services.dialogue.assistant.schema import BusinessFile, Flow, SharedSlots, Slot
+from services.dialogue.assistant.schema import BusinessFile, Flow, Offer, SharedSlots, Slot
+from shared.assistants.connectors import Action, Lookup, fields_given, read_connectors
 from shared.assistants.yaml_source import Document, Mistakes, read_documents
 
 __all__ = ["AssistantFiles"]
@@ -48,6 +49,7 @@ class AssistantFiles:
         if not found:
             self.mistakes.add(self.name_of(self.folder / "flows"), "there are no flows here")
         own = [document for document in found if not self.read_shared(document)]
+        self.read_connectors()
         self.mistakes.raise_if_any()  # a mistake in a shared slot would be reported again for each flow that has it
         for document in own:
             self.read_flow(document)
@@ -76,6 +78,15 @@ class AssistantFiles:
             return True
         return False
 
+    def read_connectors(self) -> None:
+        """What the company's systems offer, where there are connectors."""
+        found = read_connectors(self.folder, self.name_of, self.mistakes)
+        if found.connectors:
+            self.business = BusinessFile(
+                lookups={name: offered(lookup) for name, (_, lookup) in found.lookups().items()},
+                actions={name: offered(action) for name, (_, action) in found.actions().items()},
+            )
+
     def read_flow(self, document: Document) -> None:
         """One flow; a slot that it shares begins with what the shared one says."""
         value = document.value
@@ -98,3 +109,12 @@ class AssistantFiles:
         for key in ("slots", name):
             value = value.get(key) if isinstance(value, dict) else None
         return value if isinstance(value, dict) else {}
+
+
+def offered(part: Lookup | Action) -> Offer:
+    """A look-up or an action of a connector as flows see it."""
+    return Offer(
+        needs=[name for name, argument in part.arguments.items() if not argument.optional],
+        takes=[name for name, argument in part.arguments.items() if argument.optional],
+        gives=list(fields_given(part.answer)),
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.assistant.loader import AssistantFiles
 from shared.errors import ConfigurationError
 from tests.unit.services.dialogue.assistants import MANIFEST, flows, mistakes, write_assistant
 
@@ -67,3 +68,18 @@ def test_one_language_is_enough(tmp_path: Path) -> None:
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     text = flows("reply: good_choice", "reply: god_choice").replace("collect: note", "collect: notes")
     assert len(mistakes(tmp_path, flows=text)) == 2
+
+
+def test_what_there_is_to_look_up_comes_from_the_connectors(tmp_path: Path) -> None:
+    folder = write_assistant(tmp_path)
+    (folder / "connectors").mkdir()
+    (folder / "connectors" / "core.yml").write_text(
+        "connector: core\nlookups:\n  seats:\n    arguments: {day: {}, area: {optional: true}}\n"
+        "    request: {path: /seats}\n    answer: {free: integer, tables: {type: list, fields: {name: text}}}\n",
+        encoding="utf-8",
+    )
+    files = AssistantFiles(folder)
+    files.read(("zh", "en"))
+    seats = files.business.lookups["seats"]
+    assert (seats.needs, seats.takes, seats.gives) == (["day"], ["area"], ["free", "tables", "tables.name"])
+    assert not files.business.actions
