@@ -92,9 +92,9 @@ def try_out(assistant: Path, name: str, given: Iterable[str], *, as_json: bool) 
         return
     for field, value in result.items():
         out.print(harmless(f"{field}: {json.dumps(value, ensure_ascii=False)}"), markup=False, soft_wrap=True)
-    for each in rows:
-        note = f" ({each.row.note})" if each.row.note else ""
-        text = f"by row {each.row.number} of {each.table.name}{note}"
+    for _, table, row in rows:
+        note = f" ({row.note})" if row.note else ""
+        text = f"by row {row.number} of {table.name}{note}"
         out.print(harmless(text), markup=False, soft_wrap=True)
 
 

@@ -14,13 +14,14 @@ __all__ = ["Example", "RuleDescription", "Value"]
 FactName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63}){0,3}$")]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Number = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e12, le=1e12)]
+KINDS: dict[str, type] = {"text": str, "boolean": bool, "list": list, "object": dict}
 Scalar = str | bool | int | float
 
 
 class Value(Part):
     """A fact, or a field of a result: of a type, or one of some values."""
 
-    type: Literal["text", "integer", "number", "boolean"] | None = None
+    type: Literal["text", "integer", "number", "boolean", "list", "object"] | None = None
     one_of: Annotated[list[Scalar], Field(min_length=1, max_length=200)] | None = None
     least: Number | None = None
     most: Number | None = None
@@ -47,6 +48,8 @@ class Value(Part):
 
     def problem(self, value: JsonValue) -> str | None:
         """What is wrong with a value; `None` when it fits."""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if value is None:
             return None if self.optional else "is missing"
         if self.one_of is not None:
@@ -86,10 +89,8 @@ class RuleDescription(Part):
 
 def of_type(value: JsonValue, kind: str) -> bool:
     """Whether a value is of a type; a whole number is one however it is written."""
-    if kind == "text":
-        return isinstance(value, str)
-    if kind == "boolean":
-        return isinstance(value, bool)
+    if kind in KINDS:
+        return isinstance(value, KINDS[kind])
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return False
     return math.isfinite(value) and (kind == "number" or value == int(value))

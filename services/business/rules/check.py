@@ -104,7 +104,7 @@ class _Check:
     def _check_results(self, table: Table) -> None:
         gives = self._description.gives if self._description else None
         for column in table.outputs:
-            if gives is not None and self._graph.single and column.field not in gives:
+            if gives is not None and self._graph.single and column.field.split(".", 1)[0] not in gives:
                 near = did_you_mean(column.field, gives)
                 where = f"{self._graph.file}, {table.name}, {column.label}"
                 self._mistakes.add(where, f"the description gives no {column.field!r}{near}")

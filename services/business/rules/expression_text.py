@@ -27,18 +27,25 @@ INSIDE_TEMPLATE = re.compile(r"\$\{([^}]*)\}")
 WORDS = frozenset(("and", "or", "not", "in"))
 CONSTANTS = {"true": True, "false": False, "null": None}
 LOOPS = frozenset(("map", "filter", "some", "all", "none", "one", "count", "flatMap"))
+JOINING = frozenset(("+", "[", "{"))
+LOOP = 64
 PLAIN_MARKS = frozenset(("==", "!=", "<", "<=", ">", ">=", "..", "[", "]", "(", ")", ",", "$", "-"))
 """Marks that part the values of a column in two at a literal, and nowhere else."""
 
 
 class Reading(NamedTuple):
-    """A condition or an expression, read: dotted names of facts, literals, and whether it only compares with these."""
+    """A condition or an expression, read: dotted names of facts, literals, and whether it only compares with these.
+
+    `mentions` are the names and `$` as often as they stand there, where the result may be made of them: text that is
+    joined, lists, objects; each counts many times where there is a loop.
+    """
 
     names: frozenset[str]
     texts: frozenset[str]
     numbers: frozenset[Decimal]
     truths: frozenset[bool]
     plain: bool
+    mentions: tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -80,14 +87,17 @@ def _read(source: str, *, unary: bool) -> Reading:
         raise ValueError(f"an expression has at most {MAX_LENGTH} characters")
     tokens = [_Token(str(found.lastgroup), found[str(found.lastgroup)]) for found in TOKEN.finditer(source)]
     _stays_small(source, tokens, unary=unary)
-    names, texts, numbers, truths = set(_names(tokens)), set(), set(), set()
+    found = list(_names(tokens))
+    names, texts, numbers, truths = set(found), set(), set(), set()
     plain = all(_is_plain(token) for token in tokens) and all(
         _is_sign(tokens, place) for place, token in enumerate(tokens) if token.text == "-"
     )
     for place, (kind, text) in enumerate(tokens):
         if kind == "text" and text[0] == "`":
             for inner in INSIDE_TEMPLATE.findall(text):
-                names |= _read(inner, unary=False).names
+                inside = list(_read(inner, unary=False).names)
+                names |= {*inside}
+                found += inside
         elif kind == "text":
             texts.add(text[1:-1])
         elif kind == "number":
@@ -96,7 +106,11 @@ def _read(source: str, *, unary: bool) -> Reading:
                 numbers.add(-Decimal(text))
         elif kind == "name" and isinstance(truth := CONSTANTS.get(text), bool):
             truths.add(truth)
-    return Reading(frozenset(names), frozenset(texts), frozenset(numbers), frozenset(truths), plain)
+    found += [token.text for token in tokens if token.text == "$"]
+    times = LOOP if any(token.text in LOOPS for token in tokens) else 1
+    joins = times > 1 or any(token.text in JOINING or token.text[0] == "`" for token in tokens)
+    mentions = tuple(found) * times if joins else ()
+    return Reading(frozenset(names), frozenset(texts), frozenset(numbers), frozenset(truths), plain, mentions)
 
 
 def _is_plain(token: _Token) -> bool:

@@ -1,6 +1,7 @@
 """One file of rules in the JDM format, read into what is checked and shown: its tables, conditions and expressions."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ MAX_NODES = 50
 MAX_ROWS = 500
 MAX_COLUMNS = 30
 MAX_EXPRESSIONS = 100
+PLAIN_ID = re.compile(r'"_?id"\s*:\s*"([^"\\]{1,200})"')
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 KINDS = frozenset(("inputNode", "outputNode", "decisionTableNode", "switchNode", "expressionNode", "decisionNode"))
 
@@ -145,6 +147,16 @@ class Graph:
     """Names of the decisions that its nodes call, by the nodes' ids."""
     nodes: int = 0
 
+    def growth(self, produced: set[str]) -> float:
+        """By how much a result may be larger than the facts, as a power of two, for texts joined again and again.
+
+        What is made of facts alone is not counted: only what is made of `produced` names, and of `$`, can repeat.
+        """
+        bits = 0.0
+        for table in self.tables.values():
+            bits += max(sum(_bits(row.cell(column), produced) for column in table.outputs) for row in table.rows)
+        return bits + sum(_bits(text, produced) for _, text in self.expressions)
+
     @property
     def single(self) -> Table | None:
         """The table, where the decision is nothing but one."""
@@ -183,7 +195,7 @@ def read_graph(name: str, file: str, source: bytes, mistakes: Mistakes) -> Graph
 class _Reader:
     def __init__(self, name: str, file: str, mistakes: Mistakes) -> None:
         self._name, self._file, self._mistakes = name, file, mistakes
-        self._lines: list[str] = []
+        self._lines: dict[str, int] = {}
 
     def read(self, source: bytes) -> Graph | None:
         """The graph as far as it can be read; with a mistake it cannot be used."""
@@ -195,7 +207,7 @@ class _Reader:
         try:
             text = source.decode("utf-8-sig")
             content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-            self._lines = text.splitlines()
+            self._lines = _lines_of_ids(text)
             document = _Document.model_validate(content)
         except ValidationError as error:
             self._invalid("", error)
@@ -294,16 +306,25 @@ class _Reader:
     def _invalid(self, what: str, error: ValidationError, where: str = "") -> None:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        self._mistakes.add(where or self._file, f"{what}{place}: {plain_message(first['msg'])}")
+        reason = f"{place}: {plain_message(first['msg'])}" if place else "this is not what the JDM format has here"
+        self._mistakes.add(where or self._file, f"{what}{reason}")
 
     def _wrong(self, reason: str) -> None:
         self._mistakes.add(self._file, reason)
 
     def _where(self, identity: str) -> str:
         """The file and the line in which something with this id begins."""
-        mark = re.compile(rf'"_?id"\s*:\s*{re.escape(json.dumps(identity, ensure_ascii=False))}')
-        line = next((number for number, text in enumerate(self._lines, start=1) if mark.search(text)), None)
+        line = self._lines.get(identity)
         return f"{self._file}:{line}" if line else self._file
+
+
+def _lines_of_ids(text: str) -> dict[str, int]:
+    """The line in which each id stands first, of those that are written plainly."""
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        for identity in PLAIN_ID.findall(line):
+            lines.setdefault(identity, number)
+    return lines
 
 
 def _readable(read: Callable[[str], Reading], text: str) -> Reading | None:
@@ -311,6 +332,12 @@ def _readable(read: Callable[[str], Reading], text: str) -> Reading | None:
         return read(text) if text else None
     except ValueError:
         return None
+
+
+def _bits(text: str, produced: set[str]) -> float:
+    reading = _readable(read_full, text)
+    again = [name for name in reading.mentions if name == "$" or _root(name) in produced] if reading else []
+    return math.log2(len(again)) if again else 0.0
 
 
 def _root(path: str) -> str:

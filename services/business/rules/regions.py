@@ -19,7 +19,7 @@ from shared.assistants.rules import Value
 __all__ = ["Regions", "TooLarge", "points", "regions_of"]
 
 MAX_REGIONS = 20_000
-MAX_WORK = 1_000_000
+MAX_WORK = 500_000
 FAR = Decimal(1_000_000)
 OTHER = "another"
 
@@ -57,6 +57,8 @@ def points(value: Value | None, readings: Iterable[Reading]) -> list[JsonValue]:
         return [True, False, *missing]
     if value.type == "text":
         return [*_words(texts), *missing]
+    if value.type in ("list", "object"):
+        return [[] if value.type == "list" else {}, *missing]
     step = value.step or (1 if value.type == "integer" else None)
     return [*_numbers(numbers, step, value.least, value.most), *missing]
 
@@ -81,12 +83,12 @@ def regions_of(table: Table, values: Mapping[str, Value]) -> Regions | None:
     work = 0
     for field, cells in conditions.items():
         value = values.get(field)
-        readings = [read_condition(cell) for _, _, cell in cells]
+        readings = [read_condition(cell) for cell in {cell for _, _, cell in cells}]
         closed = value is not None and (value.one_of is not None or value.type == "boolean")
         if any(reading.names or not (reading.plain or closed) for reading in readings):
             return None
         samples = points(value, readings)
-        work += len(cells) * len(samples)
+        work += len(readings) * len(samples)
         if work > MAX_WORK:
             raise TooLarge
         masks = _masks(cells, samples, every, never)
@@ -105,16 +107,17 @@ def _masks(
 ) -> dict[int, JsonValue]:
     """The sets of rows that match together by one fact, each with a value for it."""
     masks = [every] * len(samples)
-    for row, label, cell in cells:
+    rows: dict[str, int] = {}
+    for row, _, cell in cells:
+        rows[cell] = rows.get(cell, 0) | 1 << (row.number - 1)
+    hopeless = set()
+    for cell, bits in rows.items():
         matches = condition(cell)
-        bit, met = 1 << (row.number - 1), False
-        for place, sample in enumerate(samples):
-            if matches(sample):
-                met = True
-            else:
-                masks[place] &= ~bit
-        if not met:
-            never.append((row, label, cell))
+        met = [matches(sample) for sample in samples]
+        masks = [mask if hit else mask & ~bits for mask, hit in zip(masks, met, strict=True)]
+        if not any(met):
+            hopeless.add(cell)
+    never += [each for each in cells if each[2] in hopeless]
     return dict(zip(reversed(masks), reversed(samples), strict=True))
 
 

@@ -25,6 +25,8 @@ MAX_RESULT = 64_000
 MAX_DEPTH = 5
 """Decisions that may be called within one another."""
 MAX_NODES_CALLED = 500
+MAX_GROWTH = 16
+"""Doublings of what is joined with itself."""
 MAX_DESCRIPTION = 256_000
 
 
@@ -213,14 +215,21 @@ def _check_calls(graphs: dict[str, Graph], names: set[str], mistakes: Mistakes) 
             graphs.pop(name, None)
     depth: dict[str, int] = {}
     nodes: dict[str, int] = {}
+    growth: dict[str, float] = {}
+    produced = {each for graph in graphs.values() for each in graph.produced}
     for name in order:
         if name in graphs:
             calls = graphs[name].calls.values()
             depth[name] = 1 + max((depth.get(called, 0) for called in calls), default=0)
             nodes[name] = graphs[name].nodes + sum(nodes.get(called, 0) for called in calls)
+            growth[name] = graphs[name].growth(produced) + sum(growth.get(called, 0.0) for called in calls)
             if depth[name] > MAX_DEPTH or nodes[name] > MAX_NODES_CALLED:
                 reason = f"with what it calls it has more than {MAX_DEPTH} rules in a row, or {MAX_NODES_CALLED} nodes"
                 mistakes.add(graphs.pop(name).file, reason)
+            elif growth[name] > MAX_GROWTH:
+                mistakes.add(
+                    graphs.pop(name).file, "its expressions join results again and again: they may grow too large"
+                )
     for _ in range(len(graphs)):
         for name in [each for each, graph in graphs.items() if not set(graph.calls.values()) <= graphs.keys()]:
             del graphs[name]
