@@ -29,6 +29,11 @@ CONSTANTS = {"true": True, "false": False, "null": None}
 LOOPS = frozenset(("map", "filter", "some", "all", "none", "one", "count", "flatMap"))
 JOINING = frozenset(("+", "[", "{"))
 LOOP = 64
+SMALL = frozenset(
+    ("abs", "all", "avg", "bool", "contains", "count", "len", "max", "min", "none", "number", "one", "some", "sum")
+)
+"""Functions whose results are a number, or true or false."""
+OPENING, CLOSING = ("[", "(", "{"), ("]", ")", "}")
 PLAIN_MARKS = frozenset(("==", "!=", "<", "<=", ">", ">=", "..", "[", "]", "(", ")", ",", "$", "-"))
 """Marks that part the values of a column in two at a literal, and nowhere else."""
 
@@ -37,7 +42,7 @@ class Reading(NamedTuple):
     """A condition or an expression, read: dotted names of facts, literals, and whether it only compares with these.
 
     `mentions` are the names and `$` as often as they stand there, where the result may be made of them: text that is
-    joined, lists, objects; each counts many times where there is a loop.
+    joined, lists, objects; each counts many times where there is a loop. `loops` is how deep loops stand in loops.
     """
 
     names: frozenset[str]
@@ -46,6 +51,7 @@ class Reading(NamedTuple):
     truths: frozenset[bool]
     plain: bool
     mentions: tuple[str, ...]
+    loops: int
 
 
 @lru_cache(maxsize=4096)
@@ -86,7 +92,7 @@ def _read(source: str, *, unary: bool) -> Reading:
     if len(source) > MAX_LENGTH:
         raise ValueError(f"an expression has at most {MAX_LENGTH} characters")
     tokens = [_Token(str(found.lastgroup), found[str(found.lastgroup)]) for found in TOKEN.finditer(source)]
-    _stays_small(source, tokens, unary=unary)
+    loops = _stays_small(source, tokens, unary=unary)
     found = list(_names(tokens))
     names, texts, numbers, truths = set(found), set(), set(), set()
     plain = all(_is_plain(token) for token in tokens) and all(
@@ -109,8 +115,21 @@ def _read(source: str, *, unary: bool) -> Reading:
     found += [token.text for token in tokens if token.text == "$"]
     times = LOOP if any(token.text in LOOPS for token in tokens) else 1
     joins = times > 1 or any(token.text in JOINING or token.text[0] == "`" for token in tokens)
-    mentions = tuple(found) * times if joins else ()
-    return Reading(frozenset(names), frozenset(texts), frozenset(numbers), frozenset(truths), plain, mentions)
+    mentions = tuple(found) * times if joins and not _is_call(tokens, SMALL) else ()
+    literals = (frozenset(texts), frozenset(numbers), frozenset(truths))
+    return Reading(frozenset(names), *literals, plain, mentions, loops)
+
+
+def _is_call(tokens: list[_Token], functions: frozenset[str]) -> bool:
+    """Whether an expression is nothing but the call of one of these functions."""
+    if len(tokens) < 3 or tokens[0].text not in functions or tokens[1].text != "(":
+        return False
+    depth = 0
+    for place, token in enumerate(tokens):
+        depth += (token.text in OPENING) - (token.text in CLOSING)
+        if depth == 0 and place:
+            return place == len(tokens) - 1
+    return False
 
 
 def _is_plain(token: _Token) -> bool:
@@ -147,20 +166,27 @@ def _names(tokens: list[_Token]) -> Iterator[str]:
             yield ".".join(path)
 
 
-def _stays_small(source: str, tokens: list[_Token], *, unary: bool) -> None:
-    """Refuses what would take long: the engine cannot be stopped. A range is compared with and is no list to walk."""
+def _stays_small(source: str, tokens: list[_Token], *, unary: bool) -> int:
+    """Refuses what would take long, for the engine cannot be stopped; how deep loops stand in loops, `flatMap` twice.
+
+    A range is to compare with, and no list to walk through.
+    """
     opened: list[int] = []
-    loops: list[bool] = []
+    loops: list[int] = []
+    deepest = 0
     for place, token in enumerate(tokens):
-        if token.text in ("[", "(", "{"):
+        if token.text in OPENING:
             opened.append(place)
-            loops.append(token.text == "(" and place > 0 and tokens[place - 1].text in LOOPS)
+            before = tokens[place - 1].text if token.text == "(" and place else ""
+            loops.append((before in LOOPS) + (before == "flatMap"))
+            deepest = max(deepest, sum(loops))
             if len(opened) > MAX_BRACKETS or sum(loops) > MAX_LOOPS:
                 raise ValueError(f"{source!r} has too many brackets, or loops, within one another")
-        elif token.text in ("]", ")", "}") and opened:
+        elif token.text in CLOSING and opened:
             opened.pop()
             loops.pop()
         elif token.text == "..":
             before = tokens[opened[-1] - 1].text if opened and opened[-1] else ""
             if not opened or (before != "in" and not (unary and before in ("", ",", "and", "or"))):
                 raise ValueError(f"{source!r}: a range such as [1..5] can only stand after `in`")
+    return deepest

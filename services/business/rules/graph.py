@@ -22,6 +22,8 @@ MAX_ROWS = 500
 MAX_COLUMNS = 30
 MAX_EXPRESSIONS = 100
 PLAIN_ID = re.compile(r'"_?id"\s*:\s*"([^"\\]{1,200})"')
+MAX_ITEMS = 500
+"""Items of a list among the facts."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 KINDS = frozenset(("inputNode", "outputNode", "decisionTableNode", "switchNode", "expressionNode", "decisionNode"))
 
@@ -156,6 +158,15 @@ class Graph:
         for table in self.tables.values():
             bits += max(sum(_bits(row.cell(column), produced) for column in table.outputs) for row in table.rows)
         return bits + sum(_bits(text, produced) for _, text in self.expressions)
+
+    def steps(self, produced: set[str]) -> int:
+        """How many steps it may take with the longest lists there may be; what is made of lists may be longer still."""
+        apart = {row.where for table in self.tables.values() if table.apart for row in table.rows}
+        return sum(
+            MAX_ITEMS ** ((2 if any(_root(name) in produced for name in reading.names) else 1) * reading.loops)
+            * (MAX_ITEMS if where in apart else 1)
+            for where, _, reading in self.readings()
+        )
 
     @property
     def single(self) -> Table | None:

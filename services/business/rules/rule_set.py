@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import JsonValue
 
 from services.business.rules.expression_text import first_line
-from services.business.rules.graph import Graph, Row, Table, engine_for, read_graph
+from services.business.rules.graph import MAX_ITEMS, Graph, Row, Table, engine_for, read_graph
 from shared.assistants.expressions import resolve
 from shared.assistants.rules import RuleDescription
 from shared.assistants.yaml_source import Document, Mistakes, did_you_mean, yaml_documents
@@ -25,6 +25,7 @@ MAX_RESULT = 64_000
 MAX_DEPTH = 5
 """Decisions that may be called within one another."""
 MAX_NODES_CALLED = 500
+MAX_STEPS = 5_000_000
 MAX_GROWTH = 16
 """Doublings of what is joined with itself."""
 MAX_DESCRIPTION = 256_000
@@ -95,6 +96,8 @@ class RuleSet:
             raise Undecided(f"the rule {name}: its facts are no JSON ({error})") from None
         if len(given) > MAX_FACTS:
             raise Undecided(f"the rule {name}: its facts have more than {MAX_FACTS} characters")
+        if len(given) > 2 * MAX_ITEMS and _longest(facts) > MAX_ITEMS:
+            raise Undecided(f"the rule {name}: a list among its facts has more than {MAX_ITEMS} items")
         # Not `evaluate_batch`: a forked process does not have its threads and would wait for them without end.
         try:
             answer = self._engine.evaluate(name, given, {"trace": trace, "max_depth": MAX_DEPTH})
@@ -216,6 +219,7 @@ def _check_calls(graphs: dict[str, Graph], names: set[str], mistakes: Mistakes) 
     depth: dict[str, int] = {}
     nodes: dict[str, int] = {}
     growth: dict[str, float] = {}
+    steps: dict[str, int] = {}
     produced = {each for graph in graphs.values() for each in graph.produced}
     for name in order:
         if name in graphs:
@@ -223,9 +227,12 @@ def _check_calls(graphs: dict[str, Graph], names: set[str], mistakes: Mistakes) 
             depth[name] = 1 + max((depth.get(called, 0) for called in calls), default=0)
             nodes[name] = graphs[name].nodes + sum(nodes.get(called, 0) for called in calls)
             growth[name] = graphs[name].growth(produced) + sum(growth.get(called, 0.0) for called in calls)
+            steps[name] = graphs[name].steps(produced) + sum(steps.get(called, 0) for called in calls)
             if depth[name] > MAX_DEPTH or nodes[name] > MAX_NODES_CALLED:
                 reason = f"with what it calls it has more than {MAX_DEPTH} rules in a row, or {MAX_NODES_CALLED} nodes"
                 mistakes.add(graphs.pop(name).file, reason)
+            elif steps[name] > MAX_STEPS:
+                mistakes.add(graphs.pop(name).file, "it goes through lists within lists too often, which may take long")
             elif growth[name] > MAX_GROWTH:
                 mistakes.add(
                     graphs.pop(name).file, "its expressions join results again and again: they may grow too large"
@@ -233,6 +240,13 @@ def _check_calls(graphs: dict[str, Graph], names: set[str], mistakes: Mistakes) 
     for _ in range(len(graphs)):
         for name in [each for each, graph in graphs.items() if not set(graph.calls.values()) <= graphs.keys()]:
             del graphs[name]
+
+
+def _longest(value: object) -> int:
+    """The items of the longest list, however deep it stands."""
+    parts = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
+    here = 0 if isinstance(value, Mapping) else len(parts)
+    return max([here, *map(_longest, parts)])
 
 
 def _plain(value: Any) -> JsonValue:

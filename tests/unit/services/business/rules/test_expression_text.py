@@ -68,6 +68,17 @@ def test_what_is_made_of_itself_is_counted() -> None:
     assert read_full("a + a").mentions == ("a", "a")
     assert read_full("a > 3 and a < 5").mentions == ()
     assert len(read_full("map([1, 2], a)").mentions) > 10
+    assert read_full("sum(map(items, #.price))").mentions == ()
+    assert read_full("len(a) + a").mentions == ("a", "a")
+
+
+def test_loops_within_loops_are_counted() -> None:
+    assert [read_full(text).loops for text in ("a", "map(a, #)", "map(a, len(filter(b, # > 1)))", "flatMap(a, b)")] == [
+        0,
+        1,
+        2,
+        2,
+    ]
 
 
 def test_the_engine_s_errors_are_one_line() -> None:

@@ -86,6 +86,7 @@ def test_rows_that_are_collected_are_results() -> None:
         ({"days": 5, "more": float("nan")}, "are no JSON"),
         ({"days": 5, "more": Decimal("Infinity")}, "are no JSON"),
         ({"days": 5, "more": "x" * 40_000}, "more than 32000 characters"),
+        ({"days": 5, "more": {"list": [0] * 501}}, "more than 500 items"),
         ({"days": 5, "more": "\ud800"}, "cannot be evaluated"),
         ({"days": 5, "more": 10**400}, "cannot be evaluated"),
     ],
@@ -129,6 +130,14 @@ def test_a_result_that_is_none_of_those_described_is_undecided() -> None:
                 "d": DAYS,
             },
             "or 500 nodes",
+        ),
+        (
+            {
+                "a": chain(
+                    expressions(x="flatMap(items, items)"), expressions("n", y="len(map(x, len(filter(x, # > 1))))")
+                )
+            },
+            "lists within lists",
         ),
         ({"a": chain(*[expressions(f"n{each}", x="x + x") for each in range(20)])}, "may grow too large"),
         (
