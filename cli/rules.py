@@ -107,7 +107,6 @@ def learn(
         CommandError: the table would not pass the check.
         UsageError: there is a table of this name, which is not to be replaced, or this can be no name.
     """
-    from services.learning.rules.decision_tree import learn as train
     from services.learning.rules.decisions import read_decisions
 
     folder = assistant / "rules"
@@ -123,6 +122,8 @@ def learn(
             described = document.parse(RuleDescription, mistakes)
         mistakes.raise_if_any()
     past = read_decisions(decisions, outcome, described, only)
+    from services.learning.rules.decision_tree import learn as train  # takes long to import, so after what can fail
+
     learned = train(past, name, outcome, depth=depth, leaf=leaf)
     written = {table.name: f"{json_text(learned.table)}\n".encode()}
     if described is None:

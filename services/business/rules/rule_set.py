@@ -36,7 +36,10 @@ class RulesError(ConfigurationError):
 
 
 class Undecided(ZhiyinError):
-    """No rule says anything for these facts, or nothing usable; the message says why. A person has to look."""
+    """No rule says anything for these facts, or nothing usable, so that a person has to look.
+
+    The message says why, with facts in it: it is for whoever writes rules, not for logs and not for customers.
+    """
 
 
 class Decided(NamedTuple):

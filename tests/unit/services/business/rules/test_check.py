@@ -230,7 +230,7 @@ CELLS = {
     "days": ["", "<= 2", "> 2", "in [1..3]", "2", "1, 3", ">= 4", "> 1 and < 4", "not in [0, 2]", "< 1 or > 3"],
     "paid": ["", "true", "false"],
 }
-FACTS = {"kind": ["a", "b", "c"], "days": list(range(7)), "paid": [True, False]}
+FACTS: dict[str, list[str | int]] = {"kind": ["a", "b", "c"], "days": list(range(7)), "paid": [True, False]}
 ROWS = st.lists(
     st.tuples(*(st.sampled_from(cells) for cells in CELLS.values()), st.sampled_from(["'x'", "'y'"])),
     min_size=1,

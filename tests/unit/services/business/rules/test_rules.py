@@ -1,12 +1,13 @@
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
 from services.business.rules import rules as module
+from services.business.rules.check import read_sources
 from services.business.rules.rules import Rules, RulesError, Undecided
 from shared.assistants.yaml_source import Mistakes
 from tests.stack import eventually
@@ -91,11 +92,10 @@ async def test_while_a_folder_is_watched_nothing_is_read_on_the_event_loop(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[threading.Thread] = set()
-    read: Callable[[Path, Mistakes], Mapping[str, bytes]] = module.read_sources
 
     def noted(place: Path, mistakes: Mistakes) -> Mapping[str, bytes]:
         threads.add(threading.current_thread())
-        return read(place, mistakes)
+        return read_sources(place, mistakes)
 
     rules = Rules(folder, changes=True)
     monkeypatch.setattr(module, "read_sources", noted)
