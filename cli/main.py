@@ -295,6 +295,62 @@ def hold_tests(
     run(assistant_folder(folder), home, choice, as_json=as_json)
 
 
+rules_app = typer.Typer(no_args_is_help=True, help="Show, try and learn an assistant's rules: decision tables.")
+app.add_typer(rules_app, name="rules")
+RuleArgument = Annotated[str, typer.Argument(metavar="NAME", help="A rule: its file in rules/ without .json.")]
+
+
+@rules_app.command("show")
+def show_rules(
+    assistant: AssistantArgument,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A rule; without it, list them.")] = None,
+) -> None:
+    """Show a rule as a table that a person can read."""
+    from cli.rules import show as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), name)
+
+
+@rules_app.command("try")
+def try_rule(
+    assistant: AssistantArgument,
+    name: RuleArgument,
+    facts: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="The facts.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a rule gives for some facts, and which row decides."""
+    from cli.rules import try_out as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), name, facts or [], as_json=as_json)
+
+
+@rules_app.command("learn")
+def learn_rule(
+    assistant: AssistantArgument,
+    name: RuleArgument,
+    decisions: Annotated[
+        Path, typer.Option("--from", metavar="FILE", help="Past decisions: CSV whose first line names the columns.")
+    ],
+    outcome: Annotated[str, typer.Option(help="The column that says what was decided.")],
+    facts: Annotated[str, typer.Option(help="Columns to learn from, with commas; by default all that can be.")] = "",
+    depth: Annotated[int, typer.Option(min=1, max=8, help="Facts that are asked in a row at most.")] = 4,
+    leaf: Annotated[int, typer.Option(min=1, max=100_000, help="Past decisions behind a row, at least.")] = 10,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over the table that is there.")] = False,
+) -> None:
+    """Learn a table from past decisions: a small decision tree, to be read and changed by a person."""
+    from cli.rules import learn as run
+    from cli.settings import assistant_folder
+
+    opened()
+    only = [each.strip() for each in facts.split(",") if each.strip()]
+    folder = assistant_folder(assistant)
+    run(folder, name, decisions, outcome=outcome, only=only, depth=depth, leaf=leaf, replace=replace)
+
+
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """Show every registered instance: its address, version, model and health. Fails when one is not passing."""
