@@ -212,7 +212,7 @@ async def test_every_answer_and_every_effect_is_the_same(before: Before, now: Le
 def test_the_connector_offers_what_the_file_of_offers_says(connectors: ConnectorFiles) -> None:
     mistakes = Mistakes()
     file = Path(__file__).parents[4] / "assistants" / "shop" / "flows" / "business.yml"
-    (document,) = read_documents(file, str, mistakes)
+    (document,) = read_documents(file, file.name, mistakes)
     offers = document.parse(BusinessFile, mistakes)
     assert offers is not None
     assert not mistakes.found
