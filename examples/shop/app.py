@@ -22,10 +22,13 @@ from examples.shop.bodies import (
     Customer,
     Faulty,
     Health,
+    History,
     Invoice,
     InvoiceChecked,
     Order,
+    OrderEvent,
     OrderList,
+    PlaceOrder,
     Refund,
     RefundOrder,
     RequestInvoice,
@@ -140,6 +143,33 @@ def get_order(customer: CustomerNumber, number: OrderNumber, store: InStore) -> 
     """One of a customer's orders; somebody else's is not found."""
     with store.reading() as db:
         return order_view(order_or_problem(db, customer, number))
+
+
+@router.get(
+    "/customers/{customer}/orders/{number}/events",
+    operation_id="getHistory",
+    tags=["orders"],
+    responses=documented(404),
+)
+def get_history(customer: CustomerNumber, number: OrderNumber, store: InStore) -> History:
+    """What happened to an order."""
+    with store.reading() as db:
+        order = order_or_problem(db, customer, number)
+        events = repository.events_of(db, order["id"])
+    return History(events=[OrderEvent(zh=each["text_zh"], en=each["text_en"], at=each["at"]) for each in events])
+
+
+@router.post(
+    "/customers/{customer}/orders",
+    operation_id="placeOrder",
+    tags=["orders"],
+    status_code=201,
+    responses=documented(404, 409),
+    response_model=Order,
+)
+def place_order(customer: CustomerNumber, body: PlaceOrder, once: Once) -> Response:
+    """Buys something for a customer, who has paid with that."""
+    return once(201, body, lambda db: effects.place_order(db, customer, body))
 
 
 @router.post(

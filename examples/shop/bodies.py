@@ -17,12 +17,14 @@ __all__ = [
     "Customer",
     "Faulty",
     "Health",
+    "History",
     "Invoice",
     "InvoiceCheck",
     "InvoiceChecked",
     "Order",
     "OrderEvent",
     "OrderList",
+    "PlaceOrder",
     "Refund",
     "RefundOrder",
     "RequestInvoice",
@@ -113,6 +115,28 @@ class OrderList(_Answered):
 
     orders: list[Order]
     total: int = Field(description="How many there are in all")
+
+
+class History(_Answered):
+    """What happened to an order, the oldest first."""
+
+    events: list[OrderEvent]
+
+
+class Item(_Sent):
+    """A thing to buy, in both languages of the shop."""
+
+    zh: Annotated[str, line(200), BeforeValidator(one_line)]
+    en: Annotated[str, line(200), BeforeValidator(one_line)]
+
+
+class PlaceOrder(_Sent):
+    """Buy something; it is paid with that."""
+
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")] = Field(examples=["20261103010"])
+    item: Item = Field(examples=[ITEM])
+    amount_fen: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(examples=[8990])
+    address: Line = Field(examples=["上海市浦东新区世纪大道100号"])
 
 
 class RefundOrder(_Sent):

@@ -16,6 +16,7 @@ from examples.shop.bodies import (
     Complaint,
     Invoice,
     Order,
+    PlaceOrder,
     Refund,
     RefundOrder,
     RequestInvoice,
@@ -29,6 +30,7 @@ __all__ = [
     "change_address",
     "complain",
     "order_or_problem",
+    "place_order",
     "refund_order",
     "request_invoice",
     "withdraw_case",
@@ -55,6 +57,31 @@ def order_or_problem(db: sqlite3.Connection, customer: str | None, number: str) 
     if order is None:
         raise Problem(404, "order_not_found", "this customer has no such order")
     return order
+
+
+def place_order(db: sqlite3.Connection, customer: str, body: PlaceOrder) -> Order:
+    """A customer buys something and has paid."""
+    if repository.customer_id(db, customer) is None:
+        raise Problem(404, "customer_not_found", "there is no such customer")
+    address = normal_address(body.address)
+    if (problem := address_problem(address)) is not None:
+        raise Problem(409, problem, DETAILS[problem])
+    moment = _moment()
+    row = repository.add_order(
+        db,
+        customer,
+        number=body.number,
+        status="paid",
+        item_zh=body.item.zh,
+        item_en=body.item.en,
+        amount_fen=body.amount_fen,
+        address=address,
+        paid_at=moment,
+    )
+    if row is None:
+        raise Problem(409, "number_taken", "there is an order with this number already")
+    repository.add_event(db, row, moment, "已付款", "Payment received")
+    return order_view(order_or_problem(db, customer, body.number))
 
 
 def refund_order(db: sqlite3.Connection, customer: str, number: str, body: RefundOrder) -> Refund:

@@ -19,6 +19,7 @@ __all__ = [
     "count_orders",
     "customer_id",
     "customer_of",
+    "events_of",
     "forget_answers",
     "keep_answer",
     "kept_answer",
@@ -114,6 +115,11 @@ def add_event(db: sqlite3.Connection, order: int, moment: str, text_zh: str, tex
         "INSERT INTO order_events (order_id, at, text_zh, text_en) VALUES (?, ?, ?, ?)",
         (order, moment, text_zh, text_en),
     )
+
+
+def events_of(db: sqlite3.Connection, order: int) -> Sequence[sqlite3.Row]:
+    """What happened to an order, the oldest first."""
+    return db.execute("SELECT * FROM order_events WHERE order_id = ? ORDER BY at, id", (order,)).fetchall()
 
 
 def add_refund(db: sqlite3.Connection, order: sqlite3.Row, reason: str, moment: str) -> int:

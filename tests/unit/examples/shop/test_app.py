@@ -99,6 +99,11 @@ async def test_every_effect_once(calls: Calls) -> None:
 
     cancelled = await do("POST", "/customers/C1001/orders/20261103002/cancellation")
     assert (cancelled.status, cancelled.body["status"], cancelled.body["refunded"]) == (201, "cancelled", True)
+    history = (await calls.get("/customers/C1001/orders/20261103002/events", token=KEY)).body["events"]
+    assert [each["en"] for each in history] == ["Payment received", "Cancelled and refunded"]
+    tea = {"number": "N-1", "item": {"zh": "茶", "en": "tea"}, "amount_fen": 100, "address": "北京市朝阳区建国路88号"}
+    placed = await do("POST", "/customers/C1001/orders", tea)
+    assert (placed.status, placed.body["status"]) == (201, "paid")
     moved = await do("PUT", "/customers/C1002/orders/20261104003/address", {"address": "北京市朝阳区建国路88号"})
     assert (moved.status, moved.body["address"]) == (200, "北京市朝阳区建国路88号")
     invoice = await do("POST", "/customers/C1001/orders/20261103001/invoice", {"title": "个人"})

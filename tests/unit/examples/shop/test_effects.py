@@ -1,11 +1,12 @@
 import pytest
 
-from examples.shop.bodies import ChangeAddress, Complain, RefundOrder, RequestInvoice
+from examples.shop.bodies import ChangeAddress, Complain, PlaceOrder, RefundOrder, RequestInvoice
 from examples.shop.effects import (
     cancel_order,
     change_address,
     complain,
     order_or_problem,
+    place_order,
     refund_order,
     request_invoice,
     withdraw_case,
@@ -15,6 +16,22 @@ from examples.shop.store import Store
 
 REASON = RefundOrder(reason="太小了")
 ADDRESS = ChangeAddress(address=" 北京市朝阳区建国路88号 ")
+
+
+def test_an_order_is_placed_and_is_like_any_other(store: Store) -> None:
+    wanted = {"number": "N-1", "item": {"zh": "茶", "en": "tea"}, "amount_fen": 100, "address": ADDRESS.address}
+    with store.writing() as db:
+        order = place_order(db, "C1002", PlaceOrder.model_validate(wanted))
+        assert (order.status, order.amount_fen, order.address) == ("paid", 100, "北京市朝阳区建国路88号")
+        assert cancel_order(db, "C1002", "N-1").refunded
+        for customer, changed, code in (
+            ("C1001", {}, "number_taken"),
+            ("C9999", {"number": "N-2"}, "customer_not_found"),
+            ("C1001", {"number": "N-2", "address": "家"}, "address_too_short"),
+        ):
+            with pytest.raises(Problem) as refused:
+                place_order(db, customer, PlaceOrder.model_validate({**wanted, **changed}))
+            assert refused.value.code == code
 
 
 def test_money_goes_back_once(store: Store) -> None:
