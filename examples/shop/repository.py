@@ -228,8 +228,8 @@ def add_order(db: sqlite3.Connection, customer: str, **columns: str | int | None
 
 
 def clear(db: sqlite3.Connection) -> None:
-    """Delete everything but the customers and the answers to idempotency keys."""
-    for table in ("complaints", "invoices", "refunds", "order_events", "orders"):
+    """Delete everything but the customers."""
+    for table in ("answers", "complaints", "invoices", "refunds", "order_events", "orders"):
         db.execute(f"DELETE FROM {table}")
 
 
