@@ -7,9 +7,18 @@ refused in a way that nobody declared, which no repetition changes.
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.errors import ZhiyinError
+from shared.errors import Problem, ZhiyinError
 
-__all__ = ["Done", "NothingHappened", "OutcomeUnknown", "Refused", "SystemRefused"]
+__all__ = [
+    "ConnectionLost",
+    "Done",
+    "NothingHappened",
+    "OutcomeUnknown",
+    "Refused",
+    "SystemAway",
+    "SystemRefused",
+    "UnusableAnswer",
+]
 
 
 @dataclass(frozen=True)
@@ -39,5 +48,19 @@ class OutcomeUnknown(ZhiyinError):
     """The call may have reached the system, and what it did is not known."""
 
 
+class ConnectionLost(OutcomeUnknown):
+    """The connection broke after it was used; a question may be asked again at once."""
+
+
+class UnusableAnswer(OutcomeUnknown):
+    """The system answered something else than the connector declares."""
+
+
 class SystemRefused(ZhiyinError):
     """The system refused with a status that the connector does not know: a fault that a person must look at."""
+
+
+class SystemAway(Problem):
+    """A company's system cannot be asked now. Its type tells callers that this service itself works."""
+
+    status, kind, title = 503, "system-away", "A company's system is away"
