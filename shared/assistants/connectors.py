@@ -343,7 +343,10 @@ def read_connectors(folder: Path, name_of: Callable[[Path], str], mistakes: Mist
     owners: dict[tuple[str, str], str] = {}
     known = len(mistakes.found)
     for path in sorted((folder / "connectors").glob("*.yml")):
-        for document in read_documents(path, name_of(path), mistakes)[:1]:
+        found = read_documents(path, name_of(path), mistakes)
+        for other in found[1:]:
+            mistakes.add(other.where(), "one file is one system; write the other one into a file of its own")
+        for document in found[:1]:
             connector = document.parse(Connector, mistakes)
             if connector is None:
                 continue

@@ -76,3 +76,14 @@ def test_one_name_belongs_to_one_system(tmp_path: Path) -> None:
     read(tmp_path, CORE)
     _, mistakes = read(tmp_path, CORE.replace("connector: core", "connector: other"), "other")
     assert any("'freeze' is there in connectors/core.yml too" in mistake for mistake in mistakes)
+
+
+def test_one_file_is_one_system(tmp_path: Path) -> None:
+    _, mistakes = read(tmp_path, f"{CORE}---\nconnector: crm\n")
+    line = CORE.count("\n") + 2
+    assert any(f"core.yml:{line}: one file is one system" in mistake for mistake in mistakes), mistakes
+
+
+def test_a_pattern_that_could_take_for_ever_is_none(tmp_path: Path) -> None:
+    _, mistakes = read(tmp_path, CORE.replace('pattern: "[0-9]{4}"', r'pattern: "(?=a)(a+)+\\1"'))
+    assert any("not a regular expression" in mistake for mistake in mistakes), mistakes

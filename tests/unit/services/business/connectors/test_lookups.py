@@ -21,7 +21,7 @@ from services.business.connectors.outcomes import (
     UnusableAnswer,
 )
 from shared.contracts.lookups import LookupRequest
-from shared.errors import InvalidInput, NotFound, UpstreamError
+from shared.errors import InvalidInput, NotFound, UpstreamError, ZhiyinError
 from tests.systems import CompanySystem, cut, never
 from tests.unit.services.business.connectors.conftest import MOMENT, Make
 
@@ -258,6 +258,27 @@ async def test_the_rules_decide_with_facts_of_the_answer(
     )
     system.answers("GET", "/cards/1234", {"state": "open", "limit": 100, "used": 10})
     assert (await ask(make(decided), card="1234") or {})["tone"] == "low"
+
+
+async def test_rules_that_say_nothing_are_no_answer(make: Make, system: CompanySystem, tmp_path: Path) -> None:
+    class Silent:
+        def __init__(self, _folder: Path) -> None:
+            pass
+
+        def decide(self, _name: str, _facts: object) -> dict[str, Any]:
+            raise ZhiyinError("no row for C1")
+
+    (tmp_path / "bank" / "rules").mkdir(parents=True)
+    (tmp_path / "bank" / "rules" / "limits.json").write_text("{}", encoding="utf-8")
+    decided = CARD.replace("    answer:\n", "    decide: {limits: {rule: limits, facts: {}}}\n    answer:\n")
+    served = make(decided, rules=Silent).find("default", None, None)
+    assert served is not None
+    system.answers("GET", "/cards/1234", {"state": "open"})
+    until = asyncio.get_running_loop().time() + 5
+    request = LookupRequest(customer="C1", arguments={"card": "1234"})
+    with pytest.raises(UpstreamError, match="the rules that 'card' asks say nothing") as told:
+        await answer_lookup(served, "card", request, moment=MOMENT, until=until)
+    assert "C1" not in told.value.detail
 
 
 async def test_what_a_conversation_is_told(make: Make, system: CompanySystem) -> None:
