@@ -56,6 +56,7 @@ def test_a_system_with_its_look_ups_and_actions(tmp_path: Path) -> None:
     ("instead", "of", "said"),
     [
         ("url: ftp://core", "url: https://core.example.com/v1", "core.yml:3: url"),
+        ('headers: {X-A: "a\\r\\nHost: b"}', "auth: {type: bearer, secret: core-token}", "core.yml:4: headers.X-A"),
         ("url: https://user:secret@core", "url: https://core.example.com/v1", "core.yml:3: url"),
         ("within: soon", "within: 3d", "a time is a number and a unit"),
         ("delivery: often", "delivery: idempotent", "delivery"),
