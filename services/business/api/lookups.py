@@ -88,9 +88,11 @@ async def _look_up(business: Business, tenant: str, name: str, body: LookupReque
 
 
 def _served(business: Business, tenant: str, assistant: str | None, release: str | None) -> Served | None:
-    """The assistant that is asked for; `None` for the installation's own as long as it has no connectors."""
+    """The release that is asked for; `None` for the installation's own assistant as long as it has no connectors."""
     served = business.assistants.find(tenant, assistant, release)
-    if served is None and assistant not in (None, business.assistants.own):
+    if assistant in (None, business.assistants.own):
+        return served if served is not None and served.lookups else None
+    if served is None:
         raise NotFound("there is no such assistant")
     return served
 
