@@ -176,6 +176,19 @@ async def test_a_look_up_ends_with_its_own_time_and_with_the_callers(
     assert len(system.asked) == 2
 
 
+async def test_an_answer_that_comes_for_ever_ends_with_the_time(make: Make, ask: Ask, system: CompanySystem) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.005)
+
+    system.answers("GET", "/cards/1234", drip)
+    with pytest.raises(OutcomeUnknown, match="did not answer in time"):
+        await ask(make(CARD, head="timeout: 0.1"), card="1234")
+
+
 async def test_nobody_there_is_nothing_happened(make: Make, ask: Ask, tmp_path: Path) -> None:
     assistants = make(CARD, connectors={"bank.core": {"url": "http://127.0.0.1:1"}})
     with pytest.raises(NothingHappened, match="'core': it cannot be reached"):
