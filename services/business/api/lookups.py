@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import ValidationError
 
+from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
 from services.business.api.dependencies import LOOKUP_SCOPE, Business, InBusiness, LookupCaller, Reader, View
 from services.business.shop.lookups import LOOKUPS, look_up
 from shared.contracts.lookups import LookupAnswer, LookupRequest
@@ -53,13 +54,15 @@ async def answer_lookup(
     principal: LookupCaller,
 ) -> LookupAnswer:
     """The answer for a customer; what is another customer's is answered as if it did not exist."""
+    if name == SUBMITTED_ACTIONS:
+        return await business.database.read(principal.tenant, lambda unit: submitted_actions(unit, body))
     return await business.database.read(principal.tenant, lambda unit: look_up(unit, business.rules, name, body))
 
 
 async def _answer(request: DirectRequest) -> LookupAnswer | None:
     """The same for a question in good order; any other takes the ordinary route, which says what is wrong with it."""
     name, tenant = request.parameters["name"], request.principal.tenant
-    if not re.fullmatch(NAME, name) or tenant == ALL_TENANTS:
+    if not re.fullmatch(NAME, name) or name == SUBMITTED_ACTIONS or tenant == ALL_TENANTS:
         return None
     try:
         body = LookupRequest.model_validate_json(request.body)
