@@ -430,21 +430,27 @@ def handoffs(
 def dead_letters(
     retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,
     dismiss: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Leave this one as it is.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why it is left so.")] = None,
+    happened: Annotated[int | None, typer.Option(metavar="ID", min=1, help="What was unknown has happened.")] = None,
+    not_happened: Annotated[int | None, typer.Option(metavar="ID", min=1, help="It has not happened.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is left so, or how it was found out.")] = None,
     username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
     url: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List messages that were given up, have one tried again, or dismiss it."""
+    """List messages that were given up, have one tried again, dismiss it, or say what became of an unknown one."""
     import asyncio
 
     from cli.desk import dead_letters as run
 
-    if (dismiss is None) != (reason is None):
-        raise UsageError("--dismiss ID and --reason TEXT go together.")
-    if dismiss is not None and retry is not None:
-        raise UsageError("One thing at a time: --retry or --dismiss.")
-    asyncio.run(run(staff(username, url), retry=retry, dismiss=dismiss, reason=reason, as_json=as_json))
+    found_out = happened if happened is not None else not_happened
+    if sum(each is not None for each in (retry, dismiss, happened, not_happened)) > 1:
+        raise UsageError("One thing at a time: --retry, --dismiss, --happened or --not-happened.")
+    if (dismiss is None and found_out is None) != (reason is None):
+        raise UsageError("--reason TEXT goes with --dismiss, --happened or --not-happened, and they need it.")
+    resolve = None if found_out is None else (found_out, happened is not None)
+    asyncio.run(
+        run(staff(username, url), retry=retry, dismiss=dismiss, resolve=resolve, reason=reason, as_json=as_json)
+    )
 
 
 @app.command("reset-demo")
