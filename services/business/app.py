@@ -17,6 +17,7 @@ from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
 from services.business.connectors.assistants import Assistants
 from services.business.models import Installation, Timer
+from services.business.releases import LINGER_SECONDS, FollowedAssistants, shelf_of
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
@@ -24,6 +25,7 @@ from shared.errors import ConfigurationError
 from shared.http.service import JwksFetch, ServiceContext, create_service
 from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
+from shared.releases.follower import LOOP, Follower, has_learning
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
@@ -86,8 +88,20 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 ],
             )
             await retention.begin()
+            follower = Follower(
+                "business",
+                context.instance,
+                shelf_of(settings, "business"),
+                FollowedAssistants(assistants),
+                context.client,
+                follows=has_learning(settings),
+                linger_seconds=LINGER_SECONDS,
+                beat=partial(context.health.beat, LOOP, max_age=60.0),
+            )
+            await follower.begin()
             timers = TimerLoop(database, TIMERS, {RETENTION: retention.on_timer})
             tasks = [
+                asyncio.create_task(follower.run(), name="releases"),
                 asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
                 asyncio.create_task(rules.watch(partial(context.health.beat, "rules", max_age=60.0)), name="rules"),
                 asyncio.create_task(timers.run(partial(context.health.beat, "timers", max_age=60.0)), name="timers"),
@@ -98,6 +112,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await follower.close()
                 await outbox.close()
                 await assistants.close()
         finally:

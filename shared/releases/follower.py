@@ -97,6 +97,7 @@ class Follower:
         shelf: where it keeps releases.
         client: calls learning.
         follows: whether the installation has a learning; without one there is nothing to do.
+        proves: whether learning is told how loading what is to be proven went; otherwise none of it is loaded.
         linger_seconds: for so long a release that is not served any more is kept for what began with it.
         beat: called whenever the loop turns.
     """
@@ -107,6 +108,7 @@ class Follower:
     serves: Serves
     client: ServiceClient
     follows: bool = True
+    proves: bool = True
     linger_seconds: float = 0.0
     beat: Callable[[], None] = lambda: None
     _told: Following | None = None
@@ -211,7 +213,7 @@ class Follower:
             return
         named = {_key(alias): alias for alias in told.aliases if alias.alias in FOLLOWED}
         wanted = {alias.release.id: alias.release for alias in (*named.values(), *self._good.values())}
-        proving = {release.id: release for release in told.proving}
+        proving = {release.id: release for release in told.proving} if self.proves else {}
         if starting:
             for release in {**wanted, **proving}.values():
                 self._begin_load(release)

@@ -377,6 +377,17 @@ async def test_a_service_that_is_ended_at_any_request_goes_on_when_it_starts_aga
         await comes_true(lambda: again.says() == "old" and again.says("beta", "shop") == "other")
 
 
+async def test_who_proves_nothing_loads_and_says_nothing_of_it(world: World) -> None:
+    service = Service()
+    async with world.following(service) as follower:
+        follower.proves = False
+        world.learning.add("acme", "bank", world.text("next"), proving=True)
+        world.learning.publish("acme", "bank", world.text("good"))
+        await comes_true(lambda: service.says() == "good")
+        assert [each.text for each in service.loaded.values()] == ["good"]
+    assert not world.learning.reports
+
+
 async def test_without_a_learning_there_is_nothing_to_follow(tmp_path: Path) -> None:
     client = ServiceClient(FixedDiscovery({}))
     follower = Follower("dialogue", "pod-1", Shelf(tmp_path / "shelf"), Service(), client, follows=False)
