@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from services.business.connectors.lookups import Served
 from services.business.settings import Settings
 from shared.contracts.releases import Alias, Release
 from shared.releases.reports import reason_of
@@ -19,6 +20,7 @@ from shared.releases.shelf import Shelf
 __all__ = [
     "KEPT_SECONDS",
     "LINGER_SECONDS",
+    "FindsReleases",
     "FollowedAssistants",
     "KeptAssistants",
     "ShelvedAssistants",
@@ -46,6 +48,17 @@ class TakesReleases(Protocol):
 
     def forget(self, tenant: str, assistant: str, release: str) -> None:
         """Lets a release go."""
+
+
+class FindsReleases(TakesReleases, Protocol):
+    """What serves them, and gives the one that is asked for."""
+
+    @property
+    def own(self) -> str:
+        """The name of the installation's own assistant."""
+
+    def find(self, tenant: str, assistant: str | None, release: str | None) -> Served | None:
+        """The release that is asked for, or else the live one; None when there is neither."""
 
 
 def shelf_of(settings: Settings, service: str) -> Shelf:
@@ -94,7 +107,7 @@ class KeptAssistants:
 class ShelvedAssistants:
     """Brings the assistants of one process to what the worker's shelf holds, as far as its actions need them."""
 
-    def __init__(self, assistants: TakesReleases, shelf: Shelf) -> None:
+    def __init__(self, assistants: FindsReleases, shelf: Shelf) -> None:
         self._assistants = assistants
         self._shelf = shelf
         self._written = 0
@@ -102,8 +115,15 @@ class ShelvedAssistants:
         self._live: dict[tuple[str, str], Release] = {}
         self._loaded: dict[str, Release] = {}
 
-    def bring(self, tenant: str, assistant: str, release: str | None) -> None:
-        """Has the release that an action names ready, and the one that is live, as far as they are on the shelf."""
+    def find(self, tenant: str, assistant: str | None, release: str | None) -> Served | None:
+        """The release that an action names, or else the live one, loaded where it was not; None when there is neither.
+
+        To be called on the event loop of a process that has nothing else to do meanwhile.
+        """
+        self._bring(tenant, assistant or self._assistants.own, release)
+        return self._assistants.find(tenant, assistant, release)
+
+    def _bring(self, tenant: str, assistant: str, release: str | None) -> None:
         self._look()
         live = self._live.get((tenant, assistant))
         if live is not None and self._load(live):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from shared.releases.shelf import Remembered, Shelf
 
 class Serving:
     """Remembers what serves; a folder without its file cannot be used."""
+
+    own = "bank"
 
     def __init__(self) -> None:
         self.releases: dict[tuple[str, str, str], str] = {}
@@ -29,6 +32,10 @@ class Serving:
     def make_live(self, tenant: str, assistant: str, release: str | None) -> None:
         assert release is None or (tenant, assistant, release) in self.releases
         self.live[tenant, assistant] = release
+
+    def find(self, tenant: str, assistant: str | None, release: str | None) -> Any:
+        key = tenant, assistant or self.own
+        return self.releases.get((*key, release or "")) or self.releases.get((*key, self.live.get(key) or ""))
 
     def forget(self, tenant: str, assistant: str, release: str) -> None:
         del self.releases[tenant, assistant, release]
@@ -74,19 +81,20 @@ async def test_the_service_serves_what_it_follows(shelf: Shelf, tmp_path: Path) 
 def test_a_process_loads_what_an_action_names_and_what_is_live_once(shelf: Shelf, tmp_path: Path) -> None:
     serving = Serving()
     shelved = ShelvedAssistants(serving, shelf)
-    shelved.bring("acme", "bank", "old")
+    shelved.find("acme", "bank", "old")
     assert not serving.releases, "nothing was published yet"
     old, new = released(shelf, tmp_path, "old"), released(shelf, tmp_path, "new")
     other = released(shelf, tmp_path, "theirs", tenant="beta")
     shelf.remember(Remembered(aliases=(named(new), named(other)), kept=(old,)))
     for _ in range(3):
-        shelved.bring("acme", "bank", "old")
+        assert shelved.find("acme", "bank", "old") == "old"
+        assert shelved.find("acme", None, None) == shelved.find("acme", "bank", "nowhere") == "new"
     assert set(serving.releases) == {("acme", "bank", "old"), ("acme", "bank", "new")}
     assert (serving.live, serving.added) == ({("acme", "bank"): "new"}, 2)
-    shelved.bring("acme", "bank", "theirs")
+    assert shelved.find("acme", "bank", "theirs") == "new"
     assert ("beta", "bank", "theirs") not in serving.releases, "another tenant's release is none"
     shelf.remember(Remembered(aliases=(named(new), named(other))))
-    shelved.bring("acme", "bank", "old")
+    assert shelved.find("acme", "bank", "old") == "new"
     assert set(serving.releases) == {("acme", "bank", "new")}
 
 
@@ -95,11 +103,11 @@ def test_a_shelf_that_is_damaged_keeps_what_serves(shelf: Shelf, tmp_path: Path)
     shelved = ShelvedAssistants(serving, shelf)
     old, new = released(shelf, tmp_path, "old"), released(shelf, tmp_path, "new")
     shelf.remember(Remembered(aliases=(named(old),)))
-    shelved.bring("acme", "bank", None)
+    shelved.find("acme", "bank", None)
     (shelf.place(new.bundle) / "assistant.yml").unlink()
     shelf.remember(Remembered(aliases=(named(new),), kept=(old,)))
-    shelved.bring("acme", "bank", "new")
+    shelved.find("acme", "bank", "new")
     assert serving.live == {("acme", "bank"): "old"}
     (shelf.folder / "served.json").write_text("{", encoding="utf-8")
-    shelved.bring("acme", "bank", "old")
+    shelved.find("acme", "bank", "old")
     assert serving.live == {("acme", "bank"): "old"}
