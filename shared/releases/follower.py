@@ -136,7 +136,7 @@ class Follower:
             log.warning("releases_not_recalled", error=str(error))
             known = Remembered()
         self._good = {_key(alias): alias for alias in known.aliases}
-        named = known.aliases
+        named: Sequence[Alias] = known.aliases
         if not named and (told := await self._ask(wait=0)) is not None:
             named = told.aliases
         # Without a cursor: what is to be proven is asked for later.

@@ -41,7 +41,7 @@ class Openings:
     def title(self, tenant: str, assistant: str, conversation: str) -> dict[str, str]:
         """What a conversation's assistant is called, by language; nothing while no release of it has come here."""
         with suppress(Unavailable):
-            return dict(self._assistants.of(tenant, assistant, conversation).assistant.title)
+            return {**self._assistants.of(tenant, assistant, conversation).assistant.title}
         return {}
 
     async def open(

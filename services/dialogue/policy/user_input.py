@@ -92,8 +92,8 @@ def user_input_of(
         outside.detected if threshold is None else outside.score >= threshold
     )
     # The model may be another release's.
-    known = intent.name in CONTROL or assistant.answers(intent.name)
-    trusted = known and not out_of_scope and intent.confidence >= assistant.thresholds.clarify
+    understood = intent.name in CONTROL or assistant.answers(intent.name)
+    trusted = understood and not out_of_scope and intent.confidence >= assistant.thresholds.clarify
     ranking = [score for score in understanding.ranking if score.confidence >= CANDIDATE]
     offered = [score.name for score in ranking if assistant.title_of(score.name) is not None]
     entities: dict[str, tuple[str, ...]] = {}

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from playwright.async_api import async_playwright, expect
 
 from services.dialogue.app import create_app
 from tests.calls import calling
 from tests.customers import Customer, texts
+from tests.externals import find_chromium
 from tests.integration.services.dialogue.assistant.companies import ASSISTANTS, TENANTS, Companies, companies
 from tests.servers import serve
 
@@ -168,3 +170,29 @@ async def test_a_start_without_learning_serves_what_was_published(around: Compan
         assert texts(await customer.say("hello")).startswith("beta shop ")
         traces = await calls.get(f"{customer.path}/traces", token=around.token("beta", roles=("agent",)))
         assert traces.body[-1]["release"] == published.id
+
+
+async def test_the_page_talks_with_the_assistant_of_its_address(around: Companies) -> None:
+    home = around.dialogue.base_url
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        page = await (await browser.new_context(locale="en-US")).new_page()
+        broken: list[str] = []
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        for name in ("bank", "shop"):
+            await page.goto(f"{home}/?assistant={name}")
+            await expect(page).to_have_title(f"{name} of acme")
+            await expect(page.locator("h1")).to_have_text(f"{name} of acme")
+            await page.fill("#text", "hello")
+            await page.press("#text", "Enter")
+            await expect(page.locator("#log")).to_contain_text(f"acme {name} ")
+        # Each has its own conversation, to which one comes back.
+        await page.goto(f"{home}/?assistant=bank")
+        await expect(page.locator("#log")).to_contain_text("acme bank ")
+        await expect(page.locator("#log")).not_to_contain_text("acme shop ")
+        await page.goto(f"{home}/?assistant=mother")
+        await expect(page.locator("#log")).to_contain_text("There is no such assistant")
+        await page.goto(f"{home}/")
+        await expect(page).to_have_title("Mini")
+        await browser.close()
+        assert not broken

@@ -34,9 +34,7 @@ class Publisher:
 
     def serve(self, *named: Release | tuple[Release, AliasName, float]) -> None:
         entries = [each if isinstance(each, tuple) else (each, "production", 1.0) for each in named]
-        self.assistants.serve(
-            [Alias(alias=alias, release=release, share=share) for release, alias, share in entries]  # type: ignore[arg-type]
-        )
+        self.assistants.serve([Alias(alias=alias, release=release, share=share) for release, alias, share in entries])
 
 
 @pytest.fixture
