@@ -101,7 +101,8 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
                 asyncio.create_task(timers.run(partial(context.health.beat, "timers", max_age=60.0)), name="timers"),
             ]
-            for watched in filter(None, (rules, own)):
+            watched = rules or own
+            if watched is not None:
                 watching = watched.watch(partial(context.health.beat, "rules", max_age=60.0))
                 tasks.append(asyncio.create_task(watching, name="rules"))
             try:

@@ -191,7 +191,7 @@ class Ledger:
             assert record is not None
             if not claimed:
                 raise NothingToDo("done")
-            outcome = Outcome(status="failed", error_code="unknown_action")
+            outcome = actions.Outcome(status="failed", error_code="unknown_action")
             if self._rules is not None:
                 outcome = await actions.perform(
                     session, self._rules, request, moment, most_tickets=self._settings.tickets_per_customer
