@@ -155,7 +155,7 @@ def cursor_of(row: Row) -> str:
 def read_cursor(cursor: str) -> tuple[str, str]:
     """A cursor that was given; raises `Refused` for anything else."""
     try:
-        booked_at, _, last = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
-    except (binascii.Error, UnicodeError):
+        booked_at, last = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().split(" ")
+    except (binascii.Error, ValueError):
         raise Refused(422, "invalid_cursor", "cursor: not one that a page gave") from None
     return booked_at, last
