@@ -19,8 +19,6 @@ from shared.nlu.training_data import load_training_data
 from tests.bank import BANK, BankByHand, RunningBank, running_bank
 
 TALKS_BY_ITSELF = {"ask_human", "greet", "goodbye", "thank", "ask_bot", "ask_capabilities", "small_talk"}
-WHOLE_MODEL_ONLY = frozenset({"银行停用的卡", "Above fifty thousand, and rejected", "Too low, and the same as now"})
-"""What a first model does not understand."""
 FEWEST_EXAMPLES, FEWEST_HELD_OUT = 40, 8
 
 
@@ -199,7 +197,4 @@ def test_the_conversations_go_as_they_should(assistant: Assistant, bank: Running
         return BankByHand(bank, customer)
 
     results = run(assistant, load_conversations(BANK, assistant), lambda text: model.understand([text])[0], fresh)
-    assert {each.name for each in results} >= WHOLE_MODEL_ONLY
-    assert not [
-        (each.where, each.failures) for each in results if not each.passed and each.name not in WHOLE_MODEL_ONLY
-    ]
+    assert not [(each.where, each.failures) for each in results if not each.passed]
