@@ -4,8 +4,12 @@ from pathlib import Path
 
 from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
+from cli.recordings import read_recordings
+from cli.unwise import unwise
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.testing import load_conversations
+from shared.assistants.connectors import read_connectors
+from shared.assistants.yaml_source import Mistakes
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import load_training_data
 
@@ -30,8 +34,8 @@ def check(folder: Path, *, as_json: bool) -> None:
 
 
 def findings_in(folder: Path) -> tuple[list[str], list[str]]:
-    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, and the tests; and
-    what is not wrong and yet hardly meant."""
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the connectors with
+    their recorded answers, and the tests; and what is not wrong and yet hardly meant."""
     found: list[str] = []
     warnings: list[str] = []
     assistant: Assistant | None = None
@@ -43,6 +47,11 @@ def findings_in(folder: Path) -> tuple[list[str], list[str]]:
         warnings += load_training_data(folder).warnings
     except ConfigurationError as error:
         found += str(error).splitlines()
+    mistakes = Mistakes()
+    connectors = read_connectors(folder, str, mistakes)
+    read_recordings(folder, mistakes)
+    found += mistakes.found
+    warnings += unwise(folder, connectors, assistant)
     if assistant is not None:
         try:
             load_conversations(folder, assistant)
