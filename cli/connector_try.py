@@ -116,7 +116,7 @@ async def try_out(folder: Path, attempt: Attempt, *, as_json: bool) -> None:
 
 def named(systems: Systems, name: str) -> tuple[Connector, Lookup | Action]:
     """A look-up or an action by `connector.name`, or by its name alone."""
-    offered = {**systems.lookups, **systems.actions}
+    offered: dict[str, tuple[Connector, Lookup | Action]] = {**systems.lookups, **systems.actions}
     known = {f"{connector.connector}.{each}": (connector, part) for each, (connector, part) in offered.items()}
     if name not in known and name not in offered:
         there = f"; there are {', '.join(sorted(known))}." if known else "; there are no connectors."

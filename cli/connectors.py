@@ -126,7 +126,7 @@ class Systems:
         """
         notes = notes or Notes()
         connector, action = known(request.name, self.actions, "action")
-        who = {
+        who: dict[str, str | None] = {
             "customer": request.customer,
             "conversation": request.conversation_id,
             "action": request.id,
@@ -137,7 +137,7 @@ class Systems:
             return result(request, "rejected", code="customer_unknown")
         if action.before is not None:
             arguments = {key: each.value(scope) for key, each in action.before.arguments.items()}
-            found = await self.look_up(action.before.lookup, arguments, **who)
+            found = await self.look_up(action.before.lookup, arguments, notes=None, **who)
             if not found.found:
                 return result(request, "rejected", code=action.before.missing)
             scope["before"] = found.data
@@ -197,10 +197,10 @@ class Systems:
             raise Unavailable(f"connectors/{connector.connector}.yml names no url; give --url")
         parts: dict[str, str] = {}
         for name in request.parameters:
-            value = text(resolve(scope, name))
-            if not value or value in (".", ".."):
+            part = text(resolve(scope, name))
+            if not part or part in (".", ".."):
                 raise InvalidInput(f"'{name}' in the path has no value that can stand there")
-            parts[name] = quote(value, safe="")
+            parts[name] = quote(part, safe="")
         path = re.sub(r"\{([^{}]*)\}", lambda found: parts[found[1]], request.path)
         query = [
             (name, text(one))

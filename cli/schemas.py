@@ -113,7 +113,7 @@ class _Generator(GenerateJsonSchema):
     """What may be written, with the short forms that validators allow."""
 
     def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
-        return dict(PLAIN[name_of(schema["function"])])
+        return dict(PLAIN.get(name_of(schema["function"]), {}))
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         whole = self.generate_inner(schema["schema"])

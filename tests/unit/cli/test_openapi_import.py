@@ -88,7 +88,7 @@ def test_an_application_of_fastapi_is_drafted(tmp_path: Path) -> None:
     transfer, drop = connector.actions.values()
     assert (transfer.delivery, drop.delivery) == ("idempotent", "once")
     assert transfer.request is not None
-    assert set(transfer.request.body) == {"to", "amount", "kind", "note", "money"}
+    assert set(transfer.request.body or {}) == {"to", "amount", "kind", "note", "money"}
     to, kind = transfer.arguments["to"], transfer.arguments["kind"]
     assert (to.shortest, to.longest, to.pattern, to.optional) == (5, 34, "^[A-Z0-9]+$", False)
     assert (kind.one_of, kind.optional) == (["now", "later"], True)
