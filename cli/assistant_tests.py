@@ -1,8 +1,12 @@
-"""`zhiyin test`: an assistant's conversations, held with its real model and a real shop that is reset for each."""
+"""`zhiyin test`: an assistant's conversations, held with its real model and its systems, or their recorded answers.
+
+An assistant without connectors has the demo's shop, which is reset for each conversation.
+"""
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +16,9 @@ from typing import Any, Self
 from rich.table import Table
 from rich.text import Text
 
+from cli.connected_tests import Answers, ConnectedShops
 from cli.console import err, harmless, out, write_json
-from cli.errors import CommandError
+from cli.errors import CommandError, UsageError
 from cli.home import Home
 from cli.training import production_model
 from services.business.actions import approvals
@@ -23,11 +28,18 @@ from services.business.settings import Settings
 from services.business.shop.lookups import look_up
 from services.business.shop.seed import seed
 from services.dialogue.assistant.assistant import load_assistant
-from services.dialogue.testing import ConversationResult, TestCase, load_conversations, run_conversation
+from services.dialogue.testing import (
+    ConversationResult,
+    Script,
+    Shop,
+    TestCase,
+    load_conversations,
+    run_conversation,
+)
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
-from shared.errors import Problem
+from shared.errors import ZhiyinError
 from shared.nlu.model import Model
 from shared.nlu.training_data import load_manifest
 from shared.storage.database import Database
@@ -64,12 +76,28 @@ def chosen(what: str) -> tuple[Path, Choice]:
     return given, Choice(name=name.strip())
 
 
-def hold_tests(folder: Path, home: Home, choice: Choice = EVERYTHING, *, as_json: bool) -> None:
+def hold_tests(
+    folder: Path,
+    home: Home,
+    choice: Choice = EVERYTHING,
+    *,
+    answers: Answers = "recorded",
+    urls: dict[str, str] | None = None,
+    as_json: bool,
+) -> None:
     """Holds conversations below `tests/` and shows those that went wrong.
+
+    Args:
+        urls: addresses of systems by connector, in place of those that the connectors name.
 
     Raises:
         CommandError: at least one did, or there are none.
+        UsageError: answers are wanted of systems that there are not.
     """
+    if answers != "recorded" and not has_connectors(folder):
+        raise UsageError(f"{folder.name} has no connectors, so there is no system to ask.")
+    if answers == "record" and choice != EVERYTHING:
+        raise UsageError("All conversations are recorded together: name the assistant alone.")
     model = Model.load(production_model(folder, home))
     unknown = sorted(load_assistant(folder).intents - set(model.manifest.intents))
     if unknown:
@@ -80,7 +108,11 @@ def hold_tests(folder: Path, home: Home, choice: Choice = EVERYTHING, *, as_json
         )
     today = zone_of(load_manifest(folder).timezone)
     results = hold_conversations(
-        folder, lambda text: model.understand([text], today=datetime.now(today).date())[0], choice
+        folder,
+        lambda text: model.understand([text], today=datetime.now(today).date())[0],
+        choice,
+        answers=answers,
+        urls=urls,
     )
     failed = [result for result in results if not result.passed]
     if as_json:
@@ -96,22 +128,46 @@ def hold_tests(folder: Path, home: Home, choice: Choice = EVERYTHING, *, as_json
 
 
 def hold_conversations(
-    folder: Path, understand: Callable[[str], Understanding], choice: Choice = EVERYTHING
+    folder: Path,
+    understand: Callable[[str], Understanding],
+    choice: Choice = EVERYTHING,
+    *,
+    answers: Answers = "recorded",
+    urls: dict[str, str] | None = None,
 ) -> list[ConversationResult]:
-    """The assistant's conversations that are wanted, each with a shop of its own."""
+    """The assistant's conversations that are wanted, each with a business side of its own."""
     assistant = load_assistant(folder)
     cases = [case for case in load_conversations(folder, assistant) if choice.has(case)]
     results: list[ConversationResult] = []
-    with DemoShops(folder) as shops:
+    with business_sides(folder, answers, urls or {}) as open_for:
         for case in cases:
             try:
-                results.append(run_conversation(assistant, case, understand, shops.open(case.conversation.customer)))
-            except Problem as error:
+                results.append(run_conversation(assistant, case, understand, open_for(case.conversation)))
+            except ZhiyinError as error:
                 name, where = case.conversation.conversation, case.places[0]
                 results.append(
                     ConversationResult(name=name, where=where, failures=[f"{where}: business says: {error}"])
                 )
     return results
+
+
+@contextmanager
+def business_sides(folder: Path, answers: Answers, urls: dict[str, str]) -> Iterator[Callable[[Script], Shop]]:
+    """What opens the business side of a conversation."""
+    if not has_connectors(folder):
+        with DemoShops(folder) as shops:
+            yield lambda script: shops.open(script.customer)
+        return
+    with ConnectedShops(folder, answers, urls) as systems:
+        yield systems.open
+        if answers == "record":
+            for path in systems.write():
+                err.print(f"Written: {path}", soft_wrap=True, markup=False)
+
+
+def has_connectors(folder: Path) -> bool:
+    """Whether an assistant reaches its systems by connectors."""
+    return any((folder / "connectors").glob("*.yml"))
 
 
 class DemoShops:

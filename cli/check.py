@@ -4,9 +4,13 @@ from pathlib import Path
 
 from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
+from cli.recordings import read_recordings
+from cli.unwise import unwise
 from services.business.rules.check import check_rules
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.testing import load_conversations
+from shared.assistants.connector_checks import check_connectors
+from shared.assistants.connectors import read_connectors
 from shared.assistants.yaml_source import Mistakes
 from shared.errors import ConfigurationError
 from shared.nlu.training_data import load_training_data
@@ -32,8 +36,8 @@ def check(folder: Path, *, as_json: bool) -> None:
 
 
 def findings_in(folder: Path) -> tuple[list[str], list[str]]:
-    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the rules and the
-    tests; and what is not wrong and yet hardly meant."""
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the connectors with
+    their recorded answers, the rules and the tests; and what is not wrong and yet hardly meant."""
     found: list[str] = []
     warnings: list[str] = []
     assistant: Assistant | None = None
@@ -45,9 +49,13 @@ def findings_in(folder: Path) -> tuple[list[str], list[str]]:
         warnings += load_training_data(folder).warnings
     except ConfigurationError as error:
         found += str(error).splitlines()
-    rules = Mistakes()
-    check_rules(folder / "rules", rules, warnings)
-    found += rules.found
+    mistakes = Mistakes()
+    connectors = read_connectors(folder, str, mistakes)
+    check_connectors(connectors, folder, mistakes)
+    read_recordings(folder, mistakes)
+    check_rules(folder / "rules", mistakes, warnings)
+    found += mistakes.found
+    warnings += unwise(folder, connectors, assistant)
     if assistant is not None:
         try:
             load_conversations(folder, assistant)

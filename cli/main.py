@@ -28,6 +28,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+connector = typer.Typer(no_args_is_help=True, help="Call the company's systems as business does.")
+imports = typer.Typer(no_args_is_help=True, help="Draft an assistant's files from what a system says of itself.")
+app.add_typer(connector, name="connector")
+app.add_typer(imports, name="import")
+
 AssistantArgument = Annotated[Path, typer.Argument(metavar="ASSISTANT", help="The assistant's folder, or its name.")]
 AliasName = Literal["production", "canary", "shadow"]
 GatewayOption = Annotated[str | None, typer.Option("--url", help="Where Zhiyin is; by default the one that runs here.")]
@@ -267,12 +272,77 @@ def new(folder: Annotated[Path, typer.Argument(help="Where; its last part is the
     """Write the folder of a new assistant to build on."""
     from cli.console import err
     from cli.new import new as run
+
+    opened()
+    run(folder)
+    said = (
+        f"[green]✓[/] {folder} is there. `zhiyin check {folder}` reads it, `zhiyin train {folder} --soon` teaches it, "
+        f"`zhiyin test {folder}` holds its conversations."
+    )
+    err.print(said, soft_wrap=True)
+
+
+@app.command("schema")
+def write_schemas(folder: AssistantArgument = DEMO) -> None:
+    """Write the JSON Schemas by which an editor completes an assistant's files, into its folder's .schemas/."""
+    from cli.console import err
+    from cli.schemas import write_schemas as run
     from cli.settings import assistant_folder
 
     opened()
-    run(folder, assistant_folder(DEMO))
-    said = f"[green]✓[/] {folder} is there; `zhiyin train {folder}` teaches it, `zhiyin test {folder}` tries it."
-    err.print(said, soft_wrap=True)
+    written = run(assistant_folder(folder))
+    err.print(f"[green]✓[/] {len(written)} schemas are in {written[0].parent}.", soft_wrap=True)
+
+
+@connector.command("try")
+def connector_try(
+    assistant: AssistantArgument,
+    name: Annotated[str, typer.Argument(metavar="CONNECTOR.NAME", help="A look-up or an action.")],
+    customer: Annotated[str | None, typer.Option(help="The number of the customer who asks.")] = None,
+    argument: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An argument; may be given several times.")
+    ] = None,
+    language: Annotated[Literal["zh", "en"], typer.Option(help="The conversation's language.")] = "zh",
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A secret; else it is in ZHIYIN_SECRET_DEFAULT_<ASSISTANT>_<NAME>."),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Where the system is, if not where the connector says.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the action without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Call a company's system once, and show what was asked, what came back and what it comes to."""
+    import asyncio
+
+    from cli.connector_try import Attempt, pairs, try_out
+    from cli.settings import assistant_folder
+
+    opened()
+    attempt = Attempt(
+        name=name,
+        customer=customer,
+        language=language,
+        arguments=pairs(argument or [], "--argument"),
+        secrets=pairs(secret or [], "--secret"),
+        url=url,
+        yes=yes,
+    )
+    asyncio.run(try_out(assistant_folder(assistant), attempt, as_json=as_json))
+
+
+@imports.command("openapi")
+def import_openapi(
+    source: Annotated[str, typer.Argument(metavar="FILE|URL", help="An OpenAPI 3 document; a URL begins with https.")],
+    system: Annotated[str, typer.Option(help="What the connector is to be called.")] = "core",
+    assistant: Annotated[Path, typer.Option(metavar="ASSISTANT", help="Whose connectors/ it is written to.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over the connector that is there.")] = False,
+) -> None:
+    """Draft connectors/SYSTEM.yml from the OpenAPI document of a company's system."""
+    from cli.openapi_import import import_openapi as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(source, system, assistant_folder(assistant), force=force)
 
 
 @app.command("test")
@@ -283,16 +353,39 @@ def hold_tests(
             metavar="ASSISTANT|FILE[::NAME]", help="An assistant, a file of its tests/, or one conversation."
         ),
     ] = str(DEMO),
+    real: Annotated[bool, typer.Option("--real", help="Ask the systems, not their recorded answers.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Ask the systems, and write their answers to connectors/recorded/.")
+    ] = False,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONNECTOR=URL", help="With --real or --record: where a system is, if elsewhere."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold the conversations in the assistant's tests/ with its real model and the real business look-ups."""
+    """Hold the conversations in the assistant's tests/ with its real model and its systems' recorded answers.
+
+    With --real and --record the systems do what the conversations ask for: use one that is there for tests.
+    """
     from cli.assistant_tests import chosen
     from cli.assistant_tests import hold_tests as run
+    from cli.connector_try import pairs
     from cli.settings import assistant_folder
 
     _, home = opened()
+    if real and record:
+        raise UsageError("One thing at a time: --real or --record.")
+    if url and not (real or record):
+        raise UsageError("--url goes with --real or --record.")
     folder, choice = chosen(what)
-    run(assistant_folder(folder), home, choice, as_json=as_json)
+    run(
+        assistant_folder(folder),
+        home,
+        choice,
+        answers="record" if record else "real" if real else "recorded",
+        urls=pairs(url or [], "--url"),
+        as_json=as_json,
+    )
 
 
 rules_app = typer.Typer(no_args_is_help=True, help="Show, try and learn an assistant's rules: decision tables.")

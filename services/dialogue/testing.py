@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
+from uuid import uuid4
 
 from pydantic import Field, JsonValue, RootModel, model_validator
 
@@ -21,6 +22,7 @@ from services.dialogue.policy.decision import (
     Decision,
     HandoffCall,
     LookedUp,
+    LookupCall,
     LookupFailed,
     TurnEvent,
     UnderstandingUnavailable,
@@ -31,6 +33,7 @@ from shared.assistants.yaml_source import Document, Mistakes, Part, did_you_mean
 from shared.contracts.actions import ActionRequest, ActionResult, ActionStatus
 from shared.contracts.lookups import LookupAnswer
 from shared.contracts.understanding import Understanding
+from shared.errors import Unavailable
 
 __all__ = [
     "ConversationResult",
@@ -50,7 +53,7 @@ class Shop(Protocol):
     """The business side of one conversation, freshly seeded for its customer."""
 
     def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
-        """Answer a look-up."""
+        """Answer a look-up; raises `Unavailable` where the company's system does not."""
 
     def perform(self, request: ActionRequest) -> ActionResult:
         """Perform an action."""
@@ -202,6 +205,8 @@ class Session:
         self.customer = customer
         self.transcript = transcript
         self.state = State()
+        self.id = f"test-{uuid4().hex}"
+        """A system that keeps its idempotency keys knows none of another run."""
         self.offered: dict[str, str] = {}
         self.waits: Literal["no", "untold", "told"] = "no"
         """For a person, which ends the assistant's part but for one holding reply."""
@@ -277,17 +282,23 @@ class Session:
             call = decision.lookup
             if call is None:
                 break
-            if business:
-                answer = self.shop.lookup(call.name, call.arguments)
-                event = LookedUp(name=call.name, found=answer.found, data=answer.data)
-            else:
-                event = LookupFailed(name=call.name, reason="unavailable")
+            unavailable = LookupFailed(name=call.name, reason="unavailable")
+            event = self.looked_up(call) if business else unavailable
         return decisions
+
+    def looked_up(self, call: LookupCall) -> LookedUp | LookupFailed:
+        """What business answers, or that it cannot."""
+        try:
+            answer = self.shop.lookup(call.name, call.arguments)
+        except Unavailable as error:
+            self.transcript.append(f"~ {call.name} unavailable: {error}")
+            return LookupFailed(name=call.name, reason="unavailable")
+        return LookedUp(name=call.name, found=answer.found, data=answer.data)
 
     def request(self, action: ActionCall) -> ActionRequest:
         """The action as business is sent it."""
         return ActionRequest(
-            id=f"test-{action.index}",
+            id=f"{self.id}-{action.index}",
             tenant="default",
             name=action.name,
             customer=self.customer,

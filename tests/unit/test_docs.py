@@ -13,7 +13,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 
-MADE = ("deploy/compose/.env", "deploy/compose/secrets", "tests/repair.yml")
+MADE = ("deploy/compose/.env", "deploy/compose/secrets", "tests/repair.yml", "tests/wifi.yml")
 """What commands write, and what readers are asked to write: not in a clone."""
 FOLDERS = (ROOT, ROOT / "assistants" / "shop")
 """Where paths begin; docs/build-an-assistant.md names them within an assistant."""

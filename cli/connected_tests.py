@@ -1,0 +1,121 @@
+"""The business side of conversations under test, where an assistant has connectors: its systems or recorded answers."""
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import aiohttp
+
+from cli.connectors import Secret, Systems, secret_of
+from cli.recordings import Exchange, read_recordings, write_recordings
+from cli.wire import Wire
+from services.dialogue.testing import Script
+from shared.assistants.yaml_source import Mistakes
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.lookups import LookupAnswer
+from shared.nlu.training_data import load_manifest
+
+__all__ = ["Answers", "ConnectedShop", "ConnectedShops"]
+
+Answers = Literal["recorded", "real", "record"]
+"""Where answers come from; `record` is the real system, and its answers are written down."""
+
+NOT_APPROVED = "approval_rejected"
+
+
+class ConnectedShops:
+    """A line to the systems, in which each conversation finds the recorded answers as nobody had asked yet."""
+
+    def __init__(self, folder: Path, answers: Answers, urls: dict[str, str]) -> None:
+        mistakes = Mistakes()
+        self._recordings = read_recordings(folder, mistakes)
+        mistakes.raise_if_any()
+        self._folder = folder
+        self._answers = answers
+        self._urls = urls
+        self._heard: dict[str, list[Exchange]] = defaultdict(list)
+
+    def __enter__(self) -> Self:
+        self._runner = asyncio.Runner()
+        self._runner.run(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+
+    async def _open(self) -> None:
+        self._wire = await Wire().__aenter__()
+        self._session = aiohttp.ClientSession()
+        real = self._answers != "recorded"
+        secret: Secret = secret_of(load_manifest(self._folder).name, {}) if real else lambda _: "recorded"
+        systems = Systems(self._folder, self._session, {}, secret)
+        self._wire.upstream = {
+            name: url for name, each in systems.connectors.items() if (url := self._urls.get(name) or each.url)
+        }
+        self._wire.tokens = {
+            name: each.auth.token_path
+            for name, each in systems.connectors.items()
+            if each.auth is not None and each.auth.type == "client_credentials"
+        }
+        urls = {name: self._wire.url(name) for name in systems.connectors}
+        self._systems = Systems(self._folder, self._session, urls, secret)
+
+    async def _close(self) -> None:
+        await self._session.close()
+        await self._wire.__aexit__()
+
+    def open(self, script: Script) -> "ConnectedShop":
+        """The business side of one conversation."""
+        name = script.conversation
+        if self._answers == "recorded":
+            self._wire.recording = self._recordings.during(name)
+        self._wire.exchanges = self._heard[name]
+        return ConnectedShop(self._runner, self._systems, self._wire, script.customer)
+
+    def write(self) -> list[Path]:
+        """Writes down what was heard; the files."""
+        return write_recordings(self._folder, {name: heard for name, heard in self._heard.items() if heard})
+
+
+class ConnectedShop:
+    """Look-ups and actions of one conversation, made at once and without a queue."""
+
+    def __init__(self, runner: asyncio.Runner, systems: Systems, wire: Wire, customer: str) -> None:
+        self._runner = runner
+        self._systems = systems
+        self._wire = wire
+        self._customer = customer
+
+    def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
+        """Answers a look-up of the conversation's customer."""
+        try:
+            return self._runner.run(
+                self._systems.look_up(name, arguments, customer=self._customer, conversation="test")
+            )
+        finally:
+            self._wire.complain()
+
+    def perform(self, request: ActionRequest) -> ActionResult:
+        """Performs an action, once."""
+        try:
+            return self._runner.run(self._systems.perform(request))
+        finally:
+            self._wire.complain()
+
+    def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
+        """Decides on an action as a person at the desk does."""
+        if not approved:
+            return ActionResult(
+                action_id=request.id,
+                tenant=request.tenant,
+                name=request.name,
+                conversation_id=request.conversation_id,
+                status="rejected",
+                error_code=NOT_APPROVED,
+            )
+        try:
+            return self._runner.run(self._systems.perform(request, approved=True))
+        finally:
+            self._wire.complain()
