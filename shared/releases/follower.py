@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -124,6 +125,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._obtaining: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reports = Reports(self.client, self.service, self.instance, self._pause)
 
     async def begin(self) -> None:
@@ -327,6 +329,11 @@ class Follower:
             WrongDigest: it gives something else.
             OSError: they cannot be kept.
         """
+        # Two releases may have the same files; what one of them reads the other must not replace.
+        async with self._obtaining.setdefault(release.bundle, asyncio.Lock()):
+            await self._fetch_unless_sound(release)
+
+    async def _fetch_unless_sound(self, release: Release) -> None:
         if await asyncio.to_thread(self.shelf.sound, release.bundle):
             return
         try:

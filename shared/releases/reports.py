@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 
@@ -69,7 +70,7 @@ class Reports:
             try:
                 await self._client.post(
                     LEARNING,
-                    f"/v1/releases/{release.id}/reports",
+                    f"/v1/releases/{quote(release.id, safe='')}/reports",
                     json=report.model_dump(mode="json"),
                     deadline=REPORT_SECONDS,
                     retry=True,

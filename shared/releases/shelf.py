@@ -40,7 +40,7 @@ class Remembered(Contract):
 
 
 class Shelf:
-    """A folder on this machine with the releases of one service. Nothing here is done by several threads at once."""
+    """A folder on this machine with the releases of one service."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,14 +74,16 @@ class Shelf:
         fresh = self.folder / f".{digest}.{token_hex(8)}"
         unpack(data, fresh)
         try:
-            if folder.exists():
-                folder.rename(self.folder / f".{digest}.{token_hex(8)}")
-            fresh.rename(folder)
+            # Another replica may have been faster, and may be reading what it has put there.
+            if self.sound(digest) is None:
+                if folder.exists():
+                    folder.rename(self.folder / f".{digest}.{token_hex(8)}")
+                fresh.rename(folder)
         except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)
-            # Another replica may have been faster.
             if self.sound(digest) is None:
                 raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
         return folder
 
     def sweep(self, keep: Collection[str]) -> None:

@@ -388,6 +388,17 @@ async def test_who_proves_nothing_loads_and_says_nothing_of_it(world: World) -> 
     assert not world.learning.reports
 
 
+async def test_two_releases_of_the_same_files_are_fetched_once(world: World) -> None:
+    service = Service()
+    async with world.following(service):
+        folder = world.text("same")
+        world.learning.add("acme", "bank", folder, proving=True)
+        world.learning.publish("acme", "bank", folder)
+        await comes_true(lambda: len(service.loaded) == 2)
+    bundles = [request.path for request in world.learning.requests if "bundles" in request.path]
+    assert len(bundles) == 1
+
+
 async def test_without_a_learning_there_is_nothing_to_follow(tmp_path: Path) -> None:
     client = ServiceClient(FixedDiscovery({}))
     follower = Follower("dialogue", "pod-1", Shelf(tmp_path / "shelf"), Service(), client, follows=False)

@@ -32,6 +32,14 @@ def test_a_bundle_is_unpacked_below_its_digest(tmp_path: Path, shelf: Shelf) -> 
     assert shelf.sound(digest_of(data)) == folder
 
 
+def test_what_is_sound_is_not_replaced_under_those_who_read_it(tmp_path: Path, shelf: Shelf) -> None:
+    data = bundle_of(tmp_path / "shop")
+    folder = shelf.put(digest_of(data), data)
+    before = folder.stat().st_ino
+    assert shelf.put(digest_of(data), data).stat().st_ino == before
+    assert [path.name for path in shelf.folder.iterdir()] == [digest_of(data)]
+
+
 def test_another_bundle_is_refused_and_leaves_nothing(tmp_path: Path, shelf: Shelf) -> None:
     data = bundle_of(tmp_path / "shop")
     with pytest.raises(WrongDigest):
