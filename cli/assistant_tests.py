@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,8 @@ from cli.errors import CommandError
 from cli.home import Home
 from cli.training import production_model
 from services.business.actions import approvals
-from services.business.actions.ledger import Ledger, stored_result
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import NothingToDo
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.lookups import look_up
@@ -25,6 +27,7 @@ from services.business.shop.seed import seed
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.testing import ConversationResult, TestCase, load_conversations, run_conversation
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.approvals import Verdict
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
 from shared.errors import Problem
@@ -193,9 +196,15 @@ class DemoShop:
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """Decides on an action as a person at the desk does."""
-        decision: approvals.Verdict = "approve" if approved else "reject"
-        record = self._runner.run(approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None))
-        result = stored_result(record)
+        decision: Verdict = "approve" if approved else "reject"
+
+        async def decide_and_perform() -> ActionResult | None:
+            await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
+            with suppress(NothingToDo):
+                await self._ledger.perform(request)
+            return (await self._ledger.accept(request)).result
+
+        result = self._runner.run(decide_and_perform())
         assert result is not None, "what was decided has a result"
         return result
 
