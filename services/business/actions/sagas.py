@@ -57,7 +57,8 @@ def end_of(steps: Sequence[SagaStep], effects: Effects) -> End:
         effect = effects[number, False]
         if effect.status == "done":
             continue
-        undone, left = [], []
+        undone: list[str] = []
+        left: list[str] = []
         for before in range(number - 1, 0, -1):
             taken_back = _status(effects, before, undo=True) == "done"
             (undone if taken_back else left).append(steps[before - 1].action)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import structlog
 
-from services.business import repository
+from services.business.actions import repository
 from services.business.actions.effects import Effects
 from services.business.actions.ledger import Ledger
 from services.business.actions.results import DEAD, AttemptFailed, NothingToDo
@@ -76,8 +76,9 @@ class Performer:
             # The outbox does it later.
             log.warning("result_not_announced", action=reference.id, error=type(error).__name__)
             return result
-        async with self._database.transaction(reference.tenant) as session:
-            await repository.mark_published(session, reference, result.version)
+        await self._database.write(
+            reference.tenant, lambda unit: repository.mark_published(unit, reference.id, result.version)
+        )
         return result
 
 

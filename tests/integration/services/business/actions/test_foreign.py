@@ -223,8 +223,9 @@ async def crash(company: Company, killed: Killed, draw: random.Random) -> None:
             said.append(await killed.attempt(request))
         return False
 
+    ended = await wait_until(over, SECONDS)
     story = f"{name} {more}: {faults} {plan} {said}"
-    assert await wait_until(over, SECONDS), story
+    assert ended, story
     assert "broken" not in said, story
     result = await company.result(request)
     assert result is not None, story

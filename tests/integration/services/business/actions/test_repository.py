@@ -29,7 +29,7 @@ async def test_what_a_customer_submitted_is_theirs_of_this_assistant_newest_firs
         await on_both.ledger.accept(request)
 
     async def ask(**asked: str) -> list[str]:
-        answer = await on_both.database.read("default", lambda unit: submitted_actions(unit, LookupRequest(**asked)))  # type: ignore[arg-type]
+        answer = await on_both.database.read("default", lambda unit: submitted_actions(unit, LookupRequest(**asked)))
         return [each["id"] for each in answer.data.get("actions", [])]
 
     assert await ask(customer="C1") == [each.id for each in reversed(mine)][:10]

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.business.actions.approvals import Verdict, decide
+from services.business.actions.approvals import decide
 from services.business.actions.ledger import Ledger
 from services.business.repository import find_action
 from services.business.rules.rule_book import RuleBook
@@ -12,6 +12,7 @@ from services.business.settings import Settings
 from services.business.shop import repository
 from services.business.shop.models import Invoice, Order, Refund, Ticket
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.approvals import Verdict
 from shared.errors import Conflict
 from shared.storage.database import Database
 from tests.unit.services.business import performing
