@@ -42,6 +42,7 @@ class Ports:
     intent: int
     business: int
     worker: int
+    learning: int
     redis: int
     consul: int
     consul_server: int
