@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
@@ -153,7 +154,7 @@ class Gateway:
     async def _send(self, method: str, path: str, body: dict[str, Any] | bytes | None) -> dict[str, Any]:
         sent: dict[str, Any] = {"json": body}
         if isinstance(body, bytes):
-            sent = {"data": body, "timeout": aiohttp.ClientTimeout(total=UPLOAD_SECONDS)}
+            sent = {"data": BytesIO(body), "timeout": aiohttp.ClientTimeout(total=UPLOAD_SECONDS)}
         try:
             async with self._session.request(method, self.url + path, headers=self._headers(), **sent) as response:
                 if response.status >= 400:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -281,7 +282,7 @@ class ServiceClient:
         """One attempt; `fresh` opens a new connection, because a pooled one may lead to a process that is gone."""
         url = instance.url + asked.path
         headers = {**asked.headers, DEADLINE_HEADER: f"{patience:.3f}"}
-        body: dict[str, Any] = {"json": asked.json} if asked.content is None else {"data": asked.content}
+        body: dict[str, Any] = {"json": asked.json} if asked.content is None else {"data": BytesIO(asked.content)}
         async with (
             self._balancer.using(instance),
             self._session(fresh=fresh).request(asked.method, url, headers=headers, **body) as response,

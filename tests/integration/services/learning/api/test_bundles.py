@@ -35,7 +35,7 @@ async def test_wrong_digests_and_what_is_no_bundle_are_named_problems(client: Cl
 
 
 async def test_other_bodies_have_the_usual_limit_and_bundles_their_own(client: Client) -> None:
-    large = b"x" * 1_100_000
+    large = b"x" * 1_010_000
     problem = await client.call("POST", "/v1/assistants/mini/releases", 413, data=large)
     assert "1000000" in problem["detail"]
     assert "no bundle" in (await client.upload(large, 422))["detail"]
