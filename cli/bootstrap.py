@@ -27,10 +27,17 @@ ACCOUNTS: tuple[dict[str, Any], ...] = (
 CLIENTS: tuple[dict[str, Any], ...] = (
     {
         "client_id": "dialogue",
-        "scopes": ["intent:predict", "business:lookup", "business:actions", "login:gateway"],
+        "scopes": [
+            "intent:predict",
+            "business:lookup",
+            "business:actions",
+            "learning:read",
+            "learning:report",
+            "login:gateway",
+        ],
     },
-    {"client_id": "intent", "scopes": []},
-    {"client_id": "business", "scopes": []},
+    {"client_id": "intent", "scopes": ["learning:read", "learning:report"]},
+    {"client_id": "business", "scopes": ["learning:read", "learning:report"]},
     {"client_id": "worker", "scopes": []},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )

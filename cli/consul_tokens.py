@@ -14,7 +14,7 @@ __all__ = ["READER", "REGISTERED", "ConsulTokens", "load_consul_tokens"]
 MANAGEMENT: Final = "management"
 READER: Final = "status"
 """The token that only reads, for people who look what runs."""
-REGISTERED = ("login", "intent", "business", "worker", "dialogue")
+REGISTERED = ("login", "learning", "intent", "business", "worker", "dialogue")
 """What registers in Consul, in the order in which it is started."""
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
@@ -15,6 +16,7 @@ from shared.contracts.events import Event
 __all__ = ["Answer", "Gateway", "Refused"]
 
 CALL_SECONDS = 30.0
+UPLOAD_SECONDS = 120.0
 SILENCE_SECONDS = 45.0
 RECONNECT_SECONDS = 0.5
 LINE_BYTES = 2**20
@@ -132,7 +134,15 @@ class Gateway:
         """
         return await self._call(method, path, body)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def upload(self, path: str, content: bytes) -> dict[str, Any]:
+        """Puts what is no JSON.
+
+        Raises:
+            Refused: the account may not, or it is not taken.
+        """
+        return await self._call("PUT", path, content)
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | bytes | None = None) -> dict[str, Any]:
         try:
             return await self._send(method, path, body)
         except Refused as error:
@@ -141,9 +151,12 @@ class Gateway:
         await self.come_back(self.refresh_token)
         return await self._send(method, path, body)
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    async def _send(self, method: str, path: str, body: dict[str, Any] | bytes | None) -> dict[str, Any]:
+        sent: dict[str, Any] = {"json": body}
+        if isinstance(body, bytes):
+            sent = {"data": BytesIO(body), "timeout": aiohttp.ClientTimeout(total=UPLOAD_SECONDS)}
         try:
-            async with self._session.request(method, self.url + path, json=body, headers=self._headers()) as response:
+            async with self._session.request(method, self.url + path, headers=self._headers(), **sent) as response:
                 if response.status >= 400:
                     raise await refusal(response)
                 answer = await response.json()

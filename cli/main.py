@@ -3,6 +3,7 @@
 One module because a command here is only its options and a call of what does the work.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -517,6 +518,66 @@ def handoffs(
 
     wish = Wish(claim=claim, reply=reply, close=close, note=note)
     asyncio.run(run(staff(username, url), handoff, wish, as_json=as_json))
+
+
+def assistant_name(given: str) -> str:
+    """The name of an assistant, given by itself or as its folder."""
+    from cli.settings import assistant_folder
+    from shared.nlu.training_data import load_manifest
+
+    if "/" in given or Path(given).is_dir():
+        return load_manifest(assistant_folder(Path(given))).name
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", given):
+        raise UsageError(f"{given!r} is no name of an assistant.")
+    return given
+
+
+@app.command()
+def publish(
+    assistant: AssistantArgument,
+    to: Annotated[str | None, typer.Option("--to", help="Where Zhiyin is; by default the one that runs here.")] = None,
+    name: Annotated[str, typer.Option(help="Publish only if the folder is this assistant.")] = "",
+    no_live: Annotated[bool, typer.Option("--no-live", help="Leave it ready, and do not go live.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if its model is worse than the one before.")] = False,
+    username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
+    as_json: JsonOption = False,
+) -> None:
+    """Publish an assistant's folder into a running Zhiyin: checked, trained, proven, live.
+
+    Nothing is restarted. Ctrl-C stops only the watching.
+    """
+    from cli.publish import publish as run
+    from cli.settings import assistant_folder
+
+    folder = assistant_folder(assistant)
+    run(staff(username, to), folder, name=name, live=not no_live, force=force, as_json=as_json)
+
+
+@app.command()
+def releases(
+    assistant: Annotated[str, typer.Argument(help="The assistant's name, or its folder.")],
+    username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the releases of an assistant, with which are live and why one was refused."""
+    from cli.publish import releases as run
+
+    run(staff(username, url), assistant_name(assistant), as_json=as_json)
+
+
+@app.command()
+def rollback(
+    assistant: Annotated[str, typer.Argument(help="The assistant's name, or its folder.")],
+    release: Annotated[str | None, typer.Argument(help="Its number; by default the one before.")] = None,
+    username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
+    url: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an older release of an assistant live again, at once."""
+    from cli.publish import rollback as run
+
+    run(staff(username, url), assistant_name(assistant), release, as_json=as_json)
 
 
 @app.command("dead-letters")

@@ -31,6 +31,7 @@ class CommandSettings(BaseSettings):
     intent_port: Port = 8002
     business_port: Port = 8003
     worker_port: Port = 8004
+    learning_port: Port = 8005
     redis_port: Port = 8010
     consul_port: Port = 8020
     consul_server_port: Port = 8021

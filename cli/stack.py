@@ -54,6 +54,7 @@ class Ports:
     intent: int
     business: int
     worker: int
+    learning: int
     redis: int
     consul: int
     consul_server: int

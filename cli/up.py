@@ -35,6 +35,7 @@ PURPOSES = {
     "intent": "the intent service",
     "business": "the business service",
     "worker": "the worker's health page",
+    "learning": "the learning service",
     "redis": "Redis",
     "consul": "Consul's HTTP API",
     "consul_server": "Consul's server",

@@ -9,7 +9,17 @@ from fastapi import FastAPI
 
 from services.dialogue.actions.outbox import ActionOutbox, action_relay
 from services.dialogue.actions.results import follow_results
-from services.dialogue.api import auth, conversations, dead_letters, dead_turns, decisions, desk, pages, visits
+from services.dialogue.api import (
+    auth,
+    conversations,
+    dead_letters,
+    dead_turns,
+    decisions,
+    desk,
+    pages,
+    releases,
+    visits,
+)
 from services.dialogue.assistant.assistant import load_assistant
 from services.dialogue.assistant.assistants import Assistants
 from services.dialogue.conversation.models import Installation
@@ -25,6 +35,7 @@ from services.dialogue.desk.ownership import Desk
 from services.dialogue.desk.waiting import measure_waiting
 from services.dialogue.limits import Limits
 from services.dialogue.settings import Settings
+from shared.assistants.bundle import MAX_BUNDLE_BYTES
 from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
 from shared.queue.installation import claim_prefix
@@ -135,11 +146,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             decisions.router,
             dead_letters.router,
             dead_turns.router,
+            releases.router,
             auth.router,
             pages.router,
         ],
         lifespan=lifespan,
         ready_checks={"database": database.check},
+        large_bodies={releases.BUNDLES: MAX_BUNDLE_BYTES},
     )
     app.mount("/static", pages.Assets(directory=pages.PAGES), name="static")
     if settings.root_path:

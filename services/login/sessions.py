@@ -26,8 +26,8 @@ OF_EVERYBODY = frozenset({"dialogue", "login"})
 OF_ROLE = {
     "agent": {"business"},
     "supervisor": {"business"},
-    "operator": {"business", "intent"},
-    "admin": {"business", "intent"},
+    "operator": {"business", "intent", "learning"},
+    "admin": {"business", "intent", "learning"},
 }
 """The services that staff work with directly; customers have nothing to do there, so their tokens are no good there."""
 

@@ -17,7 +17,7 @@ from tarfile import BLOCKSIZE, RECORDSIZE, REGTYPE, USTAR_FORMAT, HeaderError, T
 
 from shared.errors import ConfigurationError
 
-__all__ = ["MAX_BUNDLE_BYTES", "MAX_FILES", "BundleError", "digest_of", "pack", "unpack"]
+__all__ = ["MAX_BUNDLE_BYTES", "MAX_FILES", "BundleError", "digest_of", "pack", "read", "unpack"]
 
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 MAX_FILES = 5_000

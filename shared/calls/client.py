@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -74,6 +75,7 @@ class _Call:
     method: str
     path: str
     json: Any
+    content: bytes | None
     until: float
     retry: bool
     headers: dict[str, str]
@@ -154,6 +156,7 @@ class ServiceClient:
         path: str,
         *,
         json: Any = None,
+        content: bytes | None = None,
         deadline: float = DEFAULT_DEADLINE_SECONDS,
         retry: bool,
         headers: Mapping[str, str] | None = None,
@@ -164,6 +167,7 @@ class ServiceClient:
         """One call with all its attempts within `deadline` seconds.
 
         Args:
+            content: a body that is no JSON.
             tenant: whom the work is for; without one, the tenant of this service's own token.
             raw_up_to: the answer is wanted as bytes and not as JSON, up to so many.
 
@@ -179,6 +183,7 @@ class ServiceClient:
             method=method,
             path=path,
             json=json,
+            content=content,
             until=started + deadline,
             retry=retry,
             headers=dict(headers or {}),
@@ -291,9 +296,10 @@ class ServiceClient:
         """One attempt; `fresh` opens a new connection, because a pooled one may lead to a process that is gone."""
         url = instance.url + asked.path
         headers = {**asked.headers, DEADLINE_HEADER: f"{patience:.3f}"}
+        body: dict[str, Any] = {"json": asked.json} if asked.content is None else {"data": BytesIO(asked.content)}
         async with (
             self._balancer.using(instance),
-            self._session(fresh=fresh).request(asked.method, url, json=asked.json, headers=headers) as response,
+            self._session(fresh=fresh).request(asked.method, url, headers=headers, **body) as response,
         ):
             return await _read(response, instance.service, asked.raw_up_to)
 

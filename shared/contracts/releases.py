@@ -16,14 +16,17 @@ from shared.contracts.base import Contract, RequestBody, unknown_as
 __all__ = [
     "Alias",
     "AliasName",
+    "AssistantList",
     "AssistantName",
     "Digest",
     "Following",
     "MoveAlias",
+    "NewRelease",
     "Release",
     "ReleaseList",
     "ReleaseReport",
     "ReleaseState",
+    "StoredBundle",
 ]
 
 AssistantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -45,6 +48,8 @@ class Release(Contract):
     model: str = ""
     """The model's registered name, `assistant` or `tenant.assistant`; empty while there is none."""
     model_version: str = ""
+    preliminary: bool = False
+    """Whether the model was made quickly, and serves until the whole one, a release of its own, has been trained."""
     knowledge: str = ""
     state: Annotated[ReleaseState, unknown_as("proving")]
     reason: str = ""
@@ -87,8 +92,38 @@ class MoveAlias(RequestBody):
 
 
 class ReleaseList(Contract):
-    """Releases of an assistant, the newest first, with what its aliases name."""
+    """Releases of an assistant, the newest first, with what its aliases name.
+
+    `previous` is the release that a rollback goes to: the newest that was in production before the one that is, and of
+    other files; none when there is none.
+    """
 
     releases: Sequence[Release]
     aliases: Sequence[Alias]
+    previous: Release | None = None
     next_before: int | None = None
+
+
+class AssistantList(Contract):
+    """What the aliases of every assistant of a tenant name."""
+
+    assistants: Sequence[AssistantName]
+    aliases: Sequence[Alias]
+
+
+class StoredBundle(Contract):
+    """A bundle that is kept now."""
+
+    digest: Digest
+    bytes: int
+
+
+class NewRelease(RequestBody):
+    """Makes a release of a bundle that was uploaded.
+
+    `force` lets a model that is worse than the one in production through; without `live` no alias is moved to it.
+    """
+
+    bundle: Digest
+    force: bool = False
+    live: bool = True

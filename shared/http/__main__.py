@@ -17,6 +17,7 @@ SERVICES = {
     "dialogue": "services.dialogue.app",
     "intent": "services.intent.app",
     "business": "services.business.app",
+    "learning": "services.learning.app",
     "worker": "services.business.worker.service",
 }
 """The module with each service's `create_app`."""

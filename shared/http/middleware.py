@@ -5,6 +5,7 @@ import logging
 import random
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -142,10 +143,22 @@ class _Answer:
 class RequestMiddleware:
     """Plain ASGI, so that streams pass through untouched."""
 
-    def __init__(self, app: ASGIApp, *, service: str, max_body_bytes: int, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        max_body_bytes: int,
+        stopping: asyncio.Event,
+        large_bodies: Mapping[str, int] | None = None,
+    ) -> None:
+        """Args:
+        large_bodies: how many bytes a body may have on paths that begin so, in the place of `max_body_bytes`.
+        """
         self._app = app
         self._service = service
         self._max_body_bytes = max_body_bytes
+        self._large_bodies = large_bodies or {}
         self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,13 +184,13 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            length = headers.get("content-length", "")
-            if length.isdecimal() and int(length) > self._max_body_bytes:
-                raise TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
+            length, limit = headers.get("content-length", ""), self._limit_of(scope["path"])
+            if length.isdecimal() and int(length) > limit:
+                raise TooLarge(f"the body may have {limit} bytes at most")
             encoding = headers.get("content-encoding", IDENTITY).strip().lower()
             if encoding != IDENTITY:
                 raise UnsupportedMedia(f"a body of content encoding {encoding[:64]!r} is not read here")
-            await self._app(scope, self._limited(receive, answer), send_with_id)
+            await self._app(scope, self._limited(receive, answer, limit), send_with_id)
             if answer.refused is not None and not answer.started:
                 raise answer.refused
         except Exception as error:
@@ -188,15 +201,19 @@ class RequestMiddleware:
         finally:
             account(self._service, scope, answer.status, time.perf_counter() - started)
 
-    def _limited(self, receive: Receive, answer: _Answer) -> Receive:
+    def _limit_of(self, path: str) -> int:
+        large = (limit for begin, limit in self._large_bodies.items() if path.startswith(begin))
+        return next(large, self._max_body_bytes)
+
+    def _limited(self, receive: Receive, answer: _Answer, limit: int) -> Receive:
         total = 0
 
         async def limited() -> Message:
             nonlocal total
             message = await receive()
             total += len(message.get("body", b""))
-            if total > self._max_body_bytes:
-                answer.refused = TooLarge(f"the body may have {self._max_body_bytes} bytes at most")
+            if total > limit:
+                answer.refused = TooLarge(f"the body may have {limit} bytes at most")
                 raise answer.refused
             return message
 

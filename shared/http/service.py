@@ -77,6 +77,7 @@ def create_service(
     ready_checks: Mapping[str, ReadyCheck] | None = None,
     jwks: JwksFetch | None = None,
     revocations: RevocationsFetch | None = None,
+    large_bodies: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """A FastAPI application with health, metrics, logs, problems, request ids, tokens, registration and a soft stop.
 
@@ -86,6 +87,7 @@ def create_service(
         ready_checks: each must return for `/health/ready` to be 200.
         jwks: returns the keys that access tokens are verified with; by default they are fetched from login.
         revocations: returns the sessions that were ended; by default they are fetched from login.
+        large_bodies: how many bytes a body may have on paths that begin so, where that is more than on others.
     """
 
     @asynccontextmanager
@@ -155,7 +157,11 @@ def create_service(
         )
     app.entry = AnswerHeaders(entry, hsts_seconds=settings.hsts_seconds)
     app.add_middleware(
-        RequestMiddleware, service=name, max_body_bytes=settings.max_body_bytes, stopping=health.stopping
+        RequestMiddleware,
+        service=name,
+        max_body_bytes=settings.max_body_bytes,
+        stopping=health.stopping,
+        large_bodies=large_bodies,
     )
     install_problems(app)
     app.include_router(health.router())

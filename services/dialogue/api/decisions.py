@@ -4,13 +4,14 @@ Dialogue is what is reached from outside. The person's own token goes on to busi
 knows who decides and needs to believe nobody; what was decided is in the desk's audit log too.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.dialogue.api.conversations import InDatabase
+from services.dialogue.api.onward import V, asked
 from services.dialogue.desk import repository
 from shared.contracts.actions import Identifier
 from shared.contracts.approvals import (
@@ -22,22 +23,18 @@ from shared.contracts.approvals import (
     Dismissal,
     Resolution,
 )
-from shared.errors import UpstreamError, responses
+from shared.errors import responses
 from shared.http.auth import DESK, OPERATORS, CurrentPrincipal, Principal, require
-from shared.http.service import ServiceContext
 from shared.storage.database import Database
 
 __all__ = ["router"]
 
 log = structlog.get_logger(__name__)
 
-SECONDS = 5.0
 MAX_ROW_ID = 2**31 - 1
 AWAY = (502, 503, 504)
 EVENTS = {"approve": "approved", "reject": "rejected"}
 RETRIED, DISMISSED, RESOLVED = "letter_retried", "letter_dismissed", "letter_resolved"
-
-V = TypeVar("V", bound=BaseModel)
 
 router = APIRouter(prefix="/v1")
 for_desk: dict[str, Any] = {"tags": ["approvals"], "dependencies": [Depends(require(roles=DESK))]}
@@ -112,21 +109,7 @@ async def _asked(
     request: Request, method: str, path: str, answer: type[V], body: BaseModel | None = None, *, again: bool = False
 ) -> V:
     """Business's answer to this person; `again` says that repeating what is not a GET does no harm."""
-    context: ServiceContext = request.app.state.context
-    found: Any = await context.client.call(
-        "business",
-        method,
-        path,
-        json=None if body is None else body.model_dump(mode="json"),
-        deadline=SECONDS,
-        retry=again or method == "GET",
-        headers={"Authorization": request.headers["Authorization"]},
-        authenticated=False,
-    )
-    try:
-        return answer.model_validate(found)
-    except ValidationError as error:
-        raise UpstreamError("the answer of business is not what it should be") from error
+    return await asked(request, "business", method, path, answer, body=body, again=again)
 
 
 async def _note(

@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from services.learning.runs.shelf import Shelf, Way, measure
 from services.learning.runs.tracking import PRODUCTION, Tracker
 from shared.nlu.manifest import ModelError
 
-__all__ = ["TrainedModel", "evaluate", "promote", "train"]
+__all__ = ["TrainedModel", "evaluate", "go_live", "known_version", "promote", "train"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def train(
     mlflow_uri: str = "",
     cache: UserCache | None = None,
     kinds: Mapping[str, AnyKind] = KINDS,
+    name: str = "",
+    live: bool = True,
 ) -> TrainedModel:
     """Trains a model on a folder of data, measures it on the held-out part, registers it and puts it in production.
 
@@ -72,22 +74,27 @@ def train(
         cache: where a model is looked for before it is trained, and kept.
         mlflow_uri: where runs and models are registered; by default in `mlflow.db` in the home.
         kinds: the kinds of models that there are.
+        name: what the versions are registered under; by default as the data says.
+        live: whether it is put in production; otherwise it is registered, and compared with what is there. Then `soon`
+            also teaches a copy of what is in production what it lacks, where that can be done.
 
     Raises:
         ModelError: `quick`, and there is no model that can be extended, or its kind cannot be.
         ConfigurationError: the data or the settings cannot be used.
     """
-    shelf = Shelf.of(data_dir, home, kinds)
+    shelf = Shelf.of(data_dir, home, kinds, name)
     shelf.folder.mkdir(parents=True, exist_ok=True)
     base = shelf.production() if quick else None
     way = shelf.extended(base) if base else shelf.whole()
-    with _only_one(shelf.folder, progress):
+    # What is to serve within a minute waits for no whole training; two that are put in production would race.
+    beside = soon and not live and shelf.kind.preliminary is not None
+    with _only_one(shelf.folder, progress, ".lock-soon" if beside else ".lock"):
         taught = shelf.lacking(base) if base else frozenset[str]()
         folder = base if base and not taught else shelf.obtain(way, cache)
         preliminary = False
         if folder is None and base is None and soon and (first := shelf.preliminary()) is not None:
             preliminary, way = True, first
-            folder = shelf.sufficient() or shelf.obtain(way, cache)
+            folder = shelf.sufficient() or (None if live else _taught(shelf, progress)) or shelf.obtain(way, cache)
         cached = folder is not None
         if folder is None:
             folder = _train(shelf, way, progress, cache)
@@ -104,7 +111,7 @@ def train(
             held_back = "it was taken out of production before"
         else:
             held_back = comparison.shortcomings(shelf.kind.compared) if comparison else ""
-        if not held_back:
+        if live and not held_back:
             _put_in_production(shelf, tracker, folder, forced=False)
     return TrainedModel(
         folder,
@@ -160,6 +167,32 @@ def promote(
     return version
 
 
+def known_version(data_dir: Path, home: Path, known: Collection[str], *, soon: bool, name: str) -> TrainedModel | None:
+    """The version among those known that is made of these data: of a whole training, else, `soon`, of a first one.
+
+    Raises:
+        ConfigurationError: the data or the settings cannot be used.
+    """
+    shelf = Shelf.of(data_dir, home, KINDS, name)
+    for way, preliminary in ((shelf.whole(), False), (shelf.preliminary() if soon else None, True)):
+        folder = shelf.obtain(way, None) if way is not None else None
+        if folder is not None and folder.name in known:
+            return TrainedModel(folder, folder.name, {}, cached=True, preliminary=preliminary)
+    return None
+
+
+def go_live(name: str, home: Path, version: str, *, mlflow_uri: str = "") -> None:
+    """Puts a version in production that was compared with it before.
+
+    Raises:
+        ConfigurationError: no such version is registered.
+    """
+    Tracker(home, mlflow_uri).point(name, PRODUCTION, version, forced=True)
+    models = home / "models" / name
+    if (models / version).is_dir():
+        write_alias(models, PRODUCTION, version)
+
+
 def evaluate(data_dir: Path, model_dir: Path, *, kinds: Mapping[str, AnyKind] = KINDS) -> Measured:
     """Measures a model folder on the held-out data and rewrites its metrics and what people read of them.
 
@@ -197,6 +230,16 @@ def _compared(shelf: Shelf, tracker: Tracker, folder: Path) -> Comparison | None
     return comparison
 
 
+def _taught(shelf: Shelf, progress: Report) -> Path | None:
+    """What is in production, taught what it lacks, which takes seconds; None where that cannot be."""
+    try:
+        base = shelf.production()
+        way = shelf.extended(base)
+        return (shelf.obtain(way, None) or _train(shelf, way, progress, None)) if shelf.lacking(base) else None
+    except ModelError:
+        return None
+
+
 def _put_in_production(shelf: Shelf, tracker: Tracker, folder: Path, *, forced: bool) -> None:
     tracker.point(shelf.name, PRODUCTION, folder.name, forced=forced)
     if folder.is_dir():
@@ -204,9 +247,9 @@ def _put_in_production(shelf: Shelf, tracker: Tracker, folder: Path, *, forced: 
 
 
 @contextmanager
-def _only_one(models: Path, progress: Report) -> Iterator[None]:
+def _only_one(models: Path, progress: Report, name: str = ".lock") -> Iterator[None]:
     """Waits until no other process trains a model of the same name."""
-    with (models / ".lock").open("w") as lock:
+    with (models / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

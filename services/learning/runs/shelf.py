@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -50,14 +50,18 @@ class Shelf:
     home: Path
 
     @classmethod
-    def of(cls, data_dir: Path, home: Path, kinds: Mapping[str, AnyKind]) -> "Shelf":
+    def of(cls, data_dir: Path, home: Path, kinds: Mapping[str, AnyKind], name: str = "") -> "Shelf":
         """Loads and checks the data.
+
+        Args:
+            name: what the versions are registered under; by default as the data says.
 
         Raises:
             ConfigurationError: they cannot be used.
         """
         kind = kind_of_data(data_dir, kinds)
-        return cls(kind, kind.prepare(data_dir), home)
+        prepared = kind.prepare(data_dir)
+        return cls(kind, replace(prepared, name=name) if name else prepared, home)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from tests.postgres import Postgres
 from tests.postgres import postgres as run_postgres
 from tests.stack import eventually
 
-SERVICES = ("business", "dialogue", "login")
+SERVICES = ("business", "dialogue", "learning", "login")
 PROJECT = Path(__file__).resolve().parents[4]
 
 

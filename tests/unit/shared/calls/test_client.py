@@ -54,6 +54,13 @@ async def test_a_call_carries_the_deadline_and_the_request_id(serve: Serve) -> N
     assert server.bodies == ['{"a": "b"}']
 
 
+async def test_a_body_that_is_no_json_is_sent_as_it_is(serve: Serve) -> None:
+    server = await serve(fine)
+    async with calling(server.port) as client:
+        assert await client.call("shop", "PUT", "/do", content=b"\x01tar", retry=True) == {"fine": True}
+    assert server.bodies == ["\x01tar"]
+
+
 async def test_no_content_is_none(serve: Serve) -> None:
     async def nothing(_request: web.Request) -> web.Response:
         return web.Response(status=204)

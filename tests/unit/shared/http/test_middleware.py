@@ -33,6 +33,12 @@ async def length(name: str, body: Text) -> int:
     return len(body.text)
 
 
+@router.post("/texts/large/{name}")
+async def large_length(name: str, body: Text) -> int:
+    """How long a text is that may be longer."""
+    return len(body.text)
+
+
 @router.post("/raw")
 async def raw(request: Request) -> int:
     """How long the body is, read as it comes."""
@@ -85,7 +91,8 @@ async def no_keys() -> dict[str, Any]:
 
 def application() -> FastAPI:
     settings = ServiceSettings(log_level="error", max_body_bytes=LIMIT)
-    return create_service(settings, name="echo", description="", routers=[router], jwks=no_keys)
+    large = {"/texts/large/": 2 * LIMIT}
+    return create_service(settings, name="echo", description="", routers=[router], jwks=no_keys, large_bodies=large)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +145,14 @@ async def test_a_body_may_be_as_large_as_the_limit_and_no_larger(service: Calls,
             assert answer.content_type == "application/problem+json"
             assert answer.body["type"] == "urn:zhiyin:problem:too-large"
             assert answer.headers["X-Request-ID"] == answer.body["request_id"]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["with its length", "in chunks"])
+async def test_a_path_may_have_a_limit_of_its_own(service: Calls, streamed: bool) -> None:
+    for total, status in ((2 * LIMIT, 200), (2 * LIMIT + 1, 413)):
+        body = sized(total)
+        answer = await service.post("/texts/large/a", data=chunks(body) if streamed else body)
+        assert answer.status == status, answer.text
 
 
 async def test_a_mistake_of_ours_is_a_500_that_tells_nothing(service: Calls) -> None:

@@ -1,0 +1,1 @@
+"""HTTP in and out: bundles, releases, aliases, and what services follow."""
