@@ -29,6 +29,8 @@ SCOPE: dict[str, JsonValue] = {
         ("(none or count) and ready", True),
         ("not none", True),
         ("not missing.deep", True),
+        ("not (none)", True),
+        ("not (ready)", False),
         ("not order.item", False),
         ("not (status == 'paid')", False),
         ("ready ? count : none", True),
