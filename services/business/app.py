@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
+from pydantic import JsonValue
 
 from services.business import repository
 from services.business.actions.ledger import Ledger
 from services.business.actions.outbox import LedgerOutbox
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
+from services.business.connectors.assistants import Assistants
 from services.business.models import Installation, Timer
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
+from shared.errors import ConfigurationError
 from shared.http.service import JwksFetch, ServiceContext, create_service
 from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
@@ -34,14 +38,26 @@ TIMERS = Timers(Timer)
 """Business's timers."""
 
 
+class NoRules:
+    """Connectors cannot decide by tables yet."""
+
+    def __init__(self, _folder: Path) -> None:
+        pass
+
+    def decide(self, name: str, _facts: object) -> dict[str, JsonValue]:
+        """Raises `ConfigurationError`."""
+        raise ConfigurationError(f"the rules '{name}' cannot be asked by connectors")
+
+
 def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = None) -> FastAPI:
     """The business service: the shop's look-ups, decisions and results over HTTP.
 
     Raises:
-        RulesError: a decision table cannot be used.
+        ConfigurationError: a decision table or a connector cannot be used.
     """
     settings = settings or Settings()
     rules = RuleBook(settings.rules_dir)
+    assistants = Assistants(settings, NoRules)
     database = Database(settings.business_database)
 
     @asynccontextmanager
@@ -56,7 +72,9 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
             outbox = LedgerOutbox(settings, database)
             relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
             ledger = Ledger(database, rules, settings)
-            app.state.business = Business(database=database, rules=rules, ledger=ledger, relay=relay)
+            app.state.business = Business(
+                database=database, rules=rules, ledger=ledger, relay=relay, assistants=assistants
+            )
             max_age = settings.relay_seconds * 3 + 60
             retention = Retention(
                 database,
@@ -81,6 +99,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await outbox.close()
+                await assistants.close()
         finally:
             await database.close()
 

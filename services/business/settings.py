@@ -3,16 +3,34 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from shared.assistants.addresses import Network
 from shared.queue.celery import HARD_LIMIT_SECONDS
 from shared.settings import ServiceSettings
 
-__all__ = ["Settings"]
+__all__ = ["ConnectorSettings", "Settings"]
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+ConnectorKey = Annotated[
+    str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,62}/)?[a-z][a-z0-9_-]{0,63}\.[a-z][a-z0-9_]{0,63}$")
+]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+
+
+class ConnectorSettings(BaseModel):
+    """What an installation says of a connector: it knows where the system is, and what may be reached from here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Url | None = None
+    """Replaces the address in the connector's file."""
+    networks: tuple[Network, ...] = ()
+    """Private, loopback and link-local networks in which this system may be; by itself none is reached."""
 
 
 class Settings(ServiceSettings):
@@ -22,6 +40,10 @@ class Settings(ServiceSettings):
     """The assistant's folder, as for dialogue; business reads its rules."""
     seed_demo: bool = True
     """Whether the demo shop's customers and orders are there; in development only."""
+    connectors: dict[ConnectorKey, ConnectorSettings] = Field(default_factory=dict)
+    """By `<assistant>.<connector>` for the installation's own tenant, by `<tenant>/<assistant>.<connector>` for any."""
+    secrets: Path | None = None
+    """The folder of the connectors' secrets, each a file `<tenant>/<assistant>/<name>`; by default `<home>/secrets`."""
 
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """An action that failed so often is given up and waits for an operator."""
@@ -53,6 +75,11 @@ class Settings(ServiceSettings):
     def rules_dir(self) -> Path:
         """The assistant's decision tables."""
         return self.assistant / "rules"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Where the connectors' secrets are."""
+        return self.secrets or self.home / "secrets"
 
     @property
     def business_database(self) -> str:

@@ -11,7 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, StringConstraints, TypeAdapter, model_validator
+from pydantic_core import SchemaError
 
 from shared.assistants.expressions import Expression, ExpressionField, read_expression
 from shared.assistants.yaml_source import Document, Mistakes, Part, read_documents
@@ -99,8 +100,8 @@ class Argument(Part):
     optional: bool = False
     shortest: Annotated[int, Field(ge=0)] = 1
     longest: Annotated[int, Field(ge=1, le=10_000)] = 500
-    pattern: str | None = None
-    """A regular expression for the whole text."""
+    pattern: Annotated[str, Field(max_length=200)] | None = None
+    """A regular expression for the whole text; without look-around, so that no text makes it slow."""
     one_of: Annotated[list[JsonValue], Field(min_length=1, max_length=100)] | None = None
     least: Annotated[float | None, Field(strict=False)] = None
     most: Annotated[float | None, Field(strict=False)] = None
@@ -109,10 +110,16 @@ class Argument(Part):
     def _pattern_is_one(self) -> Self:
         if self.pattern is not None:
             try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
+                TypeAdapter(self.text)
+            except SchemaError as error:
+                raise ValueError(f"not a regular expression: {str(error).splitlines()[-1].strip()}") from None
         return self
+
+    @property
+    def text(self) -> Any:
+        """The type of a text that fits."""
+        pattern = None if self.pattern is None else rf"\A(?:{self.pattern})\z"
+        return Annotated[str, StringConstraints(min_length=self.shortest, max_length=self.longest, pattern=pattern)]
 
 
 class AnswerField(Part):
@@ -317,6 +324,8 @@ class ConnectorFiles:
 
     connectors: Mapping[str, Connector]
     documents: Mapping[str, Document]
+    whole: bool = True
+    """Whether every file could be read."""
 
     def lookups(self) -> dict[str, tuple[Connector, Lookup]]:
         """Every look-up by its name."""
@@ -332,6 +341,7 @@ def read_connectors(folder: Path, name_of: Callable[[Path], str], mistakes: Mist
     connectors: dict[str, Connector] = {}
     documents: dict[str, Document] = {}
     owners: dict[tuple[str, str], str] = {}
+    known = len(mistakes.found)
     for path in sorted((folder / "connectors").glob("*.yml")):
         for document in read_documents(path, name_of(path), mistakes)[:1]:
             connector = document.parse(Connector, mistakes)
@@ -345,7 +355,7 @@ def read_connectors(folder: Path, name_of: Callable[[Path], str], mistakes: Mist
                         mistakes.add(document.where(kind, name), f"'{name}' is there in connectors/{other}.yml too")
             connectors[connector.connector] = connector
             documents[connector.connector] = document
-    return ConnectorFiles(connectors, documents)
+    return ConnectorFiles(connectors, documents, whole=len(mistakes.found) == known)
 
 
 def fields_given(answer: Mapping[str, AnswerField]) -> Iterable[str]:

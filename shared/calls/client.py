@@ -56,6 +56,8 @@ MAX_ANSWER_BYTES = 8_000_000
 CALLS = Counter("zhiyin_client_calls_total", "Calls to other services", ["target", "outcome"])
 SECONDS = Histogram("zhiyin_client_call_seconds", "Time a call to another service took", ["target"])
 
+UNAVAILABLE = f"urn:zhiyin:problem:{Unavailable.kind}"
+
 Tokens = Callable[[str], Awaitable[str]]
 """A bearer token for the service of that name."""
 
@@ -319,6 +321,9 @@ async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
 
 def _problem(response: aiohttp.ClientResponse, body: Mapping[str, Any], service: str) -> Problem:
     kind = problem_for_status(response.status)
+    if kind is Unavailable and body.get("type") not in (None, UNAVAILABLE):
+        # What is away stands behind the service, which works itself: no breaker and no other instance would help.
+        kind = UpstreamError
     if issubclass(kind, InternalError):
         return UpstreamError(f"{service} failed")
     try:

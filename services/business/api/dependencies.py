@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from services.business.actions.ledger import Ledger
+from services.business.connectors.assistants import Assistants
 from services.business.rules.rule_book import RuleBook
 from shared.contracts.actions import Identifier
 from shared.errors import Forbidden
@@ -44,6 +45,7 @@ class Business:
     rules: RuleBook
     ledger: Ledger
     relay: OutboxRelay
+    assistants: Assistants
 
 
 # Dependencies are coroutines: a plain function would be run in a thread, which costs more than all of them.

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from services.dialogue.assistant.faq import FaqDocument, read_faq
 from services.dialogue.assistant.responses import RepliesFile, ReplyText
 from services.dialogue.assistant.schema import BusinessFile, Flow, Offer, SharedSlots, Slot
+from shared.assistants.connector_checks import check_connectors
 from shared.assistants.connectors import Action, Lookup, fields_given, read_connectors
 from shared.assistants.yaml_source import Document, Mistakes, read_documents
 
@@ -81,6 +82,7 @@ class AssistantFiles:
     def read_connectors(self) -> None:
         """What the company's systems offer, where there are connectors."""
         found = read_connectors(self.folder, self.name_of, self.mistakes)
+        check_connectors(found, self.folder, self.mistakes)
         if found.connectors:
             self.business = BusinessFile(
                 lookups={name: offered(lookup) for name, (_, lookup) in found.lookups().items()},

@@ -304,6 +304,17 @@ async def test_an_instance_that_is_gone_is_forgotten_with_its_breaker(serve: Ser
     await client.close()
 
 
+async def test_what_is_away_behind_a_service_is_no_fault_of_it(serve: Serve) -> None:
+    """One company's dead system must not open the breaker of a service that works for all of them."""
+    server = await serve(answering(503, {"type": "urn:zhiyin:problem:system-away", "detail": "core is away"}))
+    async with calling(server.port, policy=BreakerPolicy(failures=1, open_seconds=600)) as client:
+        for _ in range(2):
+            with pytest.raises(UpstreamError, match="core is away"):
+                await client.call("shop", "GET", "/", retry=True)
+        server.handler = fine
+        assert await client.get("shop", "/") == {"fine": True}
+
+
 async def test_an_instance_that_hangs_opens_its_breaker(serve: Serve) -> None:
     server = await serve(never)
     async with calling(server.port, policy=BreakerPolicy(failures=1, open_seconds=60)) as client:

@@ -1,13 +1,17 @@
 import json
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from services.business.app import create_app
 from services.business.rules import rule_book
 from services.business.settings import Settings
-from tests.calls import Answer, Calls
+from tests.calls import Answer, Calls, calling
+from tests.servers import serve
 from tests.stack import eventually
+from tests.systems import CompanySystem, company_system
 from tests.tokens import TokenFactory
 
 
@@ -86,3 +90,84 @@ async def test_a_table_that_is_edited_is_taken_over_and_read_by_no_lookup(
     await eventually(automatic, what="the new limit")
     assert readers
     assert not [name for name in readers if name == "MainThread" or name.startswith("sqlite")], readers
+
+
+CONNECTOR = """
+connector: core
+url: {url}
+lookups:
+  card:
+    arguments: {{card: {{pattern: "[0-9]{{4}}"}}}}
+    request: {{path: "/cards/{{card}}", query: {{who: customer}}}}
+    answer: {{state: {{type: text, required: true}}}}
+"""
+
+
+@pytest.fixture
+async def bank(settings: Settings, tokens: TokenFactory) -> AsyncIterator[tuple[Calls, CompanySystem]]:
+    """The service with an assistant whose look-ups are those of a company's system."""
+    async with company_system() as system:
+        connectors = settings.assistant / "connectors"
+        connectors.mkdir()
+        (connectors / "core.yml").write_text(CONNECTOR.format(url=system.url), encoding="utf-8")
+        async with serve(create_app(settings, jwks=tokens.fetch)) as server, calling(server.base_url) as calls:
+            yield calls, system
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+async def test_a_look_up_of_a_connector_is_asked_of_the_companys_system(
+    bank: tuple[Calls, CompanySystem], tokens: TokenFactory, content_type: str
+) -> None:
+    calls, system = bank
+    token = tokens.issue("dialogue", roles=(), scopes={"business:lookup"})
+    headers = {"Content-Type": content_type, "X-Deadline-Seconds": "2"}
+
+    async def ask(name: str = "card", **body: object) -> Answer:
+        data = json.dumps({"customer": "C1", "arguments": {"card": "1234"}} | body)
+        return await calls.post(f"/v1/lookups/{name}", data=data, token=token, headers=headers)
+
+    system.answers("GET", "/cards/1234", {"state": "open"}, 404, 500, {"state": 1, "x": []}, [], 403)
+    answers = [await ask() for _ in range(6)]
+    assert [each.status for each in answers] == [200, 200, 503, 200, 502, 502]
+    assert answers[0].body == {"name": "card", "found": True, "data": {"state": "open"}}
+    assert answers[1].body == {"name": "card", "found": False, "data": {}}
+    assert answers[2].body["type"] == "urn:zhiyin:problem:system-away"
+    assert system.asked[0].query == {"who": "C1"}
+    assert float(system.asked[0].headers["X-Deadline-Seconds"]) <= 2
+
+    wrong = await ask(arguments={"card": "12345"})
+    assert (wrong.status, wrong.body["errors"][0]["field"]) == (422, "arguments.card")
+    statuses = [
+        (await ask("orders")).status,
+        (await ask(assistant="shop")).status,
+        (await ask(assistant="bank")).status,
+        (await ask(assistant="../shop")).status,
+        (await ask(release="gone")).status,
+    ]
+    assert statuses == [404, 502, 404, 422, 502]
+    count = len(system.asked)
+    assert (await ask(customer=None)).body["found"] is False
+    assert len(system.asked) == count
+
+
+async def test_look_ups_of_connectors_are_listed_with_their_arguments(
+    bank: tuple[Calls, CompanySystem], tokens: TokenFactory
+) -> None:
+    calls, _ = bank
+    token = tokens.issue("dialogue", roles=(), scopes={"business:lookup"})
+    listed = await calls.get("/v1/lookups?assistant=shop", token=token)
+    (lookup,) = listed.body["lookups"]
+    assert (lookup["name"], lookup["description"]) == ("card", "core.card")
+    assert lookup["arguments"]["required"] == ["card"]
+    assert (await calls.get("/v1/lookups?assistant=bank", token=token)).status == 404
+    assert (await calls.get("/v1/lookups?assistant=%00", token=token)).status == 422
+
+
+async def test_another_tenant_does_not_reach_the_system(
+    bank: tuple[Calls, CompanySystem], tokens: TokenFactory
+) -> None:
+    calls, system = bank
+    token = tokens.issue("dialogue", roles=(), scopes={"business:lookup"}, tenant="other")
+    answer = await calls.post("/v1/lookups/card", json={"customer": "C1", "arguments": {"card": "1234"}}, token=token)
+    assert answer.status == 404
+    assert not system.asked

@@ -1,0 +1,1 @@
+"""Calls of companies' systems, as an assistant's `connectors/` say."""
