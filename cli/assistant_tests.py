@@ -113,6 +113,7 @@ def hold_tests(
         choice,
         answers=answers,
         urls=urls,
+        kept=home.secrets,
     )
     failed = [result for result in results if not result.passed]
     if as_json:
@@ -134,12 +135,13 @@ def hold_conversations(
     *,
     answers: Answers = "recorded",
     urls: dict[str, str] | None = None,
+    kept: Path | None = None,
 ) -> list[ConversationResult]:
     """The assistant's conversations that are wanted, each with a business side of its own."""
     assistant = load_assistant(folder)
     cases = [case for case in load_conversations(folder, assistant) if choice.has(case)]
     results: list[ConversationResult] = []
-    with business_sides(folder, answers, urls or {}) as open_for:
+    with business_sides(folder, answers, urls or {}, kept) as open_for:
         for case in cases:
             try:
                 results.append(run_conversation(assistant, case, understand, open_for(case.conversation)))
@@ -152,13 +154,15 @@ def hold_conversations(
 
 
 @contextmanager
-def business_sides(folder: Path, answers: Answers, urls: dict[str, str]) -> Iterator[Callable[[Script], Shop]]:
+def business_sides(
+    folder: Path, answers: Answers, urls: dict[str, str], kept: Path | None
+) -> Iterator[Callable[[Script], Shop]]:
     """What opens the business side of a conversation."""
     if not has_connectors(folder):
         with DemoShops(folder) as shops:
             yield lambda script: shops.open(script.customer)
         return
-    with ConnectedShops(folder, answers, urls) as systems:
+    with ConnectedShops(folder, answers, urls, kept) as systems:
         yield systems.open
         if answers == "record":
             for path in systems.write():

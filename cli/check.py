@@ -8,6 +8,7 @@ from cli.recordings import read_recordings
 from cli.unwise import unwise
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.testing import load_conversations
+from shared.assistants.connector_checks import check_connectors
 from shared.assistants.connectors import read_connectors
 from shared.assistants.yaml_source import Mistakes
 from shared.errors import ConfigurationError
@@ -49,6 +50,7 @@ def findings_in(folder: Path) -> tuple[list[str], list[str]]:
         found += str(error).splitlines()
     mistakes = Mistakes()
     connectors = read_connectors(folder, str, mistakes)
+    check_connectors(connectors, folder, mistakes)
     read_recordings(folder, mistakes)
     found += mistakes.found
     warnings += unwise(folder, connectors, assistant)
