@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from cli.console import err, harmless
 from cli.errors import CommandError, UsageError
 from cli.openapi_document import Reader, fetched, listed, mapping, read_document
-from shared.assistants.connectors import read_connectors
+from shared.assistants.connectors import Argument, read_connectors
 from shared.assistants.expressions import KEYWORDS
 from shared.assistants.yaml_source import Mistakes
 
@@ -238,10 +239,11 @@ def argument_of(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
         if shortest is not None and shortest > 1:
             found["shortest"] = min(shortest, 10_000)
         pattern = schema.get("pattern")
-        if isinstance(pattern, str) and len(pattern) <= 200 and compiles(pattern):
+        if isinstance(pattern, str) and len(pattern) <= 190:
             # A schema's pattern may match anywhere, an argument's matches the whole.
             start, end = ("" if pattern.startswith("^") else ".*"), ("" if pattern.endswith("$") else ".*")
-            found["pattern"] = f"{start}{pattern}{end}"
+            if fits(whole_pattern := f"{start}{pattern}{end}"):
+                found["pattern"] = whole_pattern
     for key, limit in (("least", "minimum"), ("most", "maximum")):
         value = schema.get(limit)
         if kind in ("integer", "number") and isinstance(value, int | float) and not isinstance(value, bool):
@@ -415,11 +417,11 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def compiles(pattern: str) -> bool:
-    """Whether a pattern is one here, too."""
+def fits(pattern: str) -> bool:
+    """Whether a pattern is one of an argument, too."""
     try:
-        re.compile(pattern)
-    except re.error:
+        Argument(pattern=pattern)
+    except ValidationError:
         return False
     return True
 

@@ -164,6 +164,7 @@ def test_a_document_by_hand_is_drafted_and_what_cannot_be_is_listed(tmp_path: Pa
         {"paths": {"/a": 1, "/b": {"get": []}, "/c": {"get": {"parameters": [1, {"in": "query"}], "responses": 3}}}},
         {"paths": {"/a": {"post": {"operationId": "null", "requestBody": {"content": 1}}}}, "info": 1, "servers": {}},
         {"paths": {f"/{n}": {"post": {"operationId": "x"}} for n in range(300)}},
+        {"paths": {"/a": {"post": {"parameters": [{"in": "query", "name": "x", "schema": {"pattern": "(["}}]}}}},
         {"paths": {"/a b": {"get": {}}, "/'\"{": {"post": {"summary": "# x: \0"}}}},
     ],
 )
