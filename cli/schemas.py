@@ -161,8 +161,7 @@ def name_of(function: Mapping[str, Any]) -> str:
     return str(getattr(function["function"], "__name__", ""))
 
 
-@cache
-def attribute_docstrings(cls: type) -> dict[str, str]:
+def attribute_docstrings(cls: type[Any]) -> dict[str, str]:
     """What stands below the fields of a class, or in its docstring as `field: …`."""
     said: dict[str, str] = {}
     for line in re.findall(r"^([a-z_]+): (.+(?:\n(?![a-z_]+: ).+)*)", inspect.getdoc(cls) or "", re.MULTILINE):
@@ -185,7 +184,7 @@ def any_of(models: Mapping[str, type[BaseModel]]) -> JsonSchemaValue:
     """The schema of a document that is one of several, told apart by the key that only it has."""
     chosen: JsonSchemaValue = {}
     definitions: dict[str, Any] = {}
-    for key, model in reversed(models.items()):
+    for key, model in reversed(list(models.items())):
         schema = of(model)
         definitions |= schema.pop("$defs", {})
         name = model.__name__
@@ -253,6 +252,7 @@ def heldout_schema() -> JsonSchemaValue:
     }
 
 
+@cache
 def schemas() -> dict[str, JsonSchemaValue]:
     """Every schema by its name."""
     made = {

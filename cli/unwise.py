@@ -60,6 +60,6 @@ def used_names(files: ConnectorFiles, assistant: Assistant) -> set[str]:
         used |= {slot.check.lookup for slot in assistant.slots[flow].values() if slot.check is not None}
     for _, action in files.actions().values():
         used |= {action.before.lookup} if action.before is not None else set()
-        for step in action.saga or ():
-            used |= {step.action} | ({step.undo.action} if step.undo is not None else set())
+        for part in action.saga or ():
+            used |= {part.action} | ({part.undo.action} if part.undo is not None else set())
     return used

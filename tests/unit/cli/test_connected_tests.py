@@ -22,9 +22,9 @@ def library(tmp_path: Path) -> Path:
 
 def understand(text: str) -> Understanding:
     """What the words of the template's conversations mean."""
-    meanings = (("借了", "my_loans"), ("loans", "my_loans"), ("续借", "renew_loan"), ("renew", "renew_loan"))
-    meanings += (("hours", "faq_opening_hours"), ("不用", "deny"), ("第一", "inform"))
-    name = next((intent for word, intent in meanings if word in text), "affirm")
+    meanings = {"借了": "my_loans", "loans": "my_loans", "续借": "renew_loan", "renew": "renew_loan"}
+    meanings |= {"hours": "faq_opening_hours", "不用": "deny", "第一": "inform"}
+    name = next((intent for word, intent in meanings.items() if word in text), "affirm")
     intent = IntentScore(name=name, confidence=0.99)
     return Understanding(
         text=text,
