@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from cli import assistant_tests
-from cli.assistant_tests import DemoShops, hold_conversations
-from cli.errors import CommandError
+from cli.assistant_tests import Choice, DemoShops, hold_conversations, hold_tests
+from cli.errors import CommandError, UsageError
 from cli.home import Home
+from cli.new import new
 from cli.settings import PROJECT
 from services.dialogue.assistant.assistant import load_assistant
 from shared.contracts.actions import ActionRequest
@@ -222,3 +223,12 @@ def test_what_business_refuses_is_a_failure_of_the_conversation(
     write(assistant, GOOD)
     (result,) = hold_conversations(assistant, understand)
     assert result.failures[0].endswith("business says: there is no such look-up")
+
+
+def test_systems_are_asked_only_where_there_are_some_and_recorded_together(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with pytest.raises(UsageError, match="shop has no connectors"):
+        hold_tests(SHOP, home, answers="real", as_json=False)
+    new(tmp_path / "library")
+    with pytest.raises(UsageError, match="All conversations are recorded together"):
+        hold_tests(tmp_path / "library", home, Choice("loans.yml"), answers="record", as_json=False)
