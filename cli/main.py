@@ -388,6 +388,62 @@ def hold_tests(
     )
 
 
+rules_app = typer.Typer(no_args_is_help=True, help="Show, try and learn an assistant's rules: decision tables.")
+app.add_typer(rules_app, name="rules")
+RuleArgument = Annotated[str, typer.Argument(metavar="NAME", help="A rule: its file in rules/ without .json.")]
+
+
+@rules_app.command("show")
+def show_rules(
+    assistant: AssistantArgument,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A rule; without it, list them.")] = None,
+) -> None:
+    """Show a rule as a table that a person can read."""
+    from cli.rules import show as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), name)
+
+
+@rules_app.command("try")
+def try_rule(
+    assistant: AssistantArgument,
+    name: RuleArgument,
+    facts: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="The facts.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a rule gives for some facts, and which row decides."""
+    from cli.rules import try_out as run
+    from cli.settings import assistant_folder
+
+    opened()
+    run(assistant_folder(assistant), name, facts or [], as_json=as_json)
+
+
+@rules_app.command("learn")
+def learn_rule(
+    assistant: AssistantArgument,
+    name: RuleArgument,
+    decisions: Annotated[
+        Path, typer.Option("--from", metavar="FILE", help="Past decisions: CSV whose first line names the columns.")
+    ],
+    outcome: Annotated[str, typer.Option(help="The column that says what was decided.")],
+    facts: Annotated[str, typer.Option(help="Columns to learn from, with commas; by default all that can be.")] = "",
+    depth: Annotated[int, typer.Option(min=1, max=8, help="Facts that are asked in a row at most.")] = 4,
+    leaf: Annotated[int, typer.Option(min=1, max=100_000, help="Past decisions behind a row, at least.")] = 10,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over the table that is there.")] = False,
+) -> None:
+    """Learn a table from past decisions: a small decision tree, to be read and changed by a person."""
+    from cli.rules import learn as run
+    from cli.settings import assistant_folder
+
+    opened()
+    only = [each.strip() for each in facts.split(",") if each.strip()]
+    folder = assistant_folder(assistant)
+    run(folder, name, decisions, outcome=outcome, only=only, depth=depth, leaf=leaf, replace=replace)
+
+
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """Show every registered instance: its address, version, model and health. Fails when one is not passing."""
@@ -467,21 +523,27 @@ def handoffs(
 def dead_letters(
     retry: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Have this one tried again.")] = None,
     dismiss: Annotated[int | None, typer.Option(metavar="ID", min=1, help="Leave this one as it is.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why it is left so.")] = None,
+    happened: Annotated[int | None, typer.Option(metavar="ID", min=1, help="What was unknown has happened.")] = None,
+    not_happened: Annotated[int | None, typer.Option(metavar="ID", min=1, help="It has not happened.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is left so, or how it was found out.")] = None,
     username: Annotated[str, typer.Option(help="An account of an operator.")] = "operator",
     url: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List messages that were given up, have one tried again, or dismiss it."""
+    """List messages that were given up, have one tried again, dismiss it, or say what became of an unknown one."""
     import asyncio
 
     from cli.desk import dead_letters as run
 
-    if (dismiss is None) != (reason is None):
-        raise UsageError("--dismiss ID and --reason TEXT go together.")
-    if dismiss is not None and retry is not None:
-        raise UsageError("One thing at a time: --retry or --dismiss.")
-    asyncio.run(run(staff(username, url), retry=retry, dismiss=dismiss, reason=reason, as_json=as_json))
+    found_out = happened if happened is not None else not_happened
+    if sum(each is not None for each in (retry, dismiss, happened, not_happened)) > 1:
+        raise UsageError("One thing at a time: --retry, --dismiss, --happened or --not-happened.")
+    if (dismiss is None and found_out is None) != (reason is None):
+        raise UsageError("--reason TEXT goes with --dismiss, --happened or --not-happened, and they need it.")
+    resolve = None if found_out is None else (found_out, happened is not None)
+    asyncio.run(
+        run(staff(username, url), retry=retry, dismiss=dismiss, resolve=resolve, reason=reason, as_json=as_json)
+    )
 
 
 @app.command("reset-demo")

@@ -35,6 +35,7 @@ class CommandSettings(BaseSettings):
     consul_port: Port = 8020
     consul_server_port: Port = 8021
     consul_gossip_port: Port = 8022
+    shop_port: Port = 8030
 
 
 def load_settings() -> CommandSettings:

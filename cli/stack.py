@@ -12,25 +12,37 @@ import aiohttp
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cli.bootstrap import Bootstrap
+from cli.bootstrap import Bootstrap, load_secret
 from cli.consul_process import Registry
 from cli.consul_tokens import READER, REGISTERED
 from cli.home import Home
 from cli.process import Condition, Program
+from cli.settings import PROJECT
 from shared.calls.consul_acl import ensure
 from shared.nlu.training_data import load_manifest
 
-__all__ = ["SERVICES", "Ports", "Stack"]
+__all__ = ["SERVICES", "Ports", "Stack", "has_shop"]
 
 SERVICES = REGISTERED
 """The services in the order in which they are started."""
 DEFAULT_INSTALLATION = "zhiyin"
+DEFAULT_TENANT = "default"
+
+DEMO = PROJECT / "assistants" / "shop"
+DEMO_SYSTEM = "examples.shop"
+"""The demo assistant, and the system of its company, which runs beside it; no other assistant needs one of ours."""
+REACHES_SYSTEMS = ("business", "worker")
 
 LOOK_SECONDS = 2.0
 LIVE_SECONDS = 10.0
 """So long a service may keep the question waiting whether it is alive: a training may have taken all cores."""
 DRAIN_SECONDS = 0.2
 STOP_SECONDS = 3
+
+
+def has_shop(assistant: Path) -> bool:
+    """Whether it is the demo assistant, beside which the demo shop's own system runs."""
+    return assistant.resolve() == DEMO and (DEMO / "connectors" / "shop.yml").is_file()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,7 @@ class Ports:
     consul: int
     consul_server: int
     consul_gossip: int
+    shop: int
 
     def of(self, service: str) -> int:
         """The port of a service by its name."""
@@ -87,9 +100,17 @@ class Stack:
         return f"redis://:{self.bootstrap.redis_password}@127.0.0.1:{self.ports.redis}/0"
 
     @property
+    def _is_development(self) -> bool:
+        return self.environment.get("ZHIYIN_ENVIRONMENT", "development") == "development"
+
+    @property
     def _is_demo(self) -> bool:
-        development = self.environment.get("ZHIYIN_ENVIRONMENT", "development") == "development"
-        return development and (self.host == "127.0.0.1" or "ZHIYIN_DEMO_PUBLIC" in self.environment)
+        return self._is_development and (self.host == "127.0.0.1" or "ZHIYIN_DEMO_PUBLIC" in self.environment)
+
+    @property
+    def _has_demo_data(self) -> bool:
+        wanted = self.environment.get("ZHIYIN_SEED_DEMO", "true").lower() not in ("false", "0", "no", "off")
+        return self._is_development and wanted
 
     @property
     def _redis_data(self) -> Path:
@@ -98,6 +119,14 @@ class Stack:
     @property
     def _consul_data(self) -> Path:
         return self.home.data / "consul"
+
+    @property
+    def _shop_key(self) -> str:
+        """The shop's key, in the file in which business looks for the secret `shop` of the assistant `shop`."""
+        tenant = self.environment.get("ZHIYIN_TENANT") or DEFAULT_TENANT
+        path = self.home.secrets / tenant / "shop" / "shop"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return load_secret(path)
 
     def prepare(self) -> None:
         """Makes the folders of the data, and clears Consul's: what a killed run left registered exists no more."""
@@ -108,6 +137,8 @@ class Stack:
     def stages(self) -> list[list[Program]]:
         """Every program, in groups that are started one after another."""
         infrastructure = [self.redis_program()] + ([self.consul_program()] if self.consul else [])
+        if has_shop(self.assistant):
+            infrastructure.append(self.shop_program())
         return [
             infrastructure,
             [self.service_program(name) for name in SERVICES if name != "dialogue"],
@@ -164,6 +195,39 @@ class Stack:
             address=f"127.0.0.1:{self.ports.consul}",
         )
 
+    def shop_program(self) -> Program:
+        """The demo shop's own system, on the loopback address only; its key is in no argument."""
+        address = f"127.0.0.1:{self.ports.shop}"
+        return Program(
+            name="shop",
+            command=(
+                *(sys.executable, "-m", DEMO_SYSTEM),
+                *("--host", "127.0.0.1"),
+                *("--port", str(self.ports.shop)),
+                *("--data", str(self.home.data / "shop")),
+            ),
+            environment={
+                **self.environment,
+                "PYTHONPATH": str(PROJECT),
+                "SHOP_API_KEY": self._shop_key,
+                "SHOP_EMPTY": str(not self._has_demo_data).lower(),
+            },
+            ready=http_answers(f"http://{address}/health"),
+            live=http_answers(f"http://{address}/health", seconds=LIVE_SECONDS),
+            ready_seconds=self.ready_seconds,
+            address=address,
+        )
+
+    def _connectors(self) -> str:
+        """Where the demo shop is, for its connector; what the person set stays."""
+        shop = {"shop.shop": {"url": f"http://127.0.0.1:{self.ports.shop}", "networks": ["127.0.0.0/8"]}}
+        try:
+            given = json.loads(self.environment.get("ZHIYIN_CONNECTORS") or "{}")
+        except ValueError:
+            given = None
+        # What cannot be read is refused by the services, with a sentence that says what is wrong with it.
+        return json.dumps(shop | given) if isinstance(given, dict) else self.environment["ZHIYIN_CONNECTORS"]
+
     async def _consul_answers(self) -> bool:
         tokens = self.bootstrap.consul
         try:
@@ -218,6 +282,8 @@ class Stack:
         if service == "login":
             own["ZHIYIN_BOOTSTRAP_FILE"] = str(self.bootstrap.path)
             own["ZHIYIN_LOGIN_SECRET"] = self.bootstrap.login_secret
+        if has_shop(self.assistant) and service in REACHES_SYSTEMS:
+            own["ZHIYIN_CONNECTORS"] = self._connectors()
         if self.consul:
             own["ZHIYIN_CONSUL_TOKEN"] = self.bootstrap.consul.services[service]
         defaults = {

@@ -23,7 +23,7 @@ from cli.home import Home
 from cli.ports import require_free
 from cli.process import NeverReady, die_with_parent, wait_until
 from cli.settings import CommandSettings
-from cli.stack import SERVICES, Ports, Stack
+from cli.stack import SERVICES, Ports, Stack, has_shop
 from cli.supervisor import Happening, Supervisor
 
 __all__ = ["up"]
@@ -39,8 +39,10 @@ PURPOSES = {
     "consul": "Consul's HTTP API",
     "consul_server": "Consul's server",
     "consul_gossip": "Consul's gossip",
+    "shop": "the demo shop's own system",
 }
 CONSUL_PORTS = ("consul", "consul_server", "consul_gossip")
+LOCAL_PORTS = ("redis", "shop", *CONSUL_PORTS)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,7 +60,7 @@ def up(settings: CommandSettings, assistant: Path) -> None:
     with home.lock():
         redis = tools.find_redis()
         consul = consul_or_none(settings, home)
-        check_ports(settings, with_consul=consul is not None)
+        check_ports(settings, with_consul=consul is not None, with_shop=has_shop(assistant))
         preliminary = make_model(assistant)
         stack = Stack(
             home=home,
@@ -107,14 +109,15 @@ def ports_of(settings: CommandSettings) -> Ports:
     return Ports(**{name: getattr(settings, f"{name}_port") for name in PURPOSES})
 
 
-def check_ports(settings: CommandSettings, *, with_consul: bool) -> None:
+def check_ports(settings: CommandSettings, *, with_consul: bool, with_shop: bool) -> None:
     """Every port, before the first program is started.
 
     Raises:
         EnvironmentUnfit: one is taken; says by whom.
     """
-    wanted = [name for name in PURPOSES if with_consul or name not in CONSUL_PORTS]
-    local = [name for name in wanted if name == "redis" or name in CONSUL_PORTS]
+    unused = (() if with_consul else CONSUL_PORTS) + (() if with_shop else ("shop",))
+    wanted = [name for name in PURPOSES if name not in unused]
+    local = [name for name in wanted if name in LOCAL_PORTS]
     served = [name for name in wanted if name not in local]
     for host, names in ((settings.host, served), ("127.0.0.1", local)):
         require_free(

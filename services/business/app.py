@@ -11,12 +11,15 @@ from fastapi import FastAPI
 from pydantic import JsonValue
 
 from services.business import repository
+from services.business.actions.approvals import EXPIRY, REMINDER, ApprovalTimers
 from services.business.actions.ledger import Ledger
 from services.business.actions.outbox import LedgerOutbox
+from services.business.actions.repository import TIMERS
+from services.business.actions.unknown import RECONCILE, Reconciler
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
 from services.business.connectors.assistants import Assistants
-from services.business.models import Installation, Timer
+from services.business.models import Installation
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.seed import seed
@@ -28,14 +31,11 @@ from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
 from shared.storage.retention import RETENTION, Kept, Retention
-from shared.storage.timers import TimerLoop, Timers
+from shared.storage.timers import TimerLoop
 
 __all__ = ["create_app"]
 
 log = structlog.get_logger(__name__)
-
-TIMERS = Timers(Timer)
-"""Business's timers."""
 
 
 class NoRules:
@@ -86,7 +86,14 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 ],
             )
             await retention.begin()
-            timers = TimerLoop(database, TIMERS, {RETENTION: retention.on_timer})
+            waits = ApprovalTimers(database)
+            handlers = {
+                RETENTION: retention.on_timer,
+                EXPIRY: waits.on_expiry,
+                REMINDER: waits.on_reminder,
+                RECONCILE: Reconciler(database, settings).on_timer,
+            }
+            timers = TimerLoop(database, TIMERS, handlers)
             tasks = [
                 asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
                 asyncio.create_task(rules.watch(partial(context.health.beat, "rules", max_age=60.0)), name="rules"),

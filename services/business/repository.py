@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import and_, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from services.business.models import UNFINISHED, ActionRecord, DeadLetter, Installation
+from services.business.models import (
+    DOUBTFUL,
+    UNDECIDED,
+    UNFINISHED,
+    ActionRecord,
+    ApprovalRecord,
+    DeadLetter,
+    EffectRecord,
+    Installation,
+)
 from shared.contracts.actions import ActionReference
 from shared.storage.dead_letters import DeadLetters
 
@@ -16,13 +25,16 @@ __all__ = [
     "LETTERS",
     "add_action",
     "add_dead_letter",
+    "approvals_of",
     "backlog",
     "claim_action",
+    "count_approvals",
     "count_dead_letters",
     "dead_letter_by_id",
     "dead_letters_after",
     "delete_actions",
     "delete_dead_letters",
+    "doubtful",
     "due_rows",
     "find_action",
     "flush",
@@ -59,6 +71,26 @@ async def backlog(session: AsyncSession) -> tuple[int, datetime | None]:
     query = select(func.count(), func.min(ActionRecord.created_at)).where(ActionRecord.status == "started", UNFINISHED)
     count, oldest = (await session.execute(query)).one()
     return count, oldest
+
+
+async def doubtful(session: AsyncSession) -> tuple[int, datetime | None]:
+    """Of how many calls it is unknown whether they had an effect, and since when of the first."""
+    query = select(func.count(), func.min(EffectRecord.doubtful_since)).where(DOUBTFUL)
+    count, oldest = (await session.execute(query)).one()
+    return count, oldest
+
+
+async def count_approvals(session: AsyncSession) -> dict[bool, int]:
+    """How many actions wait for a person, by whether there was a reminder."""
+    reminded = ApprovalRecord.reminders > 0
+    found = (await session.execute(select(reminded, func.count()).where(UNDECIDED).group_by(reminded))).all()
+    return {False: 0, True: 0} | {bool(each): count for each, count in found}
+
+
+async def approvals_of(session: AsyncSession, action_ids: Sequence[str]) -> dict[str, ApprovalRecord]:
+    """What there is to decide on about these actions, by their ids."""
+    found = await session.scalars(select(ApprovalRecord).where(ApprovalRecord.action_id.in_(action_ids)))
+    return {each.action_id: each for each in found}
 
 
 def add_dead_letter(session: AsyncSession, letter: DeadLetter) -> None:
@@ -172,7 +204,7 @@ async def delete_actions(
         DeadLetter.tenant == ActionRecord.tenant, DeadLetter.action_id == ActionRecord.action_id, *LETTERS.untouched
     )
     query = (
-        select(ActionRecord.id, ActionRecord.created_at)
+        select(ActionRecord.id, ActionRecord.tenant, ActionRecord.action_id, ActionRecord.created_at)
         .where(
             ActionRecord.created_at < before,
             ActionRecord.updated_at < before,
@@ -194,6 +226,12 @@ async def delete_actions(
         for change in (
             update(Installation).where(known).values(forgotten_until=last),
             delete(ActionRecord).where(ActionRecord.id.in_([row.id for row in found])),
+            *(
+                delete(table).where(
+                    tuple_(table.tenant, table.action_id).in_([(row.tenant, row.action_id) for row in found])
+                )
+                for table in (EffectRecord, ApprovalRecord)
+            ),
         ):
             await session.execute(change.execution_options(synchronize_session=False))
     return [row.created_at for row in found]

@@ -307,7 +307,9 @@ class Connector(Part):
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None = None
     plugin: Name | None = None
     auth: Auth | None = None
-    headers: dict[HeaderName, Annotated[str, Field(max_length=200)]] = Field(default_factory=dict)
+    headers: dict[HeaderName, Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]] = Field(
+        default_factory=dict
+    )
     timeout: Seconds = 5.0
     at_once: Annotated[int, Field(ge=1, le=256)] = 16
     per_second: Annotated[float | None, Field(gt=0, le=10_000, strict=False)] = None
@@ -343,7 +345,10 @@ def read_connectors(folder: Path, name_of: Callable[[Path], str], mistakes: Mist
     owners: dict[tuple[str, str], str] = {}
     known = len(mistakes.found)
     for path in sorted((folder / "connectors").glob("*.yml")):
-        for document in read_documents(path, name_of(path), mistakes)[:1]:
+        found = read_documents(path, name_of(path), mistakes)
+        for further in found[1:]:
+            mistakes.add(further.where(), "one file is one system; write the other one into a file of its own")
+        for document in found[:1]:
             connector = document.parse(Connector, mistakes)
             if connector is None:
                 continue

@@ -43,8 +43,9 @@ Scope = Mapping[str, JsonValue]
 
 def resolve(scope: Scope, path: str) -> JsonValue:
     """What a dotted name stands for; `None` when any part of it is not there."""
-    value: JsonValue = dict(scope)
-    for part in path.split("."):
+    first, *rest = path.split(".")
+    value = scope.get(first)
+    for part in rest:
         if not isinstance(value, dict):
             return None
         value = value.get(part)

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, StrictBool, StringConstraints
 
 from shared.contracts.base import Contract, RequestBody
 
 __all__ = [
     "ActionView",
     "ApprovalList",
+    "ApprovalView",
     "DeadLetterList",
     "DeadLetterView",
     "DecisionRequest",
     "Dismissal",
+    "Resolution",
     "Verdict",
     "printable",
 ]
@@ -44,6 +46,21 @@ Note = Annotated[
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
+class ApprovalView(Contract):
+    """What a person decides on: the action's title by language, its arguments, and what is known about it."""
+
+    title: dict[str, str] | None
+    arguments: dict[str, Any]
+    facts: dict[str, Any]
+    expires_at: datetime
+    reminders: int
+    reminded_at: datetime | None
+    decision: str | None
+    decided_at: datetime | None
+    decided_by: str | None
+    note: str | None
+
+
 class ActionView(Contract):
     """An action and what became of it; `version` counts its results, 0 while there is none."""
 
@@ -58,6 +75,7 @@ class ActionView(Contract):
     error_code: str | None
     created_at: datetime
     updated_at: datetime
+    approval: ApprovalView | None = None
 
 
 class ApprovalList(Contract):
@@ -89,6 +107,12 @@ class DeadLetterView(Contract):
     dismissed_at: datetime | None
     dismissed_by: str | None
     dismissed_because: str | None
+    step: int | None = None
+    """Which call of the action it is about, where it is about one: 0 is the action's own, others are steps."""
+    undo: bool | None = None
+    """Whether that call takes the step back."""
+    happened: bool | None = None
+    """What was found out about a call of which nobody knew; `dismissed_by` and `dismissed_because` say who and why."""
 
 
 class DeadLetterList(Contract):
@@ -96,6 +120,13 @@ class DeadLetterList(Contract):
 
     dead_letters: Sequence[DeadLetterView]
     next_after: int | None
+
+
+class Resolution(RequestBody):
+    """What became of a call of which nobody knew, and how that was found out."""
+
+    happened: StrictBool
+    note: Reason
 
 
 class Dismissal(RequestBody):

@@ -32,6 +32,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "componentDefaults.serviceAccount.create": {},
     "components.intent.gpu.keepCpuPool": {"components": {"intent": {"gpu": {"enabled": True}}}},
     "learning.": {"learning": {"enabled": True}},
+    "shop.": {"shop": {"enabled": True}},
 }
 """What must be set for a switch, or for all below a path that ends in a dot, to mean something."""
 

@@ -86,6 +86,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "existing secret": {"secrets": {"existingSecret": "mine"}},
     "demo": {"environment": "development"},
+    "demo shop": {"environment": "development", "shop": {"enabled": True}},
     "gpu": GPU,
     "gpu only": GPU_ONLY,
     "learning": LEARNING,

@@ -110,6 +110,18 @@ def test_contracts_know_only_contracts() -> None:
                 assert module.startswith("shared.contracts"), f"{file} imports {module}"
 
 
+def test_foreign_systems_know_nothing_of_ours() -> None:
+    """What `examples` holds stands for a company's own systems; they are reached over HTTP only, as any other."""
+    ours = {each.name for each in ROOT.iterdir() if each.is_dir()} - {"examples"}
+    assert {"services", "shared", "cli", "tests"} <= ours
+    for file in files_below("examples"):
+        for module in imported(file):
+            assert module.split(".")[0] not in ours, f"{file} imports {module}"
+    for folder in ("services", "shared", "cli"):
+        for file in files_below(folder):
+            assert not [each for each in imported(file) if each.split(".")[0] == "examples"], f"{file} imports examples"
+
+
 def test_settings_of_intent_import_no_room() -> None:
     assert rooms("intent")["settings"] == {"limits"}
 
@@ -184,7 +196,7 @@ def test_sql_outside_of_repositories_is_found(source: str) -> None:
     assert sql_in(source)
 
 
-@pytest.mark.parametrize("folder", ["services", "shared", "cli"])
+@pytest.mark.parametrize("folder", ["services", "shared", "cli", "examples"])
 def test_a_module_is_short_or_says_why(folder: str) -> None:
     for file in files_below(folder):
         source = file.read_text(encoding="utf-8")
@@ -212,7 +224,7 @@ def test_a_module_with_logic_has_its_test_at_its_path() -> None:
     """`shared/nlu/model.py` is tested in `tests/unit/shared/nlu/test_model.py`, or below `tests/integration`."""
     without = {
         str(file.relative_to(ROOT))
-        for folder in ("services", "shared", "cli")
+        for folder in ("services", "shared", "cli", "examples")
         for file in files_below(folder)
         if file.name != "__init__.py" and "migrations" not in file.parts and has_logic(file) and not has_test(file)
     }

@@ -11,88 +11,59 @@ before a failed one may be repeated, does nothing: whoever repeats references ca
 """
 
 import asyncio
-import json
-import os
-import random
-import socket
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from services.business import repository
+from services.business.actions import built_in
+from services.business.actions import repository as rows
+from services.business.actions.effects import Effects
+from services.business.actions.foreign import Begun, ForeignActions
+from services.business.actions.leases import may_run, this_process
+from services.business.actions.repository import Entry
+from services.business.actions.results import (
+    GAVE_UP,
+    UNREADABLE,
+    AttemptFailed,
+    NothingToDo,
+    as_text,
+    close,
+    describe,
+    pause_before,
+)
 from services.business.models import ActionRecord, DeadLetter
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop import actions
-from services.business.shop.actions import Outcome
 from shared import faults
 from shared.contracts.actions import ActionReceipt, ActionReference, ActionRequest, ActionResult
-from shared.errors import Conflict, ZhiyinError
+from shared.errors import Conflict
 from shared.storage.database import Database, now
+from shared.storage.statements import Unit
 
-__all__ = [
-    "BEFORE_COMMIT",
-    "GAVE_UP",
-    "MAX_PAUSE_SECONDS",
-    "PUBLISH_GRACE",
-    "UNREADABLE",
-    "AttemptFailed",
-    "Ledger",
-    "NothingToDo",
-    "close",
-    "describe",
-    "pause_before",
-    "stored_result",
-]
+__all__ = ["BEFORE_COMMIT", "Ledger", "stored_result"]
 
 log = structlog.get_logger(__name__)
 
 BEFORE_COMMIT = "business.perform.before_commit"
-GAVE_UP = "attempts_exhausted"
-UNREADABLE = "request_unreadable"
-PUBLISH_GRACE = timedelta(seconds=2)
 CLOCKS = timedelta(hours=1)
 """By so much the clocks of dialogue and business may differ."""
-MAX_PAUSE_SECONDS = 20.0
-MAX_PAYLOAD = 20_000
-MAX_ERROR = 200
-MAX_DOUBLINGS = 16
-
-
-class AttemptFailed(ZhiyinError):
-    """An attempt was rolled back; another one may succeed, and is made when the row says so."""
-
-
-class NothingToDo(ZhiyinError):
-    """No attempt is to be made now: the action is unknown or done, one is under way, or it is too early for another."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """An attempt that was counted and is to be made."""
-
-    request: ActionRequest
-    attempts: int
 
 
 class Ledger:
     """Performs actions, each of them once."""
 
-    def __init__(self, database: Database, rules: RuleBook, settings: Settings) -> None:
+    def __init__(self, database: Database, rules: RuleBook, settings: Settings, effects: Effects | None = None) -> None:
+        """Without `effects` nothing is done in foreign systems."""
         self._database = database
         self._rules = rules
         self._settings = settings
+        self._foreign = None if effects is None else ForeignActions(database, effects, settings)
 
     async def accept(self, request: ActionRequest) -> ActionReceipt:
         """Write down what is to be done; the same action again changes nothing and is answered with its result.
@@ -119,6 +90,7 @@ class Ledger:
                     name=request.name,
                     customer=request.customer,
                     conversation_id=request.conversation_id,
+                    assistant=request.assistant,
                     request=request.model_dump(mode="json"),
                     status="started",
                     attempts=0,
@@ -142,6 +114,10 @@ class Ledger:
             return begun
         request = begun.request
         with bound_contextvars(request_id=request.request_id, action=request.id, conversation=request.conversation_id):
+            if request.name == built_in.WITHDRAW_ACTION:
+                return await self._withdraw(request)
+            if self._foreign is not None and self._foreign.handles(request):
+                return await self._foreign.perform(begun)
             try:
                 async with asyncio.timeout(self._settings.action_seconds):
                     return await self._close_with_effect(request)
@@ -154,40 +130,56 @@ class Ledger:
                     raise AttemptFailed(describe(error)) from error
                 return given_up
 
-    async def _begin(self, reference: ActionReference) -> _Begun | ActionResult:
+    async def _begin(self, reference: ActionReference) -> Begun | ActionResult:
         """Counts an attempt that is to be made, or gives the action up."""
         try:
-            return await self._count_attempt(reference)
+            begun = await self._database.write(reference.tenant, lambda unit: self._count_attempt(unit, reference))
         except ValueError as error:
             # Raised where stored JSON is no JSON or no request, which no further attempt would change.
             return await self._give_up_unreadable(reference, error)
+        if begun is None:
+            raise NothingToDo("given up")
+        return begun
 
-    async def _count_attempt(self, reference: ActionReference) -> _Begun | ActionResult:
+    def _count_attempt(self, unit: Unit, reference: ActionReference) -> Begun | ActionResult | None:
         moment = now()
-        async with self._database.transaction(reference.tenant) as session:
-            record = await repository.find_action(session, reference.id, lock=True)
-            if record is None:
-                raise NothingToDo("unknown")
-            if record.status != "started":
-                raise NothingToDo("done")
-            if record.running_until is not None and record.running_until > moment and _may_run(record.running_on):
+        entry = rows.entry_of(unit, reference.id)
+        if entry is None:
+            raise NothingToDo("unknown")
+        if entry.status != "started":
+            raise NothingToDo("done")
+        if entry.running_until is not None and entry.running_until > moment and may_run(entry.running_on):
+            raise NothingToDo("busy")
+        if entry.not_before is not None and entry.not_before > moment:
+            raise NothingToDo("early")
+        effects = rows.effects_of(unit, reference.id)
+        if entry.attempts >= self._settings.max_attempts:
+            if entry.running_until is not None and entry.running_until > moment:
                 raise NothingToDo("busy")
-            if record.not_before is not None and record.not_before > moment:
-                raise NothingToDo("early")
-            if record.attempts >= self._settings.max_attempts:
-                if record.running_until is not None and record.running_until > moment:
-                    raise NothingToDo("busy")
-                return self._give_up(session, record, record.last_error or "its process ended", moment)
-            request = ActionRequest.model_validate(record.request)
-            if (request.id, request.tenant) != (record.action_id, record.tenant):
-                raise ValueError("the request is another action's")
-            record.attempts += 1
-            record.sends = 0
-            record.running_on = this_process()
-            record.running_until = moment + timedelta(seconds=self._settings.hard_limit_seconds)
-            record.resend_at = record.running_until
-            record.updated_at = moment
-            return _Begun(request, record.attempts)
+            why = entry.last_error or "its process ended"
+            if self._foreign is not None and effects:
+                return self._foreign.give_up(unit, entry, effects, why, moment)
+            return self._give_up(unit, entry, why, moment)
+        request = ActionRequest.model_validate(entry.request)
+        if (request.id, request.tenant) != (entry.action_id, entry.tenant):
+            raise ValueError("the request is another action's")
+        entry.attempts += 1
+        entry.sends = 0
+        entry.running_on = this_process()
+        entry.running_until = moment + timedelta(seconds=self._settings.hard_limit_seconds)
+        entry.resend_at = entry.running_until
+        entry.updated_at = moment
+        rows.save_entry(unit, entry)
+        return Begun(request, entry.attempts, effects)
+
+    async def _withdraw(self, request: ActionRequest) -> ActionResult:
+        def work(unit: Unit) -> ActionResult:
+            entry = rows.entry_of(unit, request.id)
+            if entry is None or entry.status != "started":
+                raise NothingToDo("done")
+            return built_in.withdraw(unit, entry, request, now())
+
+        return await self._database.write(request.tenant, work)
 
     async def _close_with_effect(self, request: ActionRequest) -> ActionResult:
         moment = now()
@@ -200,7 +192,7 @@ class Ledger:
             outcome = await actions.perform(
                 session, self._rules, request, moment, most_tickets=self._settings.tickets_per_customer
             )
-            result = close(record, outcome, moment)
+            result = _closed(record, outcome, moment)
             if outcome.closes is not None:
                 await _close_other(session, outcome.closes, moment)
             await repository.flush(session)
@@ -209,31 +201,28 @@ class Ledger:
         return result
 
     async def _count_failure(self, request: ActionRequest, error: Exception) -> ActionResult | None:
-        moment = now()
-        async with self._database.transaction(request.tenant) as session:
-            record = await repository.find_action(session, request.id, lock=True)
-            if record is None or record.status != "started":
+        def work(unit: Unit) -> ActionResult | None:
+            moment = now()
+            entry = rows.entry_of(unit, request.id)
+            if entry is None or entry.status != "started":
                 raise NothingToDo("done")
-            record.running_until = record.running_on = None
-            record.last_error = describe(error)
-            record.updated_at = moment
-            if record.attempts >= self._settings.max_attempts:
-                return self._give_up(session, record, record.last_error, moment)
-            record.not_before = record.resend_at = moment + pause_before(record.attempts, self._settings.retry_seconds)
+            entry.running_until = entry.running_on = None
+            entry.last_error = describe(error)
+            entry.updated_at = moment
+            if entry.attempts >= self._settings.max_attempts:
+                return self._give_up(unit, entry, entry.last_error, moment)
+            entry.not_before = entry.resend_at = moment + pause_before(entry.attempts, self._settings.retry_seconds)
+            rows.save_entry(unit, entry)
             return None
 
-    def _give_up(self, session: AsyncSession, record: ActionRecord, error: str, moment: datetime) -> ActionResult:
-        letter = DeadLetter(
-            action_id=record.action_id,
-            name=record.name,
-            payload=_as_text(record.request),
-            error=error,
-            attempts=record.attempts,
-            created_at=moment,
-        )
-        repository.add_dead_letter(session, letter)
-        log.error("action_given_up", action=record.action_id, name=record.name, attempts=record.attempts)
-        return close(record, Outcome(status="failed", error_code=GAVE_UP), moment)
+        return await self._database.write(request.tenant, work)
+
+    def _give_up(self, unit: Unit, entry: Entry, error: str, moment: datetime) -> ActionResult:
+        rows.add_letter(unit, entry, payload=as_text(entry.request), error=error, moment=moment)
+        log.error("action_given_up", action=entry.action_id, name=entry.name, attempts=entry.attempts)
+        result = close(entry, moment, status="failed", data={}, error_code=GAVE_UP)
+        rows.save_entry(unit, entry)
+        return result
 
     async def _give_up_unreadable(self, reference: ActionReference, error: ValueError) -> ActionResult:
         moment = now()
@@ -252,36 +241,18 @@ class Ledger:
             )
             repository.add_dead_letter(session, letter)
             log.error("action_unreadable", action=record.action_id, name=record.name, error=type(error).__name__)
-            return close(record, Outcome(status="failed", error_code=UNREADABLE), moment)
+            return close(record, moment, status="failed", data={}, error_code=UNREADABLE)
 
 
-def close(record: ActionRecord, outcome: Outcome, moment: datetime) -> ActionResult:
-    """Stores what became of an action as the next version of its result."""
-    result = ActionResult(
-        action_id=record.action_id,
-        tenant=record.tenant,
-        name=record.name,
-        conversation_id=record.conversation_id,
-        status=outcome.status,
-        version=record.result_version + 1,
-        data=outcome.data,
-        error_code=outcome.error_code,
-    )
-    record.status = result.status
-    record.result = result.model_dump(mode="json")
-    record.result_version = result.version
-    record.running_until = record.running_on = record.not_before = None
-    # The worker publishes the result itself right after the commit; the outbox leaves it that long.
-    record.resend_at = moment + PUBLISH_GRACE
-    record.updated_at = moment
-    return result
+def _closed(record: ActionRecord, outcome: actions.Outcome, moment: datetime) -> ActionResult:
+    return close(record, moment, status=outcome.status, data=outcome.data, error_code=outcome.error_code)
 
 
 async def _close_other(session: AsyncSession, closed: actions.Closed, moment: datetime) -> None:
     """Closes the action that another one has ended; the outbox publishes its result."""
     other = await repository.find_action(session, closed.action_id, lock=True)
     if other is not None:
-        close(other, closed.outcome, moment)
+        _closed(other, closed.outcome, moment)
         other.resend_at = moment
 
 
@@ -290,58 +261,8 @@ def stored_result(record: ActionRecord) -> ActionResult | None:
     return None if record.result is None else ActionResult.model_validate(record.result)
 
 
-def pause_before(attempts: int, first_seconds: float) -> timedelta:
-    """How long after so many failed attempts the next one is made: doubles, with jitter."""
-    longest = min(MAX_PAUSE_SECONDS, first_seconds * 2.0 ** min(attempts - 1, MAX_DOUBLINGS))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))
-
-
-def describe(error: BaseException) -> str:
-    """An error in a line for an operator, without the values of a statement, which are a customer's."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return f"{type(error).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}".rstrip(": ")[:MAX_ERROR]
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()[:64]
-
-
-def this_process() -> str:
-    """The process that asks: its machine, its number, and when it began, because numbers are used again."""
-    return f"{_host()}/{os.getpid()}/{_began(os.getpid())}"
-
-
-def _began(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    # A zombie has ended. The times follow the state, which is the third field of the file.
-    return "" if fields[0] == "Z" else fields[19]
-
-
-def _may_run(process: str | None) -> bool:
-    """Whether an attempt in that process may be under way: one on another machine may, until its time is over.
-
-    This process makes one attempt at a time, so what it began before has ended.
-    """
-    if process is None or process == this_process():
-        return False
-    host, _, rest = process.partition("/")
-    pid, _, began = rest.partition("/")
-    return host != _host() or not pid.isdigit() or _began(int(pid)) == began
-
-
 def _is_same(stored: dict[str, Any], request: ActionRequest) -> bool:
     """Whether a request asks for what was stored; when, and under which id in the logs, may differ."""
     known = ActionRequest.model_validate(stored)
     loose = {"requested_at", "request_id"}
     return known.model_dump(exclude=loose) == request.model_dump(exclude=loose)
-
-
-def _as_text(payload: Any) -> str:
-    text = json.dumps(payload, ensure_ascii=False, default=repr)[:MAX_PAYLOAD]
-    # Half of a character pair can be in JSON and in no database.
-    return text.encode("utf-8", "replace").decode("utf-8")

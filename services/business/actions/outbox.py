@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.business import repository
-from services.business.actions.ledger import PUBLISH_GRACE
+from services.business.actions.results import PUBLISH_GRACE
 from services.business.settings import Settings
 from shared.contracts.actions import ActionReference
 from shared.queue.outbox import pause_after
@@ -28,6 +28,11 @@ PUBLISHED = Counter("zhiyin_business_results_relayed_total", "Results that the r
 RESENT = Counter("zhiyin_business_actions_resent_total", "Actions that were stuck and were put on the queue again")
 LETTERS = Gauge("zhiyin_business_dead_letters_waiting", "Dead letters that were neither tried again nor dismissed")
 WAITING = Gauge("zhiyin_business_actions_waiting", "Actions that were accepted and are not done")
+UNKNOWN = Gauge("zhiyin_business_unknown_actions", "Calls of which it is unknown whether they had an effect")
+OLDEST_UNKNOWN = Gauge("zhiyin_business_oldest_unknown_seconds", "For how long the oldest of them has been unknown")
+APPROVALS = Gauge(
+    "zhiyin_business_approvals_waiting", "Actions that wait for a person, by whether it was reminded", ["reminded"]
+)
 OLDEST = Gauge("zhiyin_business_oldest_action_seconds", "For how long the oldest action that is not done has waited")
 
 
@@ -56,6 +61,11 @@ class LedgerOutbox:
         waiting, oldest = await repository.backlog(session)
         WAITING.set(waiting)
         OLDEST.set(0 if oldest is None else (moment - oldest).total_seconds())
+        unknown, since = await repository.doubtful(session)
+        UNKNOWN.set(unknown)
+        OLDEST_UNKNOWN.set(0 if since is None else (moment - since).total_seconds())
+        for reminded, count in (await repository.count_approvals(session)).items():
+            APPROVALS.labels(str(reminded).lower()).set(count)
         return await repository.has_due_records(session, moment)
 
     async def claim(self, session: AsyncSession, moment: datetime, limit: int) -> Sequence[DueReference]:

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from services.business import repository
 from services.business.api.dependencies import ActionCaller, ActionId, InBusiness, Reader
-from services.business.models import ActionRecord
+from services.business.models import ActionRecord, ApprovalRecord
 from shared.contracts.actions import ActionReceipt, ActionRequest
-from shared.contracts.approvals import ActionView
+from shared.contracts.approvals import ActionView, ApprovalView
 from shared.errors import Forbidden, NotFound, responses
 
 __all__ = ["action_view", "router"]
@@ -31,13 +31,14 @@ async def read_action(action_id: ActionId, business: InBusiness, principal: Read
     """How far an action has come."""
     async with business.database.reading(principal.tenant) as session:
         record = await repository.find_action(session, action_id)
+        approvals = await repository.approvals_of(session, [action_id])
     if record is None:
         raise NotFound("there is no such action")
-    return action_view(record)
+    return action_view(record, approvals.get(action_id))
 
 
-def action_view(record: ActionRecord) -> ActionView:
-    """A ledger row as callers see it."""
+def action_view(record: ActionRecord, approval: ApprovalRecord | None = None) -> ActionView:
+    """A ledger row as callers see it, with what there is to decide on."""
     result = record.result or {}
     return ActionView(
         id=record.action_id,
@@ -51,4 +52,5 @@ def action_view(record: ActionRecord) -> ActionView:
         error_code=result.get("error_code"),
         created_at=record.created_at,
         updated_at=record.updated_at,
+        approval=None if approval is None else ApprovalView.model_validate(approval, from_attributes=True),
     )

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 
 from services.business import repository
 from services.business.actions import approvals
-from services.business.api.actions import action_view
+from services.business.api.actions import action_view, read_action
 from services.business.api.dependencies import ActionId, After, Agent, InBusiness, Limit
 from shared.contracts.approvals import ActionView, ApprovalList, DecisionRequest
 from shared.errors import responses
@@ -23,9 +23,10 @@ async def list_approvals(business: InBusiness, principal: Agent, after: After = 
     """Actions that wait for a person's decision."""
     async with business.database.reading(principal.tenant) as session:
         records = await repository.records_after(session, "awaiting_approval", after, limit + 1)
-    page = records[:limit]
+        page = records[:limit]
+        waits = await repository.approvals_of(session, [record.action_id for record in page])
     return ApprovalList(
-        approvals=[action_view(record) for record in page],
+        approvals=[action_view(record, waits.get(record.action_id)) for record in page],
         next_after=page[-1].id if len(records) > limit else None,
     )
 
@@ -34,8 +35,8 @@ async def list_approvals(business: InBusiness, principal: Agent, after: After = 
 async def decide_approval(
     action_id: ActionId, body: DecisionRequest, business: InBusiness, principal: Agent
 ) -> ActionView:
-    """Approves or rejects a refund; the conversation gets the result. The same decision again changes nothing."""
-    record = await approvals.decide(
+    """Approves or rejects an action; the conversation gets the result. The same decision again changes nothing."""
+    await approvals.decide(
         business.database,
         principal.tenant,
         action_id,
@@ -45,5 +46,5 @@ async def decide_approval(
         customer=principal.customer,
     )
     business.relay.kick()
-    log.info("refund_decided", action=action_id, decision=body.decision, by=principal.subject)
-    return action_view(record)
+    log.info("action_decided", action=action_id, decision=body.decision, by=principal.subject)
+    return await read_action(action_id, business, principal)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 
+from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
 from services.business.api.dependencies import LOOKUP_SCOPE, Business, InBusiness, LookupCaller, Reader, View
 from services.business.connectors.arguments import json_schema
 from services.business.connectors.lookups import Served
@@ -81,6 +82,8 @@ async def answer_lookup(
 
 
 async def _look_up(business: Business, tenant: str, name: str, body: LookupRequest, until: float) -> LookupAnswer:
+    if name == SUBMITTED_ACTIONS:
+        return await business.database.read(tenant, lambda unit: submitted_actions(unit, body))
     served = _served(business, tenant, body.assistant, body.release)
     if served is not None:
         return await ask_system(served, name, body, moment=now(), until=until)
@@ -88,9 +91,11 @@ async def _look_up(business: Business, tenant: str, name: str, body: LookupReque
 
 
 def _served(business: Business, tenant: str, assistant: str | None, release: str | None) -> Served | None:
-    """The assistant that is asked for; `None` for the installation's own as long as it has no connectors."""
+    """The release that is asked for; `None` for the installation's own assistant as long as it has no connectors."""
     served = business.assistants.find(tenant, assistant, release)
-    if served is None and assistant not in (None, business.assistants.own):
+    if assistant in (None, business.assistants.own):
+        return served if served is not None and served.lookups else None
+    if served is None:
         raise NotFound("there is no such assistant")
     return served
 
@@ -98,7 +103,7 @@ def _served(business: Business, tenant: str, assistant: str | None, release: str
 async def _answer(request: DirectRequest) -> LookupAnswer | None:
     """The same for a question in good order; any other takes the ordinary route, which says what is wrong with it."""
     name, tenant = request.parameters["name"], request.principal.tenant
-    if not re.fullmatch(NAME, name) or tenant == ALL_TENANTS:
+    if not re.fullmatch(NAME, name) or name == SUBMITTED_ACTIONS or tenant == ALL_TENANTS:
         return None
     try:
         body = LookupRequest.model_validate_json(request.body)

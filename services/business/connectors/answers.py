@@ -91,8 +91,10 @@ def _text(value: JsonValue, longest: int) -> str:
     """Text that can be stored and shown; what is too long ends in an ellipsis."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
-    text = str(value).encode("utf-8", "replace").decode("utf-8")
-    text = "".join(each if each.isprintable() or each in "\n\t" else " " for each in text)
+    text = str(value)
+    if not text.isprintable():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = "".join(each if each.isprintable() or each in "\n\t" else " " for each in text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

@@ -9,7 +9,6 @@ from pydantic import JsonValue
 
 from services.business.connectors.answers import code_of, read_answer
 from services.business.connectors.arguments import read_arguments
-from services.business.connectors.assistants import Assistants
 from services.business.connectors.guard import Guard
 from services.business.connectors.lookups import Question, Served, ask, decided, look_up
 from services.business.connectors.outcomes import (
@@ -25,7 +24,7 @@ from shared.assistants.connectors import Action, Approval, Connector, Query, Ref
 from shared.assistants.plugins import Reply
 from shared.contracts.actions import ActionRequest
 
-__all__ = ["INVALID_ARGUMENTS", "NO_CUSTOMER", "UNKNOWN_ACTION", "Effects", "Prepared"]
+__all__ = ["INVALID_ARGUMENTS", "NO_CUSTOMER", "UNKNOWN_ACTION", "Effects", "FindsAssistants", "Prepared"]
 
 UNKNOWN_ACTION = "unknown_action"
 INVALID_ARGUMENTS = "invalid_arguments"
@@ -57,6 +56,14 @@ class Prepared:
         return timedelta() if self.query is None else self.query.settle
 
 
+class FindsAssistants(Protocol):
+    """Knows the releases that there are: `Assistants`, or what brings them to where they are needed first."""
+
+    def find(self, tenant: str, assistant: str | None, release: str | None) -> Served | None:
+        """The release that is asked for, or else the live one; `None` when there is neither."""
+        ...
+
+
 class _Scoped(Protocol):
     """What was prepared, here or earlier in another process."""
 
@@ -76,7 +83,7 @@ class _Found(NamedTuple):
 class Effects:
     """Actions as connectors declare them. What is written down about them is the ledger's."""
 
-    def __init__(self, assistants: Assistants) -> None:
+    def __init__(self, assistants: FindsAssistants) -> None:
         self._assistants = assistants
 
     def handles(self, request: ActionRequest) -> bool:

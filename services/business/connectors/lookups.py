@@ -23,7 +23,7 @@ from services.business.connectors.requests import call_of
 from shared.assistants.connectors import Action, Connector, Decide, Lookup
 from shared.assistants.plugins import Call, Reply
 from shared.contracts.lookups import LookupAnswer, LookupRequest
-from shared.errors import InvalidInput, NotFound, UpstreamError
+from shared.errors import InvalidInput, NotFound, UpstreamError, ZhiyinError
 
 __all__ = ["Question", "Rules", "Served", "answer_lookup", "ask", "decided", "look_up"]
 
@@ -144,7 +144,7 @@ async def answer_lookup(
         NotFound: there is no such look-up.
         InvalidInput: the arguments do not fit it.
         SystemAway: the system could not be asked, or did not answer.
-        UpstreamError: what it answered cannot be used.
+        UpstreamError: what it answered cannot be used, or the rules say nothing about it.
     """
     if name not in served.lookups:
         raise NotFound(f"there is no such look-up; there are {', '.join(sorted(served.lookups))}"[:MOST_DETAIL])
@@ -162,6 +162,9 @@ async def answer_lookup(
         raise UpstreamError(str(error)) from error
     except OutcomeUnknown as error:
         raise SystemAway(str(error)) from error
+    except ZhiyinError as error:
+        log.warning("lookup_undecided", lookup=name, error=type(error).__name__)
+        raise UpstreamError(f"the rules that '{name}' asks say nothing that can be used") from error
     return LookupAnswer(name=name, found=data is not None, data=data or {})
 
 

@@ -1,1 +1,1 @@
-"""Company rules as decision tables."""
+"""Company rules: decision tables and graphs, read, checked and asked by name."""

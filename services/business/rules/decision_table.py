@@ -12,7 +12,7 @@ import zen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.business.rules.facts import NUMBER_FACTS, TEXT_FACTS, OrderFacts
-from shared.errors import ConfigurationError
+from services.business.rules.rule_set import RulesError
 
 __all__ = ["DecisionTable", "RulesError"]
 
@@ -25,10 +25,6 @@ MAX_NUMBERS = 12
 """Thresholds a column may have; beside each one, below and above it, the whole table is tried."""
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
-
-
-class RulesError(ConfigurationError):
-    """A rules file cannot be used; the message says which one, where and why."""
 
 
 class _Document(BaseModel):

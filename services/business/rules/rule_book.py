@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import structlog
-from prometheus_client import Gauge
 from pydantic import BaseModel, ValidationError
 
 from services.business.rules.decision_table import DecisionTable, RulesError
 from services.business.rules.facts import OrderFacts, Permission, RefundDecision
+from services.business.rules.rules import OUTDATED
 
 __all__ = ["RuleBook", "RulesError", "Table"]
 
@@ -27,8 +27,6 @@ log = structlog.get_logger(__name__)
 
 MAX_BYTES = 256_000
 LOOK_SECONDS = 0.5
-
-OUTDATED = Gauge("zhiyin_business_rules_outdated", "1 while a file is broken and an older table is in use", ["table"])
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 

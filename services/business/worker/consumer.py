@@ -19,7 +19,7 @@ from celery.worker import state
 
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
-from services.business.worker.performer import Performer
+from services.business.worker.performer import EffectsOf, Performer
 from services.business.worker.pipe import Beat, Done, Pipe
 from shared.contracts.actions import ActionReference
 from shared.logs import configure_logs
@@ -39,15 +39,16 @@ ACTIONS_PER_PROCESS = 2000
 class _Child:
     """The performer of a forked process, made at its first action, because loops and connections must not be forked."""
 
-    def __init__(self, settings: Settings, rules: RuleBook) -> None:
+    def __init__(self, settings: Settings, rules: RuleBook, effects: EffectsOf | None) -> None:
         self._settings = settings
         self._rules = rules
+        self._effects = effects
         self._performer: Performer | None = None
 
     def performer(self) -> Performer:
         """This process's own."""
         if self._performer is None:
-            self._performer = Performer(self._settings, self._rules)
+            self._performer = Performer(self._settings, self._rules, self._effects)
         return self._performer
 
     def close(self, **_: Any) -> None:
@@ -57,8 +58,8 @@ class _Child:
             self._performer = None
 
 
-def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
-    """The Celery application with its one task."""
+def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe, effects: EffectsOf | None = None) -> Celery:
+    """The Celery application with its one task; `effects` makes what calls foreign systems."""
     malformed = Malformed(ACTIONS)
 
     def on_malformed() -> None:
@@ -72,7 +73,7 @@ def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe) -> Celery:
         task_soft_time_limit=None,
         worker_max_tasks_per_child=ACTIONS_PER_PROCESS,
     )
-    child = _Child(settings, rules)
+    child = _Child(settings, rules, effects)
     signals.worker_process_shutdown.connect(child.close, weak=False)
 
     @app.task(name=PERFORM_TASK, shared=False)

@@ -2,11 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 
 from services.business import repository
-from services.business.actions.ledger import GAVE_UP, UNREADABLE, AttemptFailed, Ledger, NothingToDo
+from services.business.actions.effects import Effects
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import DEAD, AttemptFailed, NothingToDo
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.actions import ACTIONS
@@ -17,21 +21,26 @@ from shared.queue.outbox import QUEUE_ERRORS
 from shared.queue.references import RESULTS, References
 from shared.storage.database import Database
 
-__all__ = ["Performer"]
+__all__ = ["EffectsOf", "Performer"]
 
 log = structlog.get_logger(__name__)
 
 UNNAMED = "unknown"
 
+EffectsOf = Callable[[Settings], AbstractAsyncContextManager[Effects]]
+"""What calls foreign systems, opened in the loop that it is used in."""
+
 
 class Performer:
     """Performs one action at a time; made after the process was forked: neither loop nor connections survive that."""
 
-    def __init__(self, settings: Settings, rules: RuleBook) -> None:
+    def __init__(self, settings: Settings, rules: RuleBook, effects: EffectsOf | None = None) -> None:
         faults.configure(settings.faults)
         self._runner = asyncio.Runner()
         self._database = Database(settings.business_database, pool_size=2)
-        self._ledger = Ledger(self._database, rules, settings)
+        self._opened = None if effects is None else effects(settings)
+        opened = None if self._opened is None else self._runner.run(_open(self._opened))
+        self._ledger = Ledger(self._database, rules, settings, opened)
         self._results = References(settings.redis_url, settings.installation, RESULTS)
 
     def perform(self, reference: ActionReference) -> Done:
@@ -41,7 +50,7 @@ class Performer:
         try:
             result = self._runner.run(self._perform(reference))
             name, outcome = (result.name if result.name in ACTIONS else UNNAMED), result.status
-            dead = result.error_code in (GAVE_UP, UNREADABLE)
+            dead = result.error_code in DEAD
         except NothingToDo as nothing:
             outcome = nothing.why
         except AttemptFailed:
@@ -53,6 +62,8 @@ class Performer:
 
     def close(self) -> None:
         """Gives everything back."""
+        if self._opened is not None:
+            self._runner.run(_close(self._opened))
         self._runner.run(self._results.close())
         self._runner.run(self._database.close())
         self._runner.close()
@@ -68,3 +79,11 @@ class Performer:
         async with self._database.transaction(reference.tenant) as session:
             await repository.mark_published(session, reference, result.version)
         return result
+
+
+async def _open(effects: AbstractAsyncContextManager[Effects]) -> Effects:
+    return await effects.__aenter__()
+
+
+async def _close(effects: AbstractAsyncContextManager[Effects]) -> None:
+    await effects.__aexit__(None, None, None)

@@ -20,6 +20,7 @@ from shared.contracts.approvals import (
     DeadLetterView,
     DecisionRequest,
     Dismissal,
+    Resolution,
 )
 from shared.errors import UpstreamError, responses
 from shared.http.auth import DESK, OPERATORS, CurrentPrincipal, Principal, require
@@ -34,7 +35,7 @@ SECONDS = 5.0
 MAX_ROW_ID = 2**31 - 1
 AWAY = (502, 503, 504)
 EVENTS = {"approve": "approved", "reject": "rejected"}
-RETRIED, DISMISSED = "letter_retried", "letter_dismissed"
+RETRIED, DISMISSED, RESOLVED = "letter_retried", "letter_dismissed", "letter_resolved"
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -92,6 +93,18 @@ async def dismiss_dead_letter(
     letter = await _asked(request, "POST", f"/v1/dead-letters/{letter_id}/dismiss", DeadLetterView, body)
     details = {"letter": letter_id, "action": letter.action_id, "reason": body.reason}
     await _note(database, principal, DISMISSED, details)
+    return letter
+
+
+@router.post("/dead-letters/{letter_id}/resolve", responses=responses(404, 409, *AWAY), **for_operators)
+async def resolve_dead_letter(
+    letter_id: LetterId, body: Resolution, principal: CurrentPrincipal, database: InDatabase, request: Request
+) -> DeadLetterView:
+    """Says whether an action happened of which that was unknown; the same again changes nothing."""
+    path = f"/v1/dead-letters/{letter_id}/resolve"
+    letter = await _asked(request, "POST", path, DeadLetterView, body, again=True)
+    details = {"letter": letter_id, "action": letter.action_id, "happened": body.happened, "note": body.note}
+    await _note(database, principal, RESOLVED, details)
     return letter
 
 

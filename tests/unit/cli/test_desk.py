@@ -50,6 +50,11 @@ async def at_a_desk(work: Work) -> list[Any]:
         decided.append(letter)
         return {"id": letter}
 
+    @gateway.post("/v1/dead-letters/{letter}/resolve")
+    async def resolve(letter: int, body: dict[str, Any]) -> dict[str, Any]:
+        decided.append((letter, body))
+        return {"id": letter}
+
     @gateway.post("/v1/dead-letters/{letter}/dismiss")
     async def dismiss(letter: int, body: dict[str, str]) -> dict[str, int]:
         decided.append((letter, body))
@@ -97,6 +102,17 @@ async def test_what_was_given_up_is_listed_and_tried_again(capsys: pytest.Captur
     await at_a_desk(lambda staff: dead_letters(staff, as_json=False))
     assert "xy" in capsys.readouterr().out
     assert await at_a_desk(lambda staff: dead_letters(staff, retry=7, as_json=False)) == [7]
+
+
+@pytest.mark.parametrize(("happened", "said"), [(True, "✓ 7 has happened\n"), (False, "✓ 7 has not happened\n")])
+async def test_what_became_of_an_unknown_action_is_said_with_how_it_was_found_out(
+    capsys: pytest.CaptureFixture[str], happened: bool, said: str
+) -> None:
+    done = await at_a_desk(
+        lambda staff: dead_letters(staff, resolve=(7, happened), reason="asked the bank", as_json=False)
+    )
+    assert done == [(7, {"happened": happened, "note": "asked the bank"})]
+    assert capsys.readouterr().err == said
 
 
 async def test_what_was_given_up_is_dismissed_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,22 @@ def test_an_assistant_with_a_mistake_in_it(zhiyin: Run, tmp_path: Path) -> None:
     assert "assistant.yml" in err
 
 
+def test_rules_are_shown_and_tried_with_exit_codes_for_scripts(zhiyin: Run, tmp_path: Path) -> None:
+    code, out, _ = zhiyin("rules", "show", "shop", "refund")
+    assert code == 0
+    assert "'automatic'" in out
+    facts = ("status=paid", "refund_status=none", "invoice_status=none", "days=1", "amount=20")
+    code, out, _ = zhiyin("rules", "try", "shop", "refund", *facts, "--json")
+    assert (code, json.loads(out)["result"]["outcome"]) == (0, "automatic")
+    assert zhiyin("rules", "try", "shop", "refund", "status=paid")[0] == 1
+    assert zhiyin("rules", "try", "shop", "refnd")[0] == 2
+    code, _, err = zhiyin(
+        "rules", "learn", "shop", "late", "--from", str(tmp_path / "none.csv"), "--outcome", "outcome"
+    )
+    assert code == 1
+    assert "cannot be read" in err
+
+
 def test_up_refuses_a_taken_port_before_it_starts_anything(zhiyin: Run, tmp_path: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", int(os.environ["ZHIYIN_DIALOGUE_PORT"])))

@@ -1,6 +1,7 @@
 """What each program of one machine is started with: its command, its variables, and only its own secrets."""
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,7 +17,12 @@ from cli.stack import SERVICES, Ports, Stack, http_answers, redis_answers
 
 
 def make(
-    tmp_path: Path, *, consul: bool = True, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+    tmp_path: Path,
+    *,
+    consul: bool = True,
+    host: str = "127.0.0.1",
+    environment: Mapping[str, str] | None = None,
+    assistant: Path = PROJECT / "assistants" / "shop",
 ) -> Stack:
     home = Home(tmp_path)
     home.prepare()
@@ -26,7 +32,7 @@ def make(
         redis=Path("/opt/redis-server"),
         consul=Path("/opt/consul") if consul else None,
         bootstrap=load_bootstrap(home),
-        assistant=PROJECT / "assistants" / "shop",
+        assistant=assistant,
         host=host,
         environment={
             "PATH": "/bin",
@@ -161,3 +167,66 @@ def test_each_service_has_a_port(tmp_path: Path) -> None:
 def test_commands_start_this_python(tmp_path: Path, service: str) -> None:
     command = make(tmp_path).service_program(service).command
     assert command == (sys.executable, "-m", "shared.http", service)
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo assistant, reaching its shop by a connector."""
+    folder = tmp_path / "assistants" / "shop"
+    (folder / "connectors").mkdir(parents=True)
+    (folder / "connectors" / "shop.yml").touch()
+    shutil.copy(PROJECT / "assistants" / "shop" / "assistant.yml", folder)
+    monkeypatch.setattr("cli.stack.DEMO", folder)
+    return folder
+
+
+def test_the_demo_shops_own_system_runs_beside_the_demo_assistant_only(tmp_path: Path, demo: Path) -> None:
+    names = [program.name for stage in make(tmp_path, assistant=demo).stages() for program in stage]
+    assert names == ["redis", "consul", "shop", *SERVICES]
+    stack = make(tmp_path)
+    assert "shop" not in [program.name for stage in stack.stages() for program in stage]
+    assert "ZHIYIN_CONNECTORS" not in stack.service_program("business").environment
+
+
+def test_the_shop_and_who_reaches_it_have_one_key_which_no_command_shows(tmp_path: Path, demo: Path) -> None:
+    stack = make(tmp_path, assistant=demo)
+    program = stack.shop_program()
+    secret = tmp_path / "secrets" / "default" / "shop" / "shop"
+    assert secret.read_text(encoding="utf-8").strip() == program.environment["SHOP_API_KEY"]
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert program.environment["SHOP_API_KEY"] not in " ".join(program.command)
+    assert stack.shop_program().environment["SHOP_API_KEY"] == program.environment["SHOP_API_KEY"]
+    other = make(tmp_path, assistant=demo, environment={"ZHIYIN_TENANT": "acme"})
+    assert other.shop_program().environment["SHOP_API_KEY"] != program.environment["SHOP_API_KEY"]
+
+
+def test_business_and_its_worker_are_told_where_the_shop_is(tmp_path: Path, demo: Path) -> None:
+    mine = {"bank.core": {"url": "http://bank"}}
+    stack = make(tmp_path, assistant=demo, environment={"ZHIYIN_CONNECTORS": json.dumps(mine)})
+    shop = {"url": "http://127.0.0.1:9009", "networks": ["127.0.0.0/8"]}
+    for service in ("business", "worker"):
+        told = stack.service_program(service).environment["ZHIYIN_CONNECTORS"]
+        assert json.loads(told) == {"shop.shop": shop} | mine
+    assert stack.service_program("dialogue").environment["ZHIYIN_CONNECTORS"] == json.dumps(mine)
+    elsewhere = make(tmp_path, assistant=demo, environment={"ZHIYIN_CONNECTORS": '{"shop.shop": {"url": "http://x"}}'})
+    told = elsewhere.service_program("worker").environment["ZHIYIN_CONNECTORS"]
+    assert json.loads(told) == {"shop.shop": {"url": "http://x"}}
+    broken = make(tmp_path, assistant=demo, environment={"ZHIYIN_CONNECTORS": "nonsense"})
+    assert broken.service_program("worker").environment["ZHIYIN_CONNECTORS"] == "nonsense"
+
+
+@pytest.mark.parametrize(
+    ("environment", "empty"),
+    [
+        ({}, "false"),
+        ({"ZHIYIN_SEED_DEMO": "false"}, "true"),
+        ({"ZHIYIN_ENVIRONMENT": "production"}, "true"),
+    ],
+)
+def test_the_shop_has_the_demos_orders_in_development_only(
+    tmp_path: Path, demo: Path, environment: dict[str, str], empty: str
+) -> None:
+    program = make(tmp_path, assistant=demo, environment=environment).shop_program()
+    assert program.environment["SHOP_EMPTY"] == empty
+    command = " ".join(program.command)
+    assert command == f"{sys.executable} -m examples.shop --host 127.0.0.1 --port 9009 --data {tmp_path}/data/shop"

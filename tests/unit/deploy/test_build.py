@@ -78,7 +78,7 @@ def test_the_images_of_a_usual_installation(builder: Builder) -> None:
 def test_all_of_them(builder: Builder) -> None:
     assert builder.run(IMAGES="all").returncode == 0
     assert [after(words, "--target") for words in builder.asked] == [
-        [image] for image in (*USUAL, "intent-gpu", "learning")
+        [image] for image in (*USUAL, "intent-gpu", "learning", "shop")
     ]
 
 

@@ -22,7 +22,7 @@ from tests.unit.deploy.dockerfile import Dockerfile
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "images"
 FILE = Dockerfile.read(FOLDER / "Dockerfile")
-IMAGES = (*SERVICES, "intent-gpu", "learning")
+IMAGES = (*SERVICES, "intent-gpu", "learning", "shop")
 
 ENTRY = {
     "login": ("services.login.app",),
@@ -42,7 +42,10 @@ ENTRY = {
         "services.learning.evaluation.report",
         "onnxruntime",
     ),
+    "shop": ("examples.shop.__main__", "httptools", "uvloop"),
 }
+PROGRAMS = {"learning": ["cli.main"], "shop": ["examples.shop"]}
+"""What an image starts; of a service `shared.http` with its name."""
 BOTH = ("model.onnx", "weights.safetensors")
 # Their imports take long; that a build trains, which needs the same packages, is looked at always.
 WITH_TORCH = {"intent-gpu", "learning"}
@@ -58,7 +61,7 @@ own = [
     name
     # A thread that an import has begun may import meanwhile.
     for name, module in list(sys.modules.items())
-    if name.split(".")[0] in ("shared", "services", "cli") and module
+    if name.split(".")[0] in ("shared", "services", "cli", "examples") and module
 ]
 print(json.dumps([module.__file__ for module in map(sys.modules.get, own) if module.__file__]))
 """
@@ -96,6 +99,8 @@ def gathered(image: str) -> list[str]:
         for path in copy.paths
     )
     [run] = FILE.stages["source"].all("RUN")
+    if alone := re.findall(rf"cp -a --parents ([^$&]+?) /images/{tree}\b", run):
+        return str(alone[0]).split()
     [common] = re.findall(r"cp -a --parents (.+?) \"\$@\"", run)
     [own] = re.findall(rf"gather {tree} ([^&]+?)(?:\s*&&|$)", run)
     return [*common.split(), *own.split()]
@@ -166,8 +171,7 @@ def test_an_image_a_service_that_runs_as_nobody_in_particular(image: str) -> Non
     assert "8080 9090" in [ports for stage in stages for ports in stage.all("EXPOSE")]
     [entry] = stages[0].all("ENTRYPOINT")
     service = image.removesuffix("-gpu")
-    started = ["python", "-m", "shared.http", service] if service in SERVICES else ["python", "-m", "cli.main"]
-    assert json.loads(entry) == started
+    assert json.loads(entry) == ["python", "-m", *PROGRAMS.get(service, ["shared.http", service])]
     labels = " ".join(stages[0].all("LABEL"))
     assert f'org.opencontainers.image.title="zhiyin-{image}"' in labels
     assert {"ARG VERSION", "ARG REVISION"} <= {f"ARG {rest.partition('=')[0]}" for rest in stages[0].all("ARG")}
@@ -250,6 +254,11 @@ def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
     for path in set(from_context()):
         assert (ROOT / path).exists(), path
         assert any(Path(path).is_relative_to(folder) for folder in sent), f".dockerignore keeps {path} away"
+
+
+def test_the_shops_image_holds_nothing_of_ours() -> None:
+    assert gathered("shop") == ["LICENSE", "examples"]
+    assert extras_of("shop") == {"base"}
 
 
 @pytest.mark.parametrize(

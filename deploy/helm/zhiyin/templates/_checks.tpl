@@ -23,7 +23,7 @@
 {{- $name := . }}
 {{- with (lookup "v1" "Secret" $.Release.Namespace .).data }}
 {{- $there := . }}
-{{- range concat ($values.postgresql.enabled | ternary (values (include "zhiyin.rolePasswords" $ | fromYaml) | sortAlpha) list) ($values.redis.enabled | ternary (include "zhiyin.redisKeys" $ | fromYamlArray) list) }}
+{{- range concat ($values.postgresql.enabled | ternary (values (include "zhiyin.rolePasswords" $ | fromYaml) | sortAlpha) list) ($values.redis.enabled | ternary (include "zhiyin.redisKeys" $ | fromYamlArray) list) ($values.shop.enabled | ternary (list "shop-key") list) }}
 {{- if not (get $there .) }}
 - "the Secret {{ $name }} of secrets.existingSecret has no key {{ . }}; add it."
 {{- end }}

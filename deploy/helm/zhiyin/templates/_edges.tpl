@@ -13,6 +13,9 @@ Which component calls which, as a list of from, to and port: services call servi
 {{- $edges = append $edges (dict "from" $component "to" . "port" 8080) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $values.shop.enabled (eq ($facts.database | default "") "business") -}}
+{{- $edges = append $edges (dict "from" $component "to" "shop" "port" 8080) -}}
+{{- end -}}
 {{- if $facts.redis -}}
 {{- $edges = append $edges (include "zhiyin.storeEdge" (dict "root" $ "from" $component "to" "redis" "url" ((get $values.externalRedis $component).url | default $values.externalRedis.url)) | fromYaml) -}}
 {{- end -}}

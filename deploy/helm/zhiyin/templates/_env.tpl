@@ -81,6 +81,12 @@ ZHIYIN_MLFLOW_URI: {value: {{ .url | quote }}}
 {{- end -}}
 {{- end -}}
 
+{{/* Where the demo shop is, for the demo assistant's connector; Services have addresses of any private network. */}}
+{{- define "zhiyin.shopConnector" -}}
+{{- $networks := list "10.0.0.0/8" "172.16.0.0/12" "192.168.0.0/16" "100.64.0.0/10" "fc00::/7" -}}
+{{- dict "shop.shop" (dict "url" (printf "http://%s-shop:8080" (include "zhiyin.fullname" .)) "networks" $networks) | toJson -}}
+{{- end -}}
+
 {{/* Variables that are the same for every component. */}}
 {{- define "zhiyin.config" -}}
 {{- $config := include "zhiyin.ownConfig" . | fromYaml -}}
@@ -153,6 +159,11 @@ ZHIYIN_CONVERSATION_DAYS: {value: {{ include "zhiyin.text" $retention.conversati
 {{- end }}
 {{- if and (eq (.facts.database | default "") "business") $retention.actionDays }}
 ZHIYIN_ACTION_DAYS: {value: {{ include "zhiyin.text" $retention.actionDays | quote }}}
+{{- end }}
+{{- if and .root.Values.shop.enabled (eq (.facts.database | default "") "business") }}
+ZHIYIN_CONNECTORS: {value: {{ include "zhiyin.shopConnector" .root | quote }}}
+ZHIYIN_SECRET_DEFAULT_SHOP_SHOP:
+  {{- include "zhiyin.fromSecret" (dict "name" (include "zhiyin.secretName" .root) "key" "shop-key") | nindent 2 }}
 {{- end }}
 {{- if .facts.public }}
 ZHIYIN_ASSISTANT: {value: /app/assistants/shop}

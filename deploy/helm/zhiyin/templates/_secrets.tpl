@@ -15,7 +15,7 @@ between them, so the generated ones are kept in the values.
 {{- $data := deepCopy $there -}}
 {{- if not .Values.secrets.existingSecret -}}
 {{- $passwords := concat (values (include "zhiyin.rolePasswords" . | fromYaml)) (include "zhiyin.redisKeys" . | fromYamlArray) -}}
-{{- range concat (list "login-secret" "client-secret-dialogue" "client-secret-intent" "client-secret-business" "client-secret-worker" "client-secret-learning") $passwords -}}
+{{- range concat (list "login-secret" "client-secret-dialogue" "client-secret-intent" "client-secret-business" "client-secret-worker" "client-secret-learning") (.Values.shop.enabled | ternary (list "shop-key") list) $passwords -}}
 {{- if not (get $data .) -}}
 {{- $_ := set $data . (randAlphaNum 43 | b64enc) -}}
 {{- end -}}
@@ -94,6 +94,9 @@ between them, so the generated ones are kept in the values.
 {{- end }}
 {{- with .facts.client }}
 - client-secret-{{ . }}
+{{- end }}
+{{- if and .root.Values.shop.enabled (eq (.facts.database | default "") "business") }}
+- shop-key
 {{- end }}
 {{- if and .root.Values.consul.enabled (eq .root.Values.registry.mode "consul") }}
 - consul-token-{{ .component }}

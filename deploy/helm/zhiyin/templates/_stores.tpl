@@ -1,8 +1,9 @@
 {{/*
-The stores that the chart brings, by name. port; data: where the volume is; command, env, writable (more places that are
+The stores that the chart brings, by name, and the demo shop's own system, which is kept like one. port; data: where the volume is; command, env, writable (more places that are
 written to), ready and live (probes), stop (before SIGTERM), config (files) and configPath (where they are), secretKeys
 (what it reads of the Secret at its start), passwords (files with keys of the Secret, at /run/passwords), beside (a
-container beside it: name, image of which store or component, command, env, mounts, started, resources), grace (seconds).
+container beside it: name, image of which store or component, command, env, mounts, started, resources), grace (seconds), ours (its image is one of the
+chart's own).
 */}}
 {{- define "zhiyin.stores" -}}
 {{- $secret := include "zhiyin.secretName" . -}}
@@ -71,6 +72,22 @@ consul:
     start.sh: {{ .Files.Get "files/consul/start.sh" | toJson }}
     # Its cluster is itself, so the address that it remembers is one that does not change with the pod.
     consul.json: {{ .Files.Get "files/consul/consul.json" | toJson }}
+{{- end }}
+{{- if .Values.shop.enabled }}
+shop:
+  port: 8080
+  portName: http
+  data: /data
+  grace: 20
+  ours: true
+  command: [python, -m, examples.shop]
+  env:
+    SHOP_EMPTY: {value: {{ ne .Values.environment "development" | quote }}}
+    SHOP_API_KEY:
+      {{- include "zhiyin.fromSecret" (dict "name" $secret "key" "shop-key") | nindent 6 }}
+  secretKeys: [shop-key]
+  ready: {httpGet: {path: /health, port: http}}
+  live: {httpGet: {path: /health, port: http}}
 {{- end }}
 {{- if .Values.postgresql.enabled }}
 postgresql:

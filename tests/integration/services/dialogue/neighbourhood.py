@@ -16,11 +16,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from redis.asyncio import Redis as RedisClient
 
-from services.business.actions.ledger import close
+from services.business.actions.results import close
 from services.business.app import create_app as create_business
 from services.business.repository import find_action
 from services.business.settings import Settings as BusinessSettings
-from services.business.shop.actions import Outcome
 from services.dialogue.app import create_app
 from services.dialogue.settings import Settings
 from services.intent.app import create_app as create_intent
@@ -119,7 +118,7 @@ class Neighbourhood:
         async with self.ledger.transaction(action.tenant) as session:
             record = await find_action(session, action.id, lock=True)
             assert record is not None
-            close(record, Outcome(status=status, data=data), now())
+            close(record, now(), status=status, data=data, error_code=None)
             record.resend_at = now()
 
     async def tell(self, *entries: bytes | str) -> None:

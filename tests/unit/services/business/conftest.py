@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.business.actions.ledger import AttemptFailed, Ledger
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import AttemptFailed
 from services.business.app import create_app
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings

@@ -1,6 +1,7 @@
 """An action as it comes from dialogue: taken into the ledger, and performed from there."""
 
-from services.business.actions.ledger import Ledger, NothingToDo
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import NothingToDo
 from shared.contracts.actions import ActionRequest, ActionResult
 
 __all__ = ["perform"]

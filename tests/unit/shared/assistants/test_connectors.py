@@ -56,6 +56,7 @@ def test_a_system_with_its_look_ups_and_actions(tmp_path: Path) -> None:
     ("instead", "of", "said"),
     [
         ("url: ftp://core", "url: https://core.example.com/v1", "core.yml:3: url"),
+        ('headers: {X-A: "a\\r\\nHost: b"}', "auth: {type: bearer, secret: core-token}", "core.yml:4: headers.X-A"),
         ("url: https://user:secret@core", "url: https://core.example.com/v1", "core.yml:3: url"),
         ("within: soon", "within: 3d", "a time is a number and a unit"),
         ("delivery: often", "delivery: idempotent", "delivery"),
@@ -76,3 +77,14 @@ def test_one_name_belongs_to_one_system(tmp_path: Path) -> None:
     read(tmp_path, CORE)
     _, mistakes = read(tmp_path, CORE.replace("connector: core", "connector: other"), "other")
     assert any("'freeze' is there in connectors/core.yml too" in mistake for mistake in mistakes)
+
+
+def test_one_file_is_one_system(tmp_path: Path) -> None:
+    _, mistakes = read(tmp_path, f"{CORE}---\nconnector: crm\n")
+    line = CORE.count("\n") + 2
+    assert any(f"core.yml:{line}: one file is one system" in mistake for mistake in mistakes), mistakes
+
+
+def test_a_pattern_that_could_take_for_ever_is_none(tmp_path: Path) -> None:
+    _, mistakes = read(tmp_path, CORE.replace('pattern: "[0-9]{4}"', r'pattern: "(?=a)(a+)+\\1"'))
+    assert any("not a regular expression" in mistake for mistake in mistakes), mistakes

@@ -4,7 +4,8 @@ from datetime import timedelta
 import pytest
 
 from services.business import repository
-from services.business.actions.ledger import GAVE_UP, AttemptFailed, Ledger
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import GAVE_UP, AttemptFailed
 from services.business.app import create_app
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings

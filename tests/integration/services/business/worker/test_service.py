@@ -16,7 +16,8 @@ from sqlalchemy import text
 from cli.process import wait_until
 from cli.stack import http_answers
 from services.business import repository
-from services.business.actions.ledger import BEFORE_COMMIT, GAVE_UP
+from services.business.actions.ledger import BEFORE_COMMIT
+from services.business.actions.results import GAVE_UP
 from services.business.shop.repository import order_of_customer
 from tests.externals import Consul, Redis
 from tests.integration.services.business.shop import Shop, children, is_running

@@ -8,7 +8,8 @@ import pytest
 
 from cli.desk import Staff, approve, dead_letters
 from services.business import repository as ledger_rows
-from services.business.actions.ledger import GAVE_UP, Ledger
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import GAVE_UP
 from services.business.models import ActionRecord, DeadLetter
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings as BusinessSettings
@@ -36,6 +37,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/dead-letters", None),
     ("POST", "/v1/dead-letters/999999/retry", None),
     ("POST", "/v1/dead-letters/999999/dismiss", {"reason": "done by hand"}),
+    ("POST", "/v1/dead-letters/999999/resolve", {"happened": True, "note": "asked the bank"}),
 ]
 
 

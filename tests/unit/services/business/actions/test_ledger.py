@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
 from services.business import repository
-from services.business.actions.ledger import (
-    BEFORE_COMMIT,
-    GAVE_UP,
-    UNREADABLE,
-    AttemptFailed,
-    Ledger,
-    NothingToDo,
-)
+from services.business.actions.ledger import BEFORE_COMMIT, Ledger
+from services.business.actions.results import GAVE_UP, UNREADABLE, AttemptFailed, NothingToDo
 from services.business.models import ActionRecord, DeadLetter
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings

@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from services.business import repository
-from services.business.actions.approvals import decide, try_again
-from services.business.actions.ledger import PUBLISH_GRACE, AttemptFailed, Ledger
+from services.business.actions.approvals import decide
+from services.business.actions.ledger import Ledger
+from services.business.actions.letters import try_again
 from services.business.actions.outbox import DueReference, LedgerOutbox
+from services.business.actions.results import PUBLISH_GRACE, AttemptFailed
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from shared.contracts.actions import ActionReference, ActionRequest, ActionResult

@@ -1,7 +1,8 @@
 from typing import Any
 
 from services.business import repository
-from services.business.actions.ledger import GAVE_UP, Ledger
+from services.business.actions.ledger import Ledger
+from services.business.actions.results import GAVE_UP
 from shared.contracts.actions import ActionRequest
 from shared.storage.database import ALL_TENANTS, Database
 from tests.calls import Calls

@@ -9,7 +9,7 @@ from services.business.app import create_app
 from services.business.rules import rule_book
 from services.business.settings import Settings
 from tests.calls import Answer, Calls, calling
-from tests.servers import serve
+from tests.servers import RunningServer, serve
 from tests.stack import eventually
 from tests.systems import CompanySystem, company_system
 from tests.tokens import TokenFactory
@@ -171,3 +171,21 @@ async def test_another_tenant_does_not_reach_the_system(
     answer = await calls.post("/v1/lookups/card", json={"customer": "C1", "arguments": {"card": "1234"}}, token=token)
     assert answer.status == 404
     assert not system.asked
+
+
+async def test_an_assistant_without_connectors_is_asked_nothing(
+    served: RunningServer, calls: Calls, tokens: TokenFactory, tmp_path: Path
+) -> None:
+    """Its own answers are still those of the demo shop; another's are none."""
+    assistants = served.app.state.business.assistants
+    (tmp_path / "empty").mkdir()
+    for assistant in ("shop", "bank"):
+        assistants.add("default", assistant, "r1", tmp_path / "empty")
+        assistants.make_live("default", assistant, "r1")
+    token = tokens.issue("dialogue", roles=(), scopes={"business:lookup"})
+
+    async def status(assistant: str) -> int:
+        body = {"customer": "C1001", "assistant": assistant}
+        return (await calls.post("/v1/lookups/orders", json=body, token=token)).status
+
+    assert [await status("shop"), await status("bank")] == [200, 404]

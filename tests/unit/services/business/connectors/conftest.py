@@ -47,14 +47,19 @@ async def make(tmp_path: Path, system: CompanySystem) -> AsyncIterator[Make]:
     made: list[Assistants] = []
 
     def assistants(
-        parts: str, *, head: str = "", variables: Mapping[str, str] | None = None, **settings: Any
+        parts: str,
+        *,
+        head: str = "",
+        variables: Mapping[str, str] | None = None,
+        rules: Any = FileRules,
+        **settings: Any,
     ) -> Assistants:
         folder = tmp_path / "bank"
         (folder / "connectors").mkdir(parents=True, exist_ok=True)
         text = f"connector: core\nurl: {system.url}\n{head}\n{parts}"
         (folder / "connectors" / "core.yml").write_text(text, encoding="utf-8")
         chosen = Settings(home=tmp_path, assistant=folder, **settings)
-        made.append(Assistants(chosen, FileRules, variables or {}))
+        made.append(Assistants(chosen, rules, variables or {}))
         return made[-1]
 
     yield assistants

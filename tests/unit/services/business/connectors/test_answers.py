@@ -81,7 +81,7 @@ def test_another_type_is_named_and_never_repeated(field: Any, value: Any, said: 
 
 def test_fields_below_a_list_may_use_every_name() -> None:
     fields = {"x": {"type": "list", "fields": {"mine": {"type": "boolean", "from": "item.who == customer"}}}}
-    scope = {"response": {"x": [{"who": "C1"}, {"who": "C2"}]}, "customer": "C1"}
+    scope: dict[str, Any] = {"response": {"x": [{"who": "C1"}, {"who": "C2"}]}, "customer": "C1"}
     assert read_answer(FIELDS.validate_python(fields), scope) == {"x": [{"mine": True}, {"mine": False}]}
 
 

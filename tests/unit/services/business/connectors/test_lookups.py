@@ -21,7 +21,7 @@ from services.business.connectors.outcomes import (
     UnusableAnswer,
 )
 from shared.contracts.lookups import LookupRequest
-from shared.errors import InvalidInput, NotFound, UpstreamError
+from shared.errors import InvalidInput, NotFound, UpstreamError, ZhiyinError
 from tests.systems import CompanySystem, cut, never
 from tests.unit.services.business.connectors.conftest import MOMENT, Make
 
@@ -176,6 +176,19 @@ async def test_a_look_up_ends_with_its_own_time_and_with_the_callers(
     assert len(system.asked) == 2
 
 
+async def test_an_answer_that_comes_for_ever_ends_with_the_time(make: Make, ask: Ask, system: CompanySystem) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.005)
+
+    system.answers("GET", "/cards/1234", drip)
+    with pytest.raises(OutcomeUnknown, match="did not answer in time"):
+        await ask(make(CARD, head="timeout: 0.1"), card="1234")
+
+
 async def test_nobody_there_is_nothing_happened(make: Make, ask: Ask, tmp_path: Path) -> None:
     assistants = make(CARD, connectors={"bank.core": {"url": "http://127.0.0.1:1"}})
     with pytest.raises(NothingHappened, match="'core': it cannot be reached"):
@@ -258,6 +271,27 @@ async def test_the_rules_decide_with_facts_of_the_answer(
     )
     system.answers("GET", "/cards/1234", {"state": "open", "limit": 100, "used": 10})
     assert (await ask(make(decided), card="1234") or {})["tone"] == "low"
+
+
+async def test_rules_that_say_nothing_are_no_answer(make: Make, system: CompanySystem, tmp_path: Path) -> None:
+    class Silent:
+        def __init__(self, _folder: Path) -> None:
+            pass
+
+        def decide(self, _name: str, _facts: object) -> dict[str, Any]:
+            raise ZhiyinError("no row for C1")
+
+    (tmp_path / "bank" / "rules").mkdir(parents=True)
+    (tmp_path / "bank" / "rules" / "limits.json").write_text("{}", encoding="utf-8")
+    decided = CARD.replace("    answer:\n", "    decide: {limits: {rule: limits, facts: {}}}\n    answer:\n")
+    served = make(decided, rules=Silent).find("default", None, None)
+    assert served is not None
+    system.answers("GET", "/cards/1234", {"state": "open"})
+    until = asyncio.get_running_loop().time() + 5
+    request = LookupRequest(customer="C1", arguments={"card": "1234"})
+    with pytest.raises(UpstreamError, match="the rules that 'card' asks say nothing") as told:
+        await answer_lookup(served, "card", request, moment=MOMENT, until=until)
+    assert "C1" not in told.value.detail
 
 
 async def test_what_a_conversation_is_told(make: Make, system: CompanySystem) -> None:

@@ -9,7 +9,7 @@ from services.business.connectors.outcomes import SystemRefused
 from services.business.connectors.requests import call_of
 from shared.assistants.connectors import Request
 
-SCOPE = {
+SCOPE: dict[str, Any] = {
     "card": "1234",
     "tags": ["a", None, "b"],
     "n": 3,

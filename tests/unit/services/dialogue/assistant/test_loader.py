@@ -83,3 +83,16 @@ def test_what_there_is_to_look_up_comes_from_the_connectors(tmp_path: Path) -> N
     seats = files.business.lookups["seats"]
     assert (seats.needs, seats.takes, seats.gives) == (["day"], ["area"], ["free", "tables", "tables.name"])
     assert not files.business.actions
+
+
+def test_what_does_not_fit_together_in_connectors_is_a_mistake_of_the_assistant(tmp_path: Path) -> None:
+    folder = write_assistant(tmp_path)
+    (folder / "connectors").mkdir()
+    (folder / "connectors" / "core.yml").write_text(
+        "connector: core\nlookups:\n  seats:\n"
+        "    request: {path: /seats, query: {on: dya}}\n    answer: {free: integer}\n",
+        encoding="utf-8",
+    )
+    files = AssistantFiles(folder)
+    with pytest.raises(ConfigurationError, match=r"core\.yml:4: 'dya' is not known here"):
+        files.read(("zh", "en"))

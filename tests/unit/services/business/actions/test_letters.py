@@ -1,31 +1,17 @@
-import asyncio
 from typing import Any
 
 import pytest
 
 from services.business import repository
-from services.business.actions.approvals import Verdict, decide, dismiss, try_again
 from services.business.actions.ledger import Ledger
-from services.business.models import ActionRecord, DeadLetter
+from services.business.actions.letters import dismiss, try_again
+from services.business.models import DeadLetter
 from shared.contracts.actions import ActionRequest
 from shared.errors import Conflict
 from shared.storage.database import Database
 from tests.unit.services.business.performing import perform
 
 Ask = Any
-
-
-async def test_contrary_decisions_at_once_leave_one_of_them(database: Database, waiting: ActionRequest) -> None:
-    verdicts: list[Verdict] = ["approve", "reject"] * 3
-    outcomes = await asyncio.gather(
-        *(decide(database, "default", waiting.id, verdict, by="agent-7", note=None) for verdict in verdicts),
-        return_exceptions=True,
-    )
-
-    decided = [each.status for each in outcomes if isinstance(each, ActionRecord)]
-    assert len(decided) == 3
-    assert len(set(decided)) == 1
-    assert [type(each) for each in outcomes if isinstance(each, Exception)] == [Conflict] * 3
 
 
 @pytest.mark.parametrize("arguments", [{}, {"reason": " "}], ids=["succeeded", "refused"])
