@@ -22,7 +22,7 @@ from cli.errors import CommandError, UsageError
 from cli.home import Home
 from cli.training import production_model
 from services.business.actions import approvals
-from services.business.actions.ledger import Ledger, stored_result
+from services.business.actions.ledger import Ledger
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.lookups import look_up
@@ -37,6 +37,7 @@ from services.dialogue.testing import (
     run_conversation,
 )
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.approvals import Verdict
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.understanding import Understanding
 from shared.errors import ZhiyinError
@@ -253,11 +254,13 @@ class DemoShop:
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """Decides on an action as a person at the desk does."""
-        decision: approvals.Verdict = "approve" if approved else "reject"
-        record = self._runner.run(approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None))
-        result = stored_result(record)
-        assert result is not None, "what was decided has a result"
-        return result
+
+        async def decide_and_go_on() -> ActionResult:
+            decision: Verdict = "approve" if approved else "reject"
+            await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
+            return await self._ledger.perform(request)
+
+        return self._runner.run(decide_and_go_on())
 
     def close(self) -> None:
         """Gives the database back."""

@@ -36,8 +36,8 @@ def check(folder: Path, *, as_json: bool) -> None:
 
 
 def findings_in(folder: Path) -> tuple[list[str], list[str]]:
-    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the rules, the
-    connectors with their recorded answers, and the tests; and what is not wrong and yet hardly meant."""
+    """What is wrong with the flows, replies and documents, the utterances and held-out sentences, the connectors with
+    their recorded answers, the rules and the tests; and what is not wrong and yet hardly meant."""
     found: list[str] = []
     warnings: list[str] = []
     assistant: Assistant | None = None
@@ -50,10 +50,10 @@ def findings_in(folder: Path) -> tuple[list[str], list[str]]:
     except ConfigurationError as error:
         found += str(error).splitlines()
     mistakes = Mistakes()
-    check_rules(folder / "rules", mistakes, warnings)
     connectors = read_connectors(folder, str, mistakes)
     check_connectors(connectors, folder, mistakes)
     read_recordings(folder, mistakes)
+    check_rules(folder / "rules", mistakes, warnings)
     found += mistakes.found
     warnings += unwise(folder, connectors, assistant)
     if assistant is not None:

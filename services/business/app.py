@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
-from pydantic import JsonValue
 
 from services.business import repository
 from services.business.actions.approvals import EXPIRY, REMINDER, ApprovalTimers
@@ -19,14 +17,17 @@ from services.business.actions.unknown import RECONCILE, Reconciler
 from services.business.api import actions, approvals, dead_letters, lookups
 from services.business.api.dependencies import Business
 from services.business.connectors.assistants import Assistants
+from services.business.connectors.effects import Effects
 from services.business.models import Installation
-from services.business.rules.rule_book import RuleBook
+from services.business.releases import LINGER_SECONDS, FollowedAssistants, shelf_of
+from services.business.rules.rule_book import shop_rules
+from services.business.rules.rules import Rules
 from services.business.settings import Settings
 from services.business.shop.seed import seed
-from shared.errors import ConfigurationError
 from shared.http.service import JwksFetch, ServiceContext, create_service
 from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
+from shared.releases.follower import LOOP, Follower, has_learning
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
@@ -38,17 +39,6 @@ __all__ = ["create_app"]
 log = structlog.get_logger(__name__)
 
 
-class NoRules:
-    """Connectors cannot decide by tables yet."""
-
-    def __init__(self, _folder: Path) -> None:
-        pass
-
-    def decide(self, name: str, _facts: object) -> dict[str, JsonValue]:
-        """Raises `ConfigurationError`."""
-        raise ConfigurationError(f"the rules '{name}' cannot be asked by connectors")
-
-
 def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = None) -> FastAPI:
     """The business service: the shop's look-ups, decisions and results over HTTP.
 
@@ -56,8 +46,9 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
         ConfigurationError: a decision table or a connector cannot be used.
     """
     settings = settings or Settings()
-    rules = RuleBook(settings.rules_dir)
-    assistants = Assistants(settings, NoRules)
+    rules = shop_rules(settings.rules_dir, connectors=settings.has_connectors)
+    own = Rules(settings.rules_dir, changes=True) if settings.has_connectors else None
+    assistants = Assistants(settings, lambda folder: own if own and folder == settings.rules_dir else Rules(folder))
     database = Database(settings.business_database)
 
     @asynccontextmanager
@@ -71,7 +62,7 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 log.info("demo_seeded", orders=added)
             outbox = LedgerOutbox(settings, database)
             relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
-            ledger = Ledger(database, rules, settings)
+            ledger = Ledger(database, rules, settings, Effects(assistants))
             app.state.business = Business(
                 database=database, rules=rules, ledger=ledger, relay=relay, assistants=assistants
             )
@@ -94,17 +85,33 @@ def create_app(settings: Settings | None = None, *, jwks: JwksFetch | None = Non
                 RECONCILE: Reconciler(database, settings).on_timer,
             }
             timers = TimerLoop(database, TIMERS, handlers)
+            follower = Follower(
+                "business",
+                context.instance,
+                shelf_of(settings, "business"),
+                FollowedAssistants(assistants),
+                context.client,
+                follows=has_learning(settings),
+                linger_seconds=LINGER_SECONDS,
+                beat=partial(context.health.beat, LOOP, max_age=60.0),
+            )
+            await follower.begin()
             tasks = [
+                asyncio.create_task(follower.run(), name="releases"),
                 asyncio.create_task(relay.run(partial(context.health.beat, "relay", max_age=max_age)), name="relay"),
-                asyncio.create_task(rules.watch(partial(context.health.beat, "rules", max_age=60.0)), name="rules"),
                 asyncio.create_task(timers.run(partial(context.health.beat, "timers", max_age=60.0)), name="timers"),
             ]
+            watched = rules or own
+            if watched is not None:
+                watching = watched.watch(partial(context.health.beat, "rules", max_age=60.0))
+                tasks.append(asyncio.create_task(watching, name="rules"))
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await follower.close()
                 await outbox.close()
                 await assistants.close()
         finally:

@@ -72,6 +72,11 @@ class Settings(ServiceSettings):
     """How long a stopping worker waits for the actions in hand; what is cut off is done again later."""
 
     @property
+    def has_connectors(self) -> bool:
+        """Whether the installation's own assistant reaches its company's systems by connectors."""
+        return (self.assistant / "connectors").is_dir()
+
+    @property
     def rules_dir(self) -> Path:
         """The assistant's decision tables."""
         return self.assistant / "rules"

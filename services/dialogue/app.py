@@ -11,6 +11,7 @@ from services.dialogue.actions.outbox import ActionOutbox, action_relay
 from services.dialogue.actions.results import follow_results
 from services.dialogue.api import auth, conversations, dead_letters, dead_turns, decisions, desk, pages, visits
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.assistant.assistants import Assistants
 from services.dialogue.conversation.models import Installation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.opening import Openings
@@ -28,6 +29,8 @@ from shared.http.root_path import RootPath
 from shared.http.service import ServiceContext, create_service
 from shared.queue.installation import claim_prefix
 from shared.queue.references import RESULTS, References
+from shared.releases.follower import LOOP, Follower, has_learning
+from shared.releases.shelf import Shelf
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
@@ -42,22 +45,23 @@ LOOP_MAX_AGE_SECONDS = 60.0
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The dialogue service: conversations, turns, the gateway and the chat page."""
     settings = settings or Settings()
-    assistant = load_assistant(settings.assistant)
+    built_in = load_assistant(settings.assistant)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, context: ServiceContext) -> AsyncIterator[None]:
         await bring_up("dialogue", settings)
         identity = await identity_of(database, Installation)
         await claim_prefix(settings.redis_url, settings.installation, "dialogue", identity)
+        assistants = Assistants(built_in, settings.companies)
         wakes = Wakes(settings.redis_url, settings.installation)
         taker = TurnTaker(
             settings=settings,
             database=database,
-            assistant=assistant,
+            assistants=assistants,
             client=context.client,
             on_action=lambda: relay.kick(),
         )
-        turns = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
+        turns = Turns(settings=settings, database=database, taker=taker, wakes=wakes)
 
         def beat(loop: str) -> None:
             context.health.beat(loop, max_age=LOOP_MAX_AGE_SECONDS)
@@ -73,7 +77,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         streams, reader = Streams(database, wakes), Reader(database, wakes)
         app.state.turns, app.state.wakes, app.state.database, app.state.limits = turns, wakes, database, limits
         app.state.desk, app.state.streams, app.state.relay = Desk(database, wakes), streams, relay
-        app.state.openings = Openings(database, assistant, taker)
+        app.state.openings = Openings(database, assistants, taker)
+        follower = Follower(
+            "dialogue",
+            context.instance,
+            Shelf(settings.home / "data" / "releases" / "dialogue"),
+            assistants,
+            context.client,
+            follows=has_learning(settings),
+            beat=partial(beat, LOOP),
+        )
+        await follower.begin()
         wakes.start(partial(beat, "wakes"))
 
         async def end_streams() -> None:
@@ -82,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             wakes.wake_all()
 
         loops = [
+            asyncio.create_task(follower.run(), name="releases"),
             asyncio.create_task(relay.run(partial(beat, "outbox")), name="outbox"),
             asyncio.create_task(
                 follow_results(results, outbox.news, relay.kick, partial(beat, "results")), name="results"
@@ -100,6 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await follower.close()
             await streams.close()
             await results.close()
             await wakes.close()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,14 +15,18 @@ from services.intent.kinds.kind import Kind
 from services.intent.kinds.known import KINDS
 from services.intent.rollout.controller import FOLLOWING, REVIEWING, Rollout
 from services.intent.rollout.loaded_models import LoadedModels
+from services.intent.rollout.releases import ReleasedModels
 from services.intent.settings import Settings
 from services.intent.versions.model_registry import open_registry
 from shared.http.service import ServiceContext, create_service
+from shared.releases.follower import LOOP, Follower, has_learning
+from shared.releases.shelf import Shelf
 
 __all__ = ["create_app"]
 
 MAX_AGE_SECONDS = {FOLLOWING: 600.0, REVIEWING: 60.0}
 """How long a loop of the rollout may be silent: to verify, to load and to prove a large version are long steps."""
+RELEASES_MAX_AGE_SECONDS = 60.0
 
 
 def create_app(
@@ -52,13 +57,27 @@ def create_app(
                 context.health.beat(loop, max_age=MAX_AGE_SECONDS[loop] + settings.model_poll_seconds)
 
             rollout = Rollout(models, registry, settings, beat=beat)
-            following = asyncio.create_task(rollout.run(), name="rollout")
+            follower = Follower(
+                "intent",
+                context.instance,
+                Shelf(settings.home / "data" / "releases" / "intent"),
+                ReleasedModels(models, registry, rollout, settings),
+                context.client,
+                follows=has_learning(settings),
+                beat=partial(context.health.beat, LOOP, max_age=RELEASES_MAX_AGE_SECONDS),
+            )
+            await follower.begin()
+            loops = [
+                asyncio.create_task(rollout.run(), name="rollout"),
+                asyncio.create_task(follower.run(), name="releases"),
+            ]
             try:
                 yield
             finally:
-                following.cancel()
-                with suppress(asyncio.CancelledError):
-                    await following
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
+                await follower.close()
         finally:
             await asyncio.to_thread(explainer.close)
             await models.close()

@@ -77,6 +77,8 @@ class _Call:
     until: float
     retry: bool
     headers: dict[str, str]
+    raw_up_to: int | None = None
+    """Where the answer is wanted as it is, the most bytes that it may have; otherwise it is JSON."""
 
     @property
     def left(self) -> float:
@@ -112,6 +114,13 @@ class ServiceClient:
     async def get(self, service: str, path: str, *, deadline: float = DEFAULT_DEADLINE_SECONDS) -> Any:
         """The JSON that the service answers; tried on another instance when one fails."""
         return await self.call(service, "GET", path, deadline=deadline, retry=True)
+
+    async def get_bytes(
+        self, service: str, path: str, *, most: int, deadline: float = DEFAULT_DEADLINE_SECONDS, tenant: str
+    ) -> bytes:
+        """The bytes that the service answers; raises as `call`, `UpstreamError` for more than `most` bytes."""
+        answer = await self.call(service, "GET", path, deadline=deadline, retry=True, tenant=tenant, raw_up_to=most)
+        return b"" if answer is None else bytes(answer)
 
     async def post(
         self,
@@ -150,11 +159,13 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         authenticated: bool = True,
         tenant: str | None = None,
+        raw_up_to: int | None = None,
     ) -> Any:
         """One call with all its attempts within `deadline` seconds.
 
         Args:
             tenant: whom the work is for; without one, the tenant of this service's own token.
+            raw_up_to: the answer is wanted as bytes and not as JSON, up to so many.
 
         Raises:
             Unavailable: no instance took the call.
@@ -171,6 +182,7 @@ class ServiceClient:
             until=started + deadline,
             retry=retry,
             headers=dict(headers or {}),
+            raw_up_to=raw_up_to,
         )
         if tenant is not None:
             asked.headers[TENANT_HEADER] = tenant
@@ -283,7 +295,7 @@ class ServiceClient:
             self._balancer.using(instance),
             self._session(fresh=fresh).request(asked.method, url, json=asked.json, headers=headers) as response,
         ):
-            return await _read(response, instance.service)
+            return await _read(response, instance.service, asked.raw_up_to)
 
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         if fresh not in self._sessions:
@@ -299,17 +311,20 @@ def _place(instance: Instance) -> str:
     return f"{instance.id}@{instance.url}"
 
 
-async def _read(response: aiohttp.ClientResponse, service: str) -> Any:
+async def _read(response: aiohttp.ClientResponse, service: str, raw_up_to: int | None) -> Any:
     if response.status == 204:
         return None
+    most = raw_up_to if response.status < 400 else None
+    left = MAX_ANSWER_BYTES if most is None else most
     parts: list[bytes] = []
-    left = MAX_ANSWER_BYTES
     async for part in response.content.iter_any():
         left -= len(part)
         if left < 0:
             # The rest is not read: leaving the answer closes its connection.
             raise UpstreamError(f"the answer of {service} is too large")
         parts.append(part)
+    if most is not None:
+        return b"".join(parts)
     try:
         body = json.loads(b"".join(parts)) if parts else None
     except (ValueError, RecursionError) as error:

@@ -34,6 +34,10 @@ Key = Annotated[str, StringConstraints(max_length=128)]
 
 Empty, it is the caller's.
 """
+Model = Annotated[str, StringConstraints(max_length=128, pattern=r"^(([a-z0-9][a-z0-9_-]{0,62}\.)?[a-z0-9_-]+)?$")]
+"""The model of the release that a conversation goes by, as releases name it; empty, it is the assistant's own."""
+Version = Annotated[str, StringConstraints(max_length=128)]
+"""That model's version; where it is gone, the one that is in production answers."""
 TimeZone = Annotated[str, StringConstraints(max_length=64)]
 AssistantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
 
@@ -46,6 +50,8 @@ class UnderstandRequest(Contract):
 
     text: Text
     assistant: AssistantName = "shop"
+    model: Model = ""
+    version: Version = ""
     key: Key = ""
     timezone: TimeZone = ""
 
@@ -55,6 +61,8 @@ class UnderstandBatchRequest(Contract):
 
     texts: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_TEXTS)]
     assistant: AssistantName = "shop"
+    model: Model = ""
+    version: Version = ""
     key: Key = ""
     timezone: TimeZone = ""
 

@@ -60,6 +60,8 @@ class ServiceContext:
     settings: ServiceSettings
     client: ServiceClient
     health: Health
+    instance: str
+    """The id of this process among those of its service."""
     meta: Callable[[], Mapping[str, str]] = dict
     drains: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ def create_service(
         )
         client = ServiceClient(discovery, tokens=tokens if settings.client_id else None)
         app.state.verifier = TokenVerifier(keys, issuer=settings.issuer, audience=name, revocations=revoked)
-        context = ServiceContext(settings=settings, client=client, health=health)
+        context = ServiceContext(settings=settings, client=client, health=health, instance=instance.id)
         app.state.context = context
         async with AsyncExitStack() as stack:
             stack.push_async_callback(discovery.close)

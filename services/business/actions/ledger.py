@@ -58,7 +58,9 @@ CLOCKS = timedelta(hours=1)
 class Ledger:
     """Performs actions, each of them once."""
 
-    def __init__(self, database: Database, rules: RuleBook, settings: Settings, effects: Effects | None = None) -> None:
+    def __init__(
+        self, database: Database, rules: RuleBook | None, settings: Settings, effects: Effects | None = None
+    ) -> None:
         """Without `effects` nothing is done in foreign systems."""
         self._database = database
         self._rules = rules
@@ -189,9 +191,11 @@ class Ledger:
             assert record is not None
             if not claimed:
                 raise NothingToDo("done")
-            outcome = await actions.perform(
-                session, self._rules, request, moment, most_tickets=self._settings.tickets_per_customer
-            )
+            outcome = actions.Outcome(status="failed", error_code="unknown_action")
+            if self._rules is not None:
+                outcome = await actions.perform(
+                    session, self._rules, request, moment, most_tickets=self._settings.tickets_per_customer
+                )
             result = _closed(record, outcome, moment)
             if outcome.closes is not None:
                 await _close_other(session, outcome.closes, moment)

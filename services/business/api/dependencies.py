@@ -42,7 +42,7 @@ class Business:
     """What the routes work with; found in `app.state.business`."""
 
     database: Database
-    rules: RuleBook
+    rules: RuleBook | None
     ledger: Ledger
     relay: OutboxRelay
     assistants: Assistants

@@ -87,7 +87,10 @@ async def _look_up(business: Business, tenant: str, name: str, body: LookupReque
     served = _served(business, tenant, body.assistant, body.release)
     if served is not None:
         return await ask_system(served, name, body, moment=now(), until=until)
-    return await business.database.read(tenant, lambda unit: look_up(unit, business.rules, name, body))
+    rules = business.rules
+    if rules is None:
+        raise NotFound("there is no such look-up")
+    return await business.database.read(tenant, lambda unit: look_up(unit, rules, name, body))
 
 
 def _served(business: Business, tenant: str, assistant: str | None, release: str | None) -> Served | None:

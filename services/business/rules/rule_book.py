@@ -21,7 +21,7 @@ from services.business.rules.decision_table import DecisionTable, RulesError
 from services.business.rules.facts import OrderFacts, Permission, RefundDecision
 from services.business.rules.rules import OUTDATED
 
-__all__ = ["RuleBook", "RulesError", "Table"]
+__all__ = ["RuleBook", "RulesError", "Table", "shop_rules"]
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +125,15 @@ class RuleBook:
     def _refresh(self) -> None:
         for table in self._tables:
             table.refresh()
+
+
+def shop_rules(folder: Path, *, connectors: bool) -> RuleBook | None:
+    """The demo shop's rules; none for an assistant with connectors, which has its own.
+
+    Raises:
+        RulesError: a file is missing or cannot be used.
+    """
+    return None if connectors else RuleBook(folder)
 
 
 def _read(path: Path) -> bytes:

@@ -17,7 +17,8 @@ from celery.exceptions import SecurityWarning
 from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # the stubs do not have it
 from celery.worker import state
 
-from services.business.rules.rule_book import RuleBook
+from services.business.releases import shelved_effects
+from services.business.rules.rule_book import RuleBook, shop_rules
 from services.business.settings import Settings
 from services.business.worker.performer import EffectsOf, Performer
 from services.business.worker.pipe import Beat, Done, Pipe
@@ -39,7 +40,7 @@ ACTIONS_PER_PROCESS = 2000
 class _Child:
     """The performer of a forked process, made at its first action, because loops and connections must not be forked."""
 
-    def __init__(self, settings: Settings, rules: RuleBook, effects: EffectsOf | None) -> None:
+    def __init__(self, settings: Settings, rules: RuleBook | None, effects: EffectsOf | None) -> None:
         self._settings = settings
         self._rules = rules
         self._effects = effects
@@ -58,7 +59,7 @@ class _Child:
             self._performer = None
 
 
-def create_consumer(settings: Settings, rules: RuleBook, pipe: Pipe, effects: EffectsOf | None = None) -> Celery:
+def create_consumer(settings: Settings, rules: RuleBook | None, pipe: Pipe, effects: EffectsOf | None = None) -> Celery:
     """The Celery application with its one task; `effects` makes what calls foreign systems."""
     malformed = Malformed(ACTIONS)
 
@@ -125,7 +126,10 @@ def main() -> None:
     settings = Settings()
     configure_logs("worker", settings.log_level)
     quieten()
-    app = create_consumer(settings, RuleBook(settings.rules_dir), Pipe(int(os.environ[PIPE_VARIABLE])))
+    pipe = Pipe(int(os.environ[PIPE_VARIABLE]))
+    app = create_consumer(
+        settings, shop_rules(settings.rules_dir, connectors=settings.has_connectors), pipe, shelved_effects
+    )
     worker = Worker(
         app=app,
         pool_cls="prefork",

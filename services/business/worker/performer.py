@@ -34,7 +34,7 @@ EffectsOf = Callable[[Settings], AbstractAsyncContextManager[Effects]]
 class Performer:
     """Performs one action at a time; made after the process was forked: neither loop nor connections survive that."""
 
-    def __init__(self, settings: Settings, rules: RuleBook, effects: EffectsOf | None = None) -> None:
+    def __init__(self, settings: Settings, rules: RuleBook | None, effects: EffectsOf | None = None) -> None:
         faults.configure(settings.faults)
         self._runner = asyncio.Runner()
         self._database = Database(settings.business_database, pool_size=2)

@@ -24,7 +24,8 @@ from redis.exceptions import RedisError
 
 from services.business.actions.outbox import LedgerOutbox
 from services.business.models import Installation
-from services.business.rules.rule_book import RuleBook
+from services.business.releases import KEPT_SECONDS, KeptAssistants, shelf_of
+from services.business.rules.rule_book import shop_rules
 from services.business.settings import Settings
 from services.business.worker.consumer import PIPE_VARIABLE
 from services.business.worker.pipe import Beat, Done, read_line
@@ -33,6 +34,7 @@ from shared.http.service import ServiceContext, create_service
 from shared.queue.installation import claim_prefix
 from shared.queue.outbox import OutboxRelay
 from shared.queue.references import ACTIONS
+from shared.releases.follower import LOOP, Follower, has_learning
 from shared.storage.database import Database
 from shared.storage.installation import identity_of
 from shared.storage.migrations import bring_up
@@ -213,7 +215,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         RulesError: a decision table cannot be used.
     """
     settings = settings or Settings()
-    RuleBook(settings.rules_dir)
+    shop_rules(settings.rules_dir, connectors=settings.has_connectors)
     consumer = Consumer(settings)
     database = Database(settings.business_database, pool_size=2)
 
@@ -229,7 +231,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         outbox = LedgerOutbox(settings, database)
         relay = OutboxRelay("ledger", database, outbox, look_seconds=settings.relay_seconds)
         relay_beat = partial(context.health.beat, "relay", max_age=settings.relay_seconds * 3 + 60)
-        relaying = asyncio.create_task(relay.run(relay_beat), name="relay")
+        follower = Follower(
+            "worker",
+            context.instance,
+            shelf_of(settings, "worker"),
+            KeptAssistants(),
+            context.client,
+            follows=has_learning(settings),
+            proves=False,
+            linger_seconds=KEPT_SECONDS,
+            beat=partial(context.health.beat, LOOP, max_age=60.0),
+        )
+        await follower.begin()
+        loops = [
+            asyncio.create_task(relay.run(relay_beat), name="relay"),
+            asyncio.create_task(follower.run(), name="releases"),
+        ]
 
         async def warm_stop() -> None:
             await consumer.stop(settings.warm_stop_seconds)
@@ -242,8 +259,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             await warm_stop()
-            relaying.cancel()
-            await asyncio.gather(relaying, return_exceptions=True)
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await follower.close()
             await outbox.close()
             await database.close()
 

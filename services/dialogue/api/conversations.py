@@ -1,7 +1,7 @@
 """Conversations over HTTP: open one, say something, read on, follow."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from starlette.types import Scope
 
 from services.dialogue.conversation import repository
+from services.dialogue.conversation.models import Conversation
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.opening import Openings
 from services.dialogue.conversation.processor import Answer, Turns
@@ -32,7 +33,7 @@ from shared.http.fast_path import DirectAnswer, DirectRequest, DirectRoute
 from shared.storage.database import Database
 from shared.storage.statements import Unit
 
-__all__ = ["DIRECT", "MessageText", "limits_of", "router"]
+__all__ = ["DIRECT", "MessageText", "limits_of", "router", "view_of"]
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
@@ -74,6 +75,8 @@ class ConversationView(BaseModel):
 
     id: str
     assistant: str
+    title: Mapping[str, str]
+    """What the assistant is called, by language."""
     language: str
     status: str
     last_seq: int
@@ -92,6 +95,8 @@ class TraceView(BaseModel):
     """Why a turn went as it did."""
 
     trigger: str
+    release: str | None
+    """The release that the assistant went by; empty is the one of the settings, null is not known."""
     understanding: dict[str, Any] | None
     steps: Sequence[str]
     seconds: dict[str, float]
@@ -180,6 +185,12 @@ async def readable(database: Database, desk: Desk, principal: Principal, convers
     return Readable(conversation, principal.subject)
 
 
+def view_of(row: ConversationRow | Conversation, openings: Openings) -> ConversationView:
+    """A conversation with what its assistant is called."""
+    columns = {name: getattr(row, name) for name in ConversationView.model_fields if name != "title"}
+    return ConversationView(**columns, title=openings.title(row.tenant, row.assistant, row.id))
+
+
 @router.post("", status_code=201, responses=responses(429))
 async def open_conversation(
     principal: CurrentPrincipal, openings: InOpenings, request: Request, body: NewConversation | None = None
@@ -188,26 +199,33 @@ async def open_conversation(
     await limits_of(request.app.state).conversation(principal, _address(request.scope, request.app.state))
     wanted = body or NewConversation()
     row = await openings.open(principal, assistant=wanted.assistant, language=wanted.language)
-    return ConversationView.model_validate(row, from_attributes=True)
+    return view_of(row, openings)
 
 
 @router.get("")
 async def own_conversations(
-    principal: CurrentPrincipal, database: InDatabase, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    principal: CurrentPrincipal,
+    database: InDatabase,
+    openings: InOpenings,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> list[ConversationView]:
     """The caller's own conversations, the newest first."""
     async with database.reading(principal.tenant) as session:
         rows = await repository.own_conversations(session, principal.subject, limit)
-        return [ConversationView.model_validate(row, from_attributes=True) for row in rows]
+        return [view_of(row, openings) for row in rows]
 
 
 @router.get("/{conversation_id}", responses=responses(404))
 async def one_conversation(
-    conversation_id: ConversationId, principal: CurrentPrincipal, database: InDatabase, desk: InDesk
+    conversation_id: ConversationId,
+    principal: CurrentPrincipal,
+    database: InDatabase,
+    desk: InDesk,
+    openings: InOpenings,
 ) -> ConversationView:
     """One conversation."""
     found = await readable(database, desk, principal, conversation_id, "transcript")
-    return ConversationView.model_validate(found.conversation, from_attributes=True)
+    return view_of(found.conversation, openings)
 
 
 @router.post(

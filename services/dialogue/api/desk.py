@@ -48,6 +48,7 @@ class HandoffSummary(BaseModel):
     """`waiting`, `claimed` or `closed`; one that only a later release knows is passed on."""
     agent: str | None
     flow: str | None
+    assistant: str
     language: str
     note: str | None
     created_at: datetime
@@ -133,10 +134,11 @@ class DeskEvents(BaseModel):
     next_after: int | None
 
 
-def _summary(handoff: Handoff | HandoffRow, language: str) -> dict[str, Any]:
+def _summary(handoff: Handoff | HandoffRow, language: str, assistant: str) -> dict[str, Any]:
     columns = {name: getattr(handoff, name) for name in HandoffRow.__slots__}
     until = handoff.claimed_at or handoff.closed_at or now()
-    return columns | {"language": language, "waiting_seconds": int((until - handoff.created_at).total_seconds())}
+    waited = int((until - handoff.created_at).total_seconds())
+    return columns | {"language": language, "assistant": assistant, "waiting_seconds": waited}
 
 
 def _asked(row: OutboxRow) -> AskedAction:
@@ -148,7 +150,7 @@ def _asked(row: OutboxRow) -> AskedAction:
 
 async def _summarised(database: Database, principal: Principal, handoff: HandoffRow) -> HandoffSummary:
     conversation = await database.read(principal.tenant, lambda unit: find_conversation(unit, handoff.conversation_id))
-    return HandoffSummary.model_validate(_summary(handoff, conversation.language))
+    return HandoffSummary.model_validate(_summary(handoff, conversation.language, conversation.assistant))
 
 
 async def _detailed(database: Database, principal: Principal, handoff: HandoffRow) -> HandoffDetails:
@@ -158,7 +160,7 @@ async def _detailed(database: Database, principal: Principal, handoff: HandoffRo
         actions = await actions_of(session, handoff.conversation_id)
         return HandoffDetails.model_validate(
             {
-                **_summary(handoff, conversation.language),
+                **_summary(handoff, conversation.language, conversation.assistant),
                 "customer": conversation.customer,
                 "slots": handoff.slots or {},
                 "understanding": understanding,
@@ -181,7 +183,7 @@ async def handoffs(
     async with database.reading(principal.tenant) as session:
         found = await open_handoffs(session, after=after, limit=limit + 1, status=status, agent=agent)
         counts = await count_open(session)
-    page = [HandoffSummary.model_validate(_summary(handoff, language)) for handoff, language in found[:limit]]
+    page = [HandoffSummary.model_validate(_summary(handoff, *about)) for handoff, *about in found[:limit]]
     return HandoffQueue(
         handoffs=page,
         next_after=page[-1].id if len(found) > limit else None,

@@ -19,6 +19,7 @@ from services.dialogue.api.conversations import (
     InOpenings,
     NewConversation,
     limits_of,
+    view_of,
 )
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import ConversationRow
@@ -51,7 +52,7 @@ class NewVisit(NewConversation):
     refresh_token: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Continues a session; without one, a guest's begins."""
     conversation_id: Id | None = None
-    """Is gone on with where it is the caller's; else a new one is opened."""
+    """Is gone on with where it is the caller's, and the assistant's that is asked for; else a new one is opened."""
 
 
 class Session(BaseModel):
@@ -77,13 +78,14 @@ class Visit(Session):
 @router.post("", status_code=201, responses=responses(401, 409, 429, 502, 503, 504))
 async def visit(body: NewVisit, request: Request, database: InDatabase, openings: InOpenings) -> Visit:
     """Begins or continues a session, and opens a conversation or goes on with one."""
-    openings.check(assistant=body.assistant, language=body.language)
+    openings.check(None, assistant=body.assistant, language=body.language)
     session = await _session(request, body)
     verifier: TokenVerifier = request.app.state.verifier
     try:
         principal = await verifier.verify(session.access_token)
         found = await database.read(principal.tenant, partial(_own, body.conversation_id, principal.subject))
-        if found is None:
+        if found is None or body.assistant not in (None, found[0].assistant):
+            openings.check(principal.tenant, assistant=body.assistant, language=body.language)
             address = address_of(request.scope, request.app.state.settings)
             await limits_of(request.app.state).conversation(principal, address)
             opened = await openings.open(
@@ -101,7 +103,7 @@ async def visit(body: NewVisit, request: Request, database: InDatabase, openings
     conversation, events = found
     return Visit(
         **session.model_dump(),
-        conversation=ConversationView.model_validate(conversation, from_attributes=True),
+        conversation=view_of(conversation, openings),
         events=events,
         last_seq=events[-1].seq if events else 0,
     )

@@ -33,6 +33,8 @@ class Assistant:
     flows: Mapping[str, Flow]
     faq: Mapping[str, FaqDocument]
     replies: Replies
+    plans: Mapping[str, str]
+    """By flow, a digest of its steps and of those of the flows that it calls."""
     flow_of_intent: Mapping[str, str] = field(init=False)
     steps: Mapping[str, Mapping[str, StepPart]] = field(init=False)
     slots: Mapping[str, Mapping[str, Slot]] = field(init=False)
@@ -97,6 +99,7 @@ def load_assistant(folder: Path) -> Assistant:
         intents=intents,
         flows=files.flows,
         faq=files.faq,
+        plans=files.plans(),
         replies=Replies(
             files.replies, manifest.default_language, Conventions(zone_of(manifest.timezone), manifest.currency)
         ),

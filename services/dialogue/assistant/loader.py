@@ -1,5 +1,8 @@
 """The files below an assistant's folder that dialogue reads, each part with the place where it stands."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +10,7 @@ from pydantic import JsonValue
 
 from services.dialogue.assistant.faq import FaqDocument, read_faq
 from services.dialogue.assistant.responses import RepliesFile, ReplyText
-from services.dialogue.assistant.schema import BusinessFile, Flow, Offer, SharedSlots, Slot
+from services.dialogue.assistant.schema import BusinessFile, CallStep, Flow, Offer, SharedSlots, Slot, walk
 from shared.assistants.connector_checks import check_connectors
 from shared.assistants.connectors import Action, Lookup, fields_given, read_connectors
 from shared.assistants.yaml_source import Document, Mistakes, read_documents
@@ -105,12 +108,35 @@ class AssistantFiles:
         self.flows[flow.flow] = flow
         self.flow_documents[flow.flow] = document
 
+    def plans(self) -> dict[str, str]:
+        """By flow, a digest of its steps as they were written, and of those of the flows that it calls."""
+        own = {
+            name: json.dumps(document.value.get("steps"), sort_keys=True)
+            for name, document in self.flow_documents.items()
+            if isinstance(document.value, dict)
+        }
+        return {
+            name: hashlib.blake2b(
+                "\n".join(own[each] for each in called(name, self.flows)).encode(), digest_size=8
+            ).hexdigest()
+            for name in own
+        }
+
     def shared_source(self, name: str) -> dict[str, JsonValue]:
         """A shared slot as it was written; nothing when there is none of that name."""
         value: JsonValue = self.slot_documents[name].value if name in self.slot_documents else None
         for key in ("slots", name):
             value = value.get(key) if isinstance(value, dict) else None
         return value if isinstance(value, dict) else {}
+
+
+def called(flow: str, flows: Mapping[str, Flow]) -> list[str]:
+    """A flow and all those that it calls, in the order in which they are called."""
+    names = [flow]
+    for _, step in walk(flows[flow].steps, flows):
+        if isinstance(step, CallStep) and step.call not in names:
+            names.append(step.call)
+    return names
 
 
 def offered(part: Lookup | Action) -> Offer:

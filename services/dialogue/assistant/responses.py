@@ -1,6 +1,7 @@
 """Reply texts: every reply in every language, in one or more wordings, with the quick replies that it offers."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
@@ -15,6 +16,15 @@ from shared.contracts.events import Option
 __all__ = ["OptionText", "Rendered", "Replies", "RepliesFile", "ReplyText"]
 
 MAX_LINES = 10
+
+OWN = {
+    "flow_changed": {
+        "zh": "抱歉，我们的服务刚刚更新。您刚才办到一半的事情没有提交，需要重新开始。",
+        "en": "Sorry, our service was just updated. What you were in the middle of was not submitted and has to begin "
+        "anew.",
+    }
+}
+"""Replies that an assistant may have and need not, and what is said where it has none."""
 
 Languages = Mapping[str, Mapping[str, "ReplyText"]]
 
@@ -93,9 +103,13 @@ class Replies:
         """Args:
         conventions: how days and amounts are written.
         """
-        self.languages = languages
+        self.languages = {
+            language: {**{name: own_reply(name, language) for name in OWN}, **texts}
+            for language, texts in languages.items()
+        }
         self.default_language = default_language
         self._conventions = conventions
+        languages = self.languages
         known = frozenset[str]().union(*languages.values())
         # Asked for several times in every turn.
         self._names = {
@@ -154,6 +168,13 @@ class Replies:
             ),
             source=say.source,
         )
+
+
+@cache
+def own_reply(name: str, language: str) -> ReplyText:
+    """A reply that is said where an assistant has none."""
+    said = OWN[name]
+    return ReplyText.model_validate({"text": said.get(language, said["en"])})
 
 
 def chosen(wordings: list[Template], say: Say) -> Template:

@@ -94,7 +94,9 @@ def elsewhere(language: str) -> Draft:
     return Draft(text=ELSEWHERE.get(language, ELSEWHERE["en"]), data={"reply": "handoff_elsewhere"})
 
 
-def request_of(conversation: ConversationRow, action: ActionCall, customer: str | None) -> ActionRequest:
+def request_of(
+    conversation: ConversationRow, action: ActionCall, customer: str | None, *, release: str, language: str
+) -> ActionRequest:
     """An action as business will perform it."""
     # The id is derived, so that a turn that is decided again asks for the same action and not for another one.
     return ActionRequest(
@@ -105,6 +107,9 @@ def request_of(conversation: ConversationRow, action: ActionCall, customer: str 
         conversation_id=conversation.id,
         arguments=dict(action.arguments),
         requested_at=now(),
+        assistant=conversation.assistant,
+        release=release,
+        language=language,
         request_id=get_contextvars().get("request_id"),
     )
 
@@ -115,6 +120,7 @@ def trace_of(
     answers: EntryRow | None,
     steps: list[str],
     stages: dict[str, float],
+    release: str,
 ) -> TraceRow:
     """Why the turn went as it did, without the customer's words."""
     understanding = None
@@ -132,5 +138,6 @@ def trace_of(
         understanding=understanding,
         steps=steps,
         seconds=stages,
+        release=release,
         created_at=now(),
     )

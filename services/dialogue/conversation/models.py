@@ -129,6 +129,8 @@ class Trace(TenantMixin, Base):
     understanding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     steps: Mapped[list[str]] = mapped_column(JSON)
     seconds: Mapped[dict[str, float]] = mapped_column(JSON)
+    release: Mapped[str | None] = mapped_column(String(64))
+    """The release that the assistant went by; empty is the one of the settings, and NULL is not known."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

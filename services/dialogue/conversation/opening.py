@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
-from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.assistants import Assistants
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.repository import ConversationRow, StaleTurn
 from services.dialogue.conversation.turn import TurnTaker
 from services.dialogue.policy.decision import Opened
-from shared.errors import InvalidInput
+from shared.errors import Conflict, Unavailable
 from shared.http.auth import Principal
 from shared.storage.database import Database, now
 
@@ -23,24 +23,26 @@ VISIT_LASTS = timedelta(minutes=10)
 
 
 class Openings:
-    """Opens conversations with the assistant."""
+    """Opens conversations with the assistants."""
 
-    def __init__(self, database: Database, assistant: Assistant, taker: TurnTaker) -> None:
+    def __init__(self, database: Database, assistants: Assistants, taker: TurnTaker) -> None:
         self._database = database
-        self._assistant = assistant
+        self._assistants = assistants
         self._taker = taker
 
-    def check(self, *, assistant: str | None, language: str | None) -> None:
-        """Whether a conversation can be opened with this assistant in this language.
+    def check(self, tenant: str | None, *, assistant: str | None, language: str | None) -> None:
+        """Whether a conversation can be opened with this assistant in this language; of whom, may not be known yet.
 
         Raises:
             InvalidInput: there is no such assistant, or it does not speak the language.
         """
-        mine = self._assistant
-        if assistant not in (None, mine.name):
-            raise InvalidInput(f"there is no assistant {assistant!r}, only {mine.name!r}", field="assistant")
-        if language is not None and language not in mine.languages:
-            raise InvalidInput(f"{mine.name} speaks {', '.join(mine.languages)}", field="language")
+        self._assistants.require(tenant, assistant, language)
+
+    def title(self, tenant: str, assistant: str, conversation: str) -> dict[str, str]:
+        """What a conversation's assistant is called, by language; nothing while no release of it has come here."""
+        with suppress(Unavailable):
+            return {**self._assistants.of(tenant, assistant, conversation).assistant.title}
+        return {}
 
     async def open(
         self, principal: Principal, *, assistant: str | None, language: str | None, visit: str | None = None
@@ -54,8 +56,8 @@ class Openings:
             InvalidInput: there is no such assistant, or it does not speak the language.
             Conflict: the visit is over: it has gone on in another session, or it is too old.
         """
-        self.check(assistant=assistant, language=language)
-        conversation = await self._add(principal, language, visit)
+        self.check(principal.tenant, assistant=assistant, language=language)
+        conversation = await self._add(principal, assistant or self._assistants.default, language, visit)
         if conversation.version == 0:
             # Who comes twice at once is greeted once.
             with suppress(StaleTurn):
@@ -64,7 +66,10 @@ class Openings:
             principal.tenant, lambda unit: repository.find_conversation(unit, conversation.id)
         )
 
-    async def _add(self, principal: Principal, language: str | None, visit: str | None) -> ConversationRow:
+    async def _add(
+        self, principal: Principal, assistant: str, language: str | None, visit: str | None
+    ) -> ConversationRow:
+        live = self._assistants.of(principal.tenant, assistant)
         named = uuid.uuid4().hex if visit is None else _name_of(principal.tenant, visit)
         try:
             return await self._database.write(
@@ -74,19 +79,22 @@ class Openings:
                     named,
                     owner=principal.subject,
                     customer=principal.customer,
-                    assistant=self._assistant.name,
-                    language=language or self._assistant.default_language,
+                    assistant=assistant,
+                    language=language or live.assistant.default_language,
                 ),
             )
         except IntegrityError:
             if visit is None:
                 raise
-        return await self._database.write(
+        found = await self._database.write(
             principal.tenant,
             lambda unit: repository.take_unused(
                 unit, named, owner=principal.subject, customer=principal.customer, opened_after=now() - VISIT_LASTS
             ),
         )
+        if found.assistant != assistant:
+            raise Conflict("this visit_id was used before for another assistant", field="visit_id")
+        return found
 
 
 def _name_of(tenant: str, visit: str) -> str:

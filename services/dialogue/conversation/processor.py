@@ -20,7 +20,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 
-from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.assistants import Live
 from services.dialogue.assistant.values import Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.failures.attempts import Attempts
@@ -97,12 +97,9 @@ class _PutOff(ZhiyinError):
 class Turns:
     """Takes messages and answers them."""
 
-    def __init__(
-        self, *, settings: Settings, database: Database, assistant: Assistant, taker: TurnTaker, wakes: Wakes
-    ) -> None:
+    def __init__(self, *, settings: Settings, database: Database, taker: TurnTaker, wakes: Wakes) -> None:
         self._settings = settings
         self._database = database
-        self._assistant = assistant
         self._taker = taker
         self._wakes = wakes
         self._running: dict[asyncio.Task[Replies | None], str] = {}
@@ -146,7 +143,12 @@ class Turns:
             )
             if accepted.floor != QUEUE:
                 return conversation, accepted, []
-            waits = draft_of(self._assistant, Say(name="handoff_waiting", language=conversation.language))
+            try:
+                live = self._taker.live(conversation)
+            except Unavailable:
+                # The message is a person's, who needs no assistant.
+                return conversation, accepted, []
+            waits = draft_of(live.assistant, Say(name="handoff_waiting", language=conversation.language))
             return conversation, accepted, repository.append_holding_reply(unit, accepted.entry, waits)
 
         def find(unit: Unit) -> tuple[ConversationRow, Accepted | None]:
@@ -293,6 +295,7 @@ class Turns:
     ) -> tuple[EntryRow, Appended] | None:
         """Answers the oldest message that is unanswered, where there is one; one that was put off only on demand."""
         understood: dict[int, TurnEvent] = {}
+        live: Live | None = None
         for _ in range(MAX_STALE):
             if waiting is None or time.monotonic() - waiting.since > KNOWN_SECONDS:
                 waiting = await self._load(tenant, conversation_id)
@@ -301,14 +304,15 @@ class Turns:
             if waiting.put_off and not put_off_too:
                 raise _PutOff
             message = waiting.message
+            live = live or self._taker.live(waiting.conversation)
             event = understood.get(message.seq)
             if event is None:
                 event = understood[message.seq] = await self._taker.understand(
-                    waiting.conversation, message, waiting.stages
+                    waiting.conversation, message, waiting.stages, live
                 )
             try:
                 return message, await self._taker.take(
-                    waiting.conversation, event, answers=message, stages=waiting.stages
+                    waiting.conversation, event, answers=message, stages=waiting.stages, live=live
                 )
             except StaleTurn:
                 STALE.inc()

@@ -130,6 +130,8 @@ class TraceRow:
     steps: list[str]
     seconds: dict[str, float]
     created_at: datetime
+    release: str | None = None
+    """The release that the assistant went by; none of a turn that was given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import IntegrityError
 
-from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.assistants import Assistants, Live
 from services.dialogue.assistant.values import MAX_LOOKUPS_A_TURN, Say
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.mapping import (
@@ -76,23 +76,29 @@ class TurnTaker:
         *,
         settings: Settings,
         database: Database,
-        assistant: Assistant,
+        assistants: Assistants,
         client: ServiceClient,
         on_action: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._assistant = assistant
-        self._companies = {
-            tenant: assistant.of(timezone=company.timezone, currency=company.currency)
-            for tenant, company in settings.companies.items()
-        }
+        self._assistants = assistants
         self._client = client
         self._on_action = on_action
         self._sessions = Sessions(settings.session_seconds)
 
-    async def understand(self, conversation: ConversationRow, message: EntryRow, stages: Stages) -> TurnEvent:
-        """What the customer's message means, or that nobody could say."""
+    def live(self, conversation: ConversationRow) -> Live:
+        """The release that a turn of this conversation takes, if it begins now.
+
+        Raises:
+            Unavailable: no release of its assistant has come here yet.
+        """
+        return self._assistants.of(conversation.tenant, conversation.assistant, conversation.id)
+
+    async def understand(
+        self, conversation: ConversationRow, message: EntryRow, stages: Stages, live: Live
+    ) -> TurnEvent:
+        """What the customer's message means to this release, or that nobody could say."""
         if message.choice is not None:
             return Chosen(choice=message.choice)
         with timed("understand", stages):
@@ -104,7 +110,8 @@ class TurnTaker:
                         "text": message.text,
                         "assistant": conversation.assistant,
                         "key": conversation.id,
-                        "timezone": self._assistant_of(conversation.tenant).timezone,
+                        "timezone": live.assistant.timezone,
+                        **({"model": live.model, "version": live.model_version} if live.model else {}),
                     },
                     deadline=self._settings.understand_seconds,
                     retry=True,
@@ -125,13 +132,19 @@ class TurnTaker:
         stages: Stages,
         answers: EntryRow | None = None,
         settle: Callable[[Unit], None] | None = None,
+        live: Live | None = None,
     ) -> Appended:
         """Decides, looking up what is asked for, and commits everything or nothing.
 
+        Args:
+            live: the release that the turn has begun with; by default the one that is live now.
+
         Raises:
             StaleTurn: another turn was committed since the conversation was read, or the floor was taken.
+            Unavailable: no release of the conversation's assistant has come here yet.
         """
-        assistant = self._assistant_of(conversation.tenant)
+        live = live or self.live(conversation)
+        assistant = live.assistant
         customer = customer_of(conversation, answers)
         changed = customer != conversation.customer
         before = state_of(replace(conversation, state=fresh(conversation.state)) if changed else conversation)
@@ -141,7 +154,7 @@ class TurnTaker:
         if event.kind != "session_expired" and is_under_way(before) and self._sessions.is_over(conversation, moment):
             decision = decide(assistant, before, SessionExpired())
             state, expired = decision.state, list(decision.steps)
-        decision, steps = await self._decide(assistant, conversation.tenant, state, customer, event, stages)
+        decision, steps = await self._decide(live, conversation, state, customer, event, stages)
         state, steps = decision.state, expired + steps
         begins = is_under_way(state) and not is_under_way(before)
         # All that can be made before the transaction is made before it.
@@ -158,8 +171,12 @@ class TurnTaker:
             said = Say(name="customer_changed", language=state.language or conversation.language)
             drafts = [draft_of(assistant, said), *drafts]
         # Here and not in the unit of work, which may run in a thread that does not know the request's id.
-        requests = [(request_of(conversation, action, customer), action.origin) for action in decision.actions]
-        trace = trace_of(conversation, event, answers, steps, stages)
+        language = state.language or conversation.language
+        requests = [
+            (request_of(conversation, action, customer, release=live.release, language=language), action.origin)
+            for action in decision.actions
+        ]
+        trace = trace_of(conversation, event, answers, steps, stages, live.release)
 
         def write(unit: Unit) -> Appended:
             appended = repository.append_replies(
@@ -167,7 +184,7 @@ class TurnTaker:
                 conversation,
                 drafts=drafts,
                 state=stored,
-                language=state.language or conversation.language,
+                language=language,
                 answers=answers,
                 customer=customer,
                 handoff=handoff,
@@ -211,10 +228,11 @@ class TurnTaker:
         Raises:
             StaleTurn: a turn was committed since the conversation was read, or the floor was taken.
         """
-        assistant = self._assistant_of(conversation.tenant)
+        live = self.live(conversation)
+        assistant = live.assistant
         decision = decide(assistant, state_of(replace(conversation, state=fresh(conversation.state))), event)
         drafts = [notice_of(assistant, say, event) for say in decision.replies if known_to]
-        trace = trace_of(conversation, event, None, list(decision.steps), {})
+        trace = trace_of(conversation, event, None, list(decision.steps), {}, live.release)
 
         def write(unit: Unit) -> Appended:
             appended = repository.append_replies(
@@ -244,10 +262,6 @@ class TurnTaker:
 
         await self._sessions.on_timer(timer, database=self._database, end=end)
 
-    def _assistant_of(self, tenant: str) -> Assistant:
-        """The assistant with the company's own time zone and currency."""
-        return self._companies.get(tenant, self._assistant)
-
     async def _waits_elsewhere(self, conversation: ConversationRow) -> bool:
         return await self._database.read(
             conversation.tenant, lambda unit: repository.waits_elsewhere(unit, conversation)
@@ -255,8 +269,8 @@ class TurnTaker:
 
     async def _decide(
         self,
-        assistant: Assistant,
-        tenant: str,
+        live: Live,
+        conversation: ConversationRow,
         state: State,
         customer: str | None,
         event: TurnEvent,
@@ -269,7 +283,7 @@ class TurnTaker:
         lookups = 0
         while True:
             with timed("decide", stages):
-                decision = decide(assistant, state, event)
+                decision = decide(live.assistant, state, event)
             state = decision.state
             steps += decision.steps
             replies += decision.replies
@@ -281,7 +295,9 @@ class TurnTaker:
             with timed("lookup", stages):
                 # Beyond the limit a look-up fails, so that a flow that never stops asking still ends its turn.
                 event = (
-                    await self._look_up(tenant, customer, decision.lookup)
+                    await self._look_up(
+                        conversation, live, customer, decision.lookup, state.language or conversation.language
+                    )
                     if lookups <= MAX_LOOKUPS_A_TURN
                     else LookupFailed(name=decision.lookup.name, reason="too-many")
                 )
@@ -289,16 +305,24 @@ class TurnTaker:
             update={"replies": tuple(replies), "actions": tuple(actions), "handoff": handoff}
         ), steps
 
-    async def _look_up(self, tenant: str, customer: str | None, call: LookupCall) -> TurnEvent:
+    async def _look_up(
+        self, conversation: ConversationRow, live: Live, customer: str | None, call: LookupCall, language: str
+    ) -> TurnEvent:
         try:
             answer = LookupAnswer.model_validate(
                 await self._client.post(
                     "business",
                     f"/v1/lookups/{call.name}",
-                    json={"customer": customer, "arguments": call.arguments},
+                    json={
+                        "customer": customer,
+                        "arguments": call.arguments,
+                        "assistant": conversation.assistant,
+                        "release": live.release,
+                        "language": language,
+                    },
                     deadline=self._settings.lookup_seconds,
                     retry=True,
-                    tenant=tenant,
+                    tenant=conversation.tenant,
                 )
             )
         except (Problem, ValueError) as error:

@@ -190,11 +190,11 @@ def add_event(
 
 async def open_handoffs(
     session: AsyncSession, *, after: int, limit: int, status: str | None = None, agent: str | None = None
-) -> Sequence[Row[Handoff, str]]:
-    """Hand-offs that wait or are in work with their conversation's language, the oldest first, behind the id `after`;
-    those of one status or agent alone where that is given."""
-    query: Select[Handoff, str] = (
-        select(Handoff, Conversation.language)
+) -> Sequence[Row[Handoff, str, str]]:
+    """Hand-offs that wait or are in work, with their conversation's language and assistant, the oldest first, behind
+    the id `after`; those of one status or agent alone where that is given."""
+    query: Select[Handoff, str, str] = (
+        select(Handoff, Conversation.language, Conversation.assistant)
         .join(Conversation, Conversation.id == Handoff.conversation_id)
         .where(Handoff.id > after, Handoff.status != CLOSED)
         .order_by(Handoff.id)

@@ -28,8 +28,9 @@ function element(tag, className, content) {
 
 function showTexts() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  document.title = say("title");
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = say(node.dataset.text);
+  const title = client.talk.title?.[language] ?? say("title");
+  document.title = byId("title").textContent = title;
   text.placeholder = say("prompt");
   byId("language").textContent = say("other");
   byId("who").textContent = client.session.username ? `${client.session.username} · ${say("logout")}` : say("login");
@@ -186,9 +187,15 @@ async function start() {
       events.forEach(showEvent);
       await client.follow(conversation, events.at(-1)?.seq ?? 0, { onEvent: showEvent, onState: showState, signal: mine.signal });
     } catch (error) {
+      if (error instanceof Problem && error.status === 422) {
+        // There is no such assistant; asking again does not bring it.
+        log.replaceChildren(element("p", "problem", say("nobody")));
+        showState("nobody");
+        return;
+      }
       if (error instanceof Problem && error.status === 404) {
         // The conversation is gone or somebody else's: begin another one.
-        client.save({ conversation: null });
+        client.converse(null);
         log.replaceChildren(dots("typing loading"));
         continue;
       }
@@ -227,7 +234,7 @@ byId("language").addEventListener("click", () => {
 });
 
 byId("fresh").addEventListener("click", () => {
-  client.save({ conversation: null });
+  client.converse(null);
   start();
 });
 

@@ -1,6 +1,8 @@
 // Talks to the server: tokens that renew themselves, messages that may be sent again, events that resume.
 
 const STORE = "zhiyin.session";
+// With whom the page talks: `?assistant=bank`, or the installation's own.
+const ASSISTANT = new URLSearchParams(location.search).get("assistant");
 const RENEWAL = "zhiyin.renewal";
 const MARGIN_MS = 30_000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
@@ -69,9 +71,16 @@ function post(path, body, headers = {}) {
   });
 }
 
+// The assistant as a request names it.
+function asked() {
+  return ASSISTANT ? { assistant: ASSISTANT } : {};
+}
+
 function stored() {
   try {
-    return JSON.parse(localStorage.getItem(STORE)) ?? {};
+    // Pages of before there were several assistants kept the one conversation.
+    const { conversation, ...kept } = JSON.parse(localStorage.getItem(STORE)) ?? {};
+    return { talks: conversation ? { "": { id: conversation } } : {}, ...kept };
   } catch {
     return {};
   }
@@ -90,11 +99,21 @@ export class Client {
     });
   }
 
+  // Each assistant has a conversation of its own; the session is the same.
+  get talk() {
+    return this.session.talks?.[ASSISTANT ?? ""] ?? {};
+  }
+
+  converse(conversation) {
+    const talk = conversation ? { id: conversation.id, title: conversation.title } : {};
+    this.save({ talks: { ...this.session.talks, [ASSISTANT ?? ""]: talk } });
+  }
+
   // Tokens are the browser's, so those that another window got are used; which conversation is shown is the window's own.
   takeOver(fresh) {
     const another = fresh.visitor !== this.session.visitor;
-    const conversation = another ? fresh.conversation : this.session.conversation;
-    this.session = { ...fresh, conversation };
+    const talks = another ? fresh.talks : { ...fresh.talks, [ASSISTANT ?? ""]: this.talk };
+    this.session = { ...fresh, talks };
     if (another) this.onSomebodyElse();
   }
 
@@ -113,12 +132,12 @@ export class Client {
 
   async login(username, password) {
     this.takeTokens(await post("v1/auth/login", { username, password }));
-    this.save({ username, visitor: newId(), conversation: null });
+    this.save({ username, visitor: newId(), talks: {} });
   }
 
   async logout() {
     const refresh = this.session.refresh;
-    this.save({ access: null, refresh: null, username: null, visitor: null, conversation: null });
+    this.save({ access: null, refresh: null, username: null, visitor: null, talks: {} });
     if (refresh) await post("v1/auth/logout", { refresh_token: refresh }).catch(() => null);
   }
 
@@ -168,7 +187,8 @@ export class Client {
   // Another visitor from here on, who cannot read what the last one wrote.
   beSomebodyNew(tokens, conversation) {
     this.takeTokens(tokens);
-    this.save({ username: null, visitor: newId(), conversation });
+    this.save({ username: null, visitor: newId(), talks: {} });
+    this.converse(conversation);
   }
 
   async authorized() {
@@ -177,7 +197,7 @@ export class Client {
 
   // The conversation, and what was said in it as far as it came with it.
   async conversation(language) {
-    if (this.valid && this.session.conversation) return { conversation: this.session.conversation, events: [] };
+    if (this.valid && this.talk.id) return { conversation: this.talk.id, events: [] };
     // Messages that are typed before the page is connected wait for the same conversation.
     this.entering ??= this.enter(language).finally(() => { this.entering = null; });
     return this.entering;
@@ -185,22 +205,22 @@ export class Client {
 
   async enter(language) {
     const events = this.valid ? [] : await this.alone(() => this.visit(language));
-    if (!this.session.conversation) await this.open(language);
-    return { conversation: this.session.conversation, events };
+    if (!this.talk.id) await this.open(language);
+    return { conversation: this.talk.id, events };
   }
 
   // All that a page without a good session needs comes by one request: where the network is slow, each costs seconds.
   async visit(language) {
-    const mine = this.session.conversation;
+    const mine = this.talk.id;
     const going = (used) => this.arrive({ language, refresh_token: used, ...(mine ? { conversation_id: mine } : {}) });
     let arrived = await this.exchange(going);
     if (!arrived) return [];
     if (arrived === REFUSED) {
       arrived = await this.arrive({ language });
-      this.beSomebodyNew(arrived, arrived.conversation.id);
+      this.beSomebodyNew(arrived, arrived.conversation);
     } else {
       this.takeTokens(arrived);
-      this.save({ conversation: arrived.conversation?.id ?? null });
+      this.converse(arrived.conversation);
     }
     return arrived.events;
   }
@@ -209,7 +229,7 @@ export class Client {
   async arrive(visit) {
     this.arriving ??= newId();
     try {
-      const arrived = await post("v1/visits", { visit_id: this.arriving, ...visit });
+      const arrived = await post("v1/visits", { visit_id: this.arriving, ...asked(), ...visit });
       this.arriving = null;
       return arrived;
     } catch (error) {
@@ -219,8 +239,8 @@ export class Client {
   }
 
   async open(language) {
-    const opened = await post("v1/conversations", { language }, await this.authorized());
-    this.save({ conversation: opened.id });
+    const opened = await post("v1/conversations", { ...asked(), language }, await this.authorized());
+    this.converse(opened);
   }
 
   // The same message_id again has no second effect, so a lost answer is no reason not to ask again.

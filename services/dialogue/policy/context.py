@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from services.dialogue.assistant.assistant import Assistant
 from services.dialogue.assistant.schema import Flow, Slot
 from services.dialogue.assistant.templates import looked_up
+from services.dialogue.assistant.validation import CONTROL
 from services.dialogue.assistant.values import MAX_OPTIONS, QuickReply, Say
 from services.dialogue.policy.answers import Answer
 from services.dialogue.policy.decision import ActionCall, Decision, HandoffCall, LookupCall
@@ -41,8 +42,12 @@ class TurnContext:
         self.language = state.language if state.language in assistant.languages else None
         self.turn = state.turn
         self.frames = [frame for frame in state.frames if frame.flow in assistant.flows][-MAX_FRAMES:]
-        self.pending: Pending | None = state.pending if len(self.frames) == len(state.frames) else None
-        self.options = state.options[:MAX_OPTIONS]
+        self.gone = [frame for frame in state.frames if frame.flow not in assistant.flows]
+        self.asks_gone = bool(state.frames) and state.frames[-1] in self.gone
+        """Whether the flow that asked the last question is not there any more."""
+        self.pending: Pending | None = None if self.asks_gone else state.pending
+        # Another release may have offered what this one does not know.
+        self.options = tuple(option for option in state.options if self.is_known(option.intent))[:MAX_OPTIONS]
         self.misses = state.misses
         self.action_count = state.actions
         self.mentions: dict[str, Mention] = dict(state.mentions)
@@ -83,6 +88,10 @@ class TurnContext:
             handoff=self.handoff,
             steps=tuple(self.steps),
         )
+
+    def is_known(self, intent: str | None) -> bool:
+        """Whether what a quick reply stands for is there."""
+        return intent is None or intent in CONTROL or self.assistant.answers(intent)
 
     # Replies
 
@@ -139,7 +148,8 @@ class TurnContext:
     def push(self, frame: Frame) -> None:
         """Start a flow on top of the current one; the oldest is dropped beyond `MAX_FRAMES`."""
         self.note(f"{frame.flow}: begins")
-        self.frames = [*self.frames, frame][-MAX_FRAMES:]
+        begun = frame.model_copy(update={"plan": self.assistant.plans[frame.flow]})
+        self.frames = [*self.frames, begun][-MAX_FRAMES:]
         self.pending = None
         self.finished = None
 

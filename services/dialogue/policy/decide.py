@@ -27,6 +27,7 @@ from services.dialogue.policy.decision import (
 )
 from services.dialogue.policy.expiry import session_expired, tell_of_expiry
 from services.dialogue.policy.interpreter import run, stop
+from services.dialogue.policy.releases import go_on
 from services.dialogue.policy.routing import begin, intent_option, resume, route
 from services.dialogue.policy.slot_filling import answer_slot
 from services.dialogue.policy.state import Pending, State
@@ -46,6 +47,8 @@ def decide(assistant: Assistant, state: State, event: TurnEvent) -> Decision:
     context = TurnContext(assistant, state)
     if isinstance(event, Understood | Chosen | UnderstandingUnavailable):
         tell_of_expiry(context)
+        if go_on(context, event):
+            return context.decision()
     match event:
         case Opened():
             if event.language in assistant.languages:

@@ -46,6 +46,8 @@ class Frame(Value):
     """
 
     flow: str
+    plan: str = ""
+    """Which steps the flow had when it began; those of another release may be others."""
     heard: str = ""
     slots: dict[str, str | None] = Field(default_factory=dict)
     memo: dict[str, str] = Field(default_factory=dict)

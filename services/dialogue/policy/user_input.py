@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from services.dialogue.assistant.assistant import Assistant
+from services.dialogue.assistant.validation import CONTROL
 from services.dialogue.assistant.values import MAX_TEXT_KEPT, QuickReply
 from services.dialogue.policy.cues import normal, normal_title, ordinal
 from services.dialogue.policy.negation import meant, refused, restated
@@ -90,7 +91,9 @@ def user_input_of(
     out_of_scope = intent.name == OUT_OF_SCOPE or (
         outside.detected if threshold is None else outside.score >= threshold
     )
-    trusted = not out_of_scope and intent.confidence >= assistant.thresholds.clarify
+    # The model may be another release's.
+    understood = intent.name in CONTROL or assistant.answers(intent.name)
+    trusted = understood and not out_of_scope and intent.confidence >= assistant.thresholds.clarify
     ranking = [score for score in understanding.ranking if score.confidence >= CANDIDATE]
     offered = [score.name for score in ranking if assistant.title_of(score.name) is not None]
     entities: dict[str, tuple[str, ...]] = {}

@@ -87,6 +87,23 @@ class TenantModels:
             return self.loaded.use(name, tenant=self.loaded.tenant, deadline=self.deadline, key=key, caller=self.caller)
         return self.use(name, key=key)
 
+    def use_for_release(
+        self, model: str, version: str, *, assistant: str, key: str
+    ) -> AbstractAsyncContextManager[Lease]:
+        """The way to the version of a release, or to what is in production where that version is gone; as of `use`.
+
+        A release names its model by the whole name. Only a service can ask for it so, and only for one of the tenant
+        that it works for or of the installation's.
+        """
+        owner, _, name = model.rpartition(".")
+        owner = owner or self.loaded.tenant
+        if self.by_service and owner in (self.tenant, self.loaded.tenant) and self.loaded.knows(name, owner):
+            return self.loaded.use(
+                name, tenant=owner, deadline=self.deadline, key=key, version=version or None, or_production=True,
+                caller=self.caller,
+            )  # fmt: skip
+        return self.use_for_assistant(assistant, key=key)
+
     def deployments(self) -> list[Deployment]:
         """What is loaded."""
         return self.loaded.of_tenant(self.tenant)

@@ -71,7 +71,13 @@ DIRECT = DirectRoute("/v1/understand", _understand_one, roles=ROLES, scopes={SCO
 async def _understandings(
     texts: Sequence[str], asked: UnderstandRequest | UnderstandBatchRequest, models: TenantModels, receive: Receive
 ) -> list[Understanding]:
-    async with models.use_for_assistant(asked.assistant, key=asked.key or models.caller) as served:
+    key = asked.key or models.caller
+    use = (
+        models.use_for_release(asked.model, asked.version, assistant=asked.assistant, key=key)
+        if asked.model
+        else models.use_for_assistant(asked.assistant, key=key)
+    )
+    async with use as served:
         await faults.point("intent.understand")
         with CancelledWhenGone(receive):
             return await understand_texts(served, texts, deadline=models.deadline, timezone=asked.timezone)

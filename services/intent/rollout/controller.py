@@ -70,6 +70,9 @@ class Rollout:
         """Brings every loaded model to what its aliases name."""
         for deployment in self._models.deployments:
             self._beat(FOLLOWING)
+            if self._models.is_published(deployment.name):
+                # A release says what is in production there.
+                continue
             try:
                 named = await self._registry.aliases(deployment.name)
                 ASKED.labels("ok").inc()
@@ -94,6 +97,11 @@ class Rollout:
                 deployment.settle()
                 self._remember(deployment)
                 self._tell(deployment, PRODUCTION, "confirmed", deployment.production)
+
+    def remember(self, deployment: Deployment) -> None:
+        """Writes down what is in production, where it is good, for the next start."""
+        if deployment.previous is None:
+            self._remember(deployment)
 
     async def _follow(self, deployment: Deployment, alias: str, registered: Registered | None) -> None:
         production = deployment.production

@@ -62,6 +62,7 @@ class LoadedModels:
         self._deployments: dict[str, Deployment] = {}
         self._sizes: dict[str, int] = {}
         self._failed: dict[str, tuple[float, str]] = {}
+        self._published: dict[str, ModelSource[Manifest]] = {}
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._one_load = asyncio.Lock()
         # The allocator keeps memory by thread: another thread would not reuse what the old models had.
@@ -101,6 +102,20 @@ class LoadedModels:
         """Serves a model under its name, in the place of any other."""
         self._put(served.model.manifest.name, LiveModel(served))
 
+    def publish(self, name: str, source: ModelSource[Manifest]) -> None:
+        """Says what a release has in production of a model, for when that has to be loaded again."""
+        self._published[name] = source
+
+    def is_published(self, name: str) -> bool:
+        """Whether a release says what is in production of a model, and not the model registry."""
+        return name in self._published
+
+    def begin(self, name: str) -> Deployment:
+        """The deployment of a model by its full name, with nothing in it where nothing was loaded."""
+        if name not in self._deployments:
+            self._deployments[name] = Deployment(name, self._settings, self.mirror, self.retire)
+        return self._deployments[name]
+
     def get(self, name: str) -> BatchQueue[Any, Any]:
         """The queue of the version that is in production now.
 
@@ -120,6 +135,7 @@ class LoadedModels:
         deadline: float,
         key: str | None = None,
         version: str | None = None,
+        or_production: bool = False,
         caller: str = "",
     ) -> "ModelUse":
         """The way of one request to a model; it stays loaded until the request leaves.
@@ -129,13 +145,14 @@ class LoadedModels:
             deadline: until when to wait for a model that has to be loaded, by the event loop's clock.
             key: decides whether the request belongs to the share of a canary or a shadow; without one it is of neither.
             version: the only one that is wanted; by default what is in production, or its canary.
+            or_production: the version is a release's; where it is gone, what is in production answers.
             caller: who asks; callers have equal shares of a busy model.
 
         Raises:
             NotFound: the tenant has no such model or version.
             Unavailable: it is being loaded, or cannot be now.
         """
-        return ModelUse(self, self._full_name(name, tenant), deadline, key, version, caller)
+        return ModelUse(self, self._full_name(name, tenant), deadline, key, version, caller, or_production)
 
     @property
     def tenant(self) -> str:
@@ -216,10 +233,7 @@ class LoadedModels:
         return any(each.production is not None and each.production.queue.admitted for each in self.deployments)
 
     def _put(self, name: str, live: LiveModel) -> Deployment:
-        deployment = self._deployments.get(name)
-        if deployment is None:
-            deployment = Deployment(name, self._settings, self.mirror, self.retire)
-            self._deployments[name] = deployment
+        deployment = self.begin(name)
         deployment.put_in_production(live, watch=False)
         deployment.used_at = time.monotonic()
         self.measure(name)
@@ -257,7 +271,11 @@ class LoadedModels:
 
     def _configured(self, full: str) -> bool:
         named = self._settings.models
-        return full in named or (EVERY_MODEL in named and (self._models(full) / PRODUCTION).is_file())
+        return (
+            full in named
+            or full in self._published
+            or (EVERY_MODEL in named and (self._models(full) / PRODUCTION).is_file())
+        )
 
     def _models(self, full: str) -> Path:
         return self._settings.home / "models" / full
@@ -266,7 +284,9 @@ class LoadedModels:
         await self._load(full, await self._source(full))
 
     async def _source(self, name: str) -> ModelSource[Manifest]:
-        """The last good version on this machine; without one, that which the model registry names."""
+        """What a release has in production; else the last good version on this machine, or what the registry names."""
+        if name in self._published:
+            return self._published[name]
         try:
             folder = production_folder(self._settings.home, name)
         except ModelRejected:
@@ -322,11 +342,12 @@ class ModelUse:
     key: str | None
     version: str | None
     caller: str
+    or_production: bool = False
     lease: Lease | None = None
 
     async def __aenter__(self) -> Lease:
         deployment = await self.models.deployment(self.name, self.deadline)
-        self.lease = deployment.lease(self.key, self.version, self.caller)
+        self.lease = deployment.lease(self.key, self.version, self.caller, or_production=self.or_production)
         return self.lease.__enter__()
 
     async def __aexit__(self, *_: object) -> None:

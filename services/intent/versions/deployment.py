@@ -58,12 +58,14 @@ class Deployment:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     registered: dict[str, Registered] = field(default_factory=dict)
     """By alias: what it last named."""
+    released: dict[str, LiveModel] = field(default_factory=dict)
+    """By version: what releases have that are live or proven; each may be asked for by name."""
     used_at: float = 0.0
     watched_until: float = 0.0
 
     def loaded(self) -> list[LiveModel]:
         """The versions in memory, each once."""
-        every = (self.production, self.canary, self.shadow, self.previous)
+        every = (self.production, self.canary, self.shadow, self.previous, *self.released.values())
         return list(dict.fromkeys(each for each in every if each is not None))
 
     @property
@@ -86,10 +88,10 @@ class Deployment:
             if self.previous is None:
                 self.previous = before
             else:
-                self.retire(before)
+                self._let_go(before)
             self.watched_until = time.monotonic() + self.settings.watch_seconds
         else:
-            self.retire(before)
+            self._let_go(before)
             self.settle()
 
     @property
@@ -101,14 +103,15 @@ class Deployment:
         """Ends the watch: what is in production is good."""
         previous, self.previous = self.previous, None
         if previous is not None:
-            self.retire(previous)
+            self._let_go(previous)
 
     def roll_back(self) -> None:
         """Serves the version before again."""
         if self.previous is None or self.production is None:
             return
         bad, self.production, self.previous = self.production, self.previous, None
-        self.retire(bad)
+        self.released = {version: live for version, live in self.released.items() if live is not bad}
+        self._let_go(bad)
 
     def at(self, alias: str) -> LiveModel | None:
         """The version that serves as what an alias names."""
@@ -122,12 +125,35 @@ class Deployment:
         else:
             self.shadow = live
         if before is not None:
-            self.retire(before)
+            self._let_go(before)
+
+    def hold(self, live: LiveModel) -> None:
+        """Keeps a version of a release, which may be asked for by name from now on."""
+        before = self.released.get(live.version)
+        self.released[live.version] = live
+        if before is not None and before is not live:
+            self._let_go(before)
+
+    def release(self, version: str) -> None:
+        """No release needs this version any more."""
+        live = self.released.pop(version, None)
+        if live is not None:
+            self._let_go(live)
+
+    def named(self, version: str) -> LiveModel | None:
+        """The version as releases ask for it: one that they hold, in production, or before it as long as it is kept."""
+        kept = (self.production, self.previous)
+        return self.released.get(version) or next((each for each in kept if each and each.version == version), None)
+
+    def _let_go(self, live: LiveModel) -> None:
+        if live not in self.loaded():
+            self.retire(live)
 
     def unload(self) -> None:
         """Gives every version's memory back."""
         loaded = self.loaded()
         self.production = self.canary = self.shadow = self.previous = None
+        self.released = {}
         for each in loaded:
             self.retire(each)
 
@@ -143,12 +169,15 @@ class Deployment:
                 return Breach(CANARY, reason)
         return None
 
-    def lease(self, key: str | None, version: str | None = None, caller: str = "") -> "Lease":
+    def lease(
+        self, key: str | None, version: str | None = None, caller: str = "", *, or_production: bool = False
+    ) -> "Lease":
         """The way of one request; `key` decides whether it is of the canary's or the shadow's share.
 
         Args:
             version: the only one that is wanted.
             caller: who asks; callers have equal shares of a busy model.
+            or_production: the version is a release's; where it is gone, what is in production answers.
 
         Raises:
             NotFound: that version is not loaded.
@@ -156,6 +185,10 @@ class Deployment:
         self.used_at = time.monotonic()
         alone = self.canary is None and self.shadow is None
         place = None if key is None or alone else _place(self.name, key)
+        if or_production and version is not None:
+            if (named := self.named(version)) is not None:
+                return Lease(self, named, "production", place, caller)
+            version = None
         live, role = self._chosen(place, version)
         return Lease(self, live, role, place, caller)
 

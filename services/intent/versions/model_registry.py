@@ -75,6 +75,13 @@ class ModelRegistry(Protocol):
             RegistryUnavailable: the registry cannot be asked.
         """
 
+    async def find(self, name: str, version: str) -> Registered | None:
+        """A registered version by the name of its folder, whatever alias names it.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be asked.
+        """
+
     async def location(self, registered: Registered) -> str:
         """Where the version's files are, as a path or a URL."""
 
@@ -101,15 +108,18 @@ class FileRegistry:
         self._store = store
 
     async def aliases(self, name: str) -> Mapping[str, Registered]:
+        return {alias: each for alias, each in (await self._named(name)).items() if alias in ALIASES}
+
+    async def find(self, name: str, version: str) -> Registered | None:
+        # Of what has no alias nothing was written down.
+        return next((each for each in (await self._named(name)).values() if each.version == version), None)
+
+    async def _named(self, name: str) -> Mapping[str, Registered]:
         try:
             named = await asyncio.to_thread(read_named, self._store, name)
         except ValueError as error:
             raise RegistryUnavailable(str(error)) from error
-        return {
-            alias: Registered(name, each.number, each.source, each.tags)
-            for alias, each in named.items()
-            if alias in ALIASES
-        }
+        return {alias: Registered(name, each.number, each.source, each.tags) for alias, each in named.items()}
 
     async def location(self, registered: Registered) -> str:
         return registered.source
@@ -133,6 +143,24 @@ class HttpRegistry:
         except _NotThere:
             return {}
         except (KeyError, TypeError, ValueError) as error:
+            raise RegistryUnavailable("the tracking server's answer cannot be read") from error
+
+    async def find(self, name: str, version: str) -> Registered | None:
+        page = ""
+        try:
+            while True:
+                more = {"page_token": page} if page else {}
+                answer = await self._get("mlflow/model-versions/search", filter=f"name='{name}'", **more)
+                for each in answer.get("model_versions", ()):
+                    tags = {tag["key"]: tag.get("value", "") for tag in each.get("tags", ())}
+                    if tags.get(VERSION_TAG) == version:
+                        return Registered(name, int(each["version"]), each.get("source", ""), tags)
+                page = str(answer.get("next_page_token") or "")
+                if not page:
+                    return None
+        except _NotThere:
+            return None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RegistryUnavailable("the tracking server's answer cannot be read") from error
 
     async def location(self, registered: Registered) -> str:

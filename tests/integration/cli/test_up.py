@@ -29,7 +29,18 @@ START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 TRAIN_SECONDS = 300.0
 FEW = 8
-PORTS = ("DIALOGUE", "LOGIN", "INTENT", "BUSINESS", "WORKER", "REDIS", "CONSUL", "CONSUL_SERVER", "CONSUL_GOSSIP")
+PORTS = (
+    "DIALOGUE",
+    "LOGIN",
+    "INTENT",
+    "BUSINESS",
+    "WORKER",
+    "REDIS",
+    "CONSUL",
+    "CONSUL_SERVER",
+    "CONSUL_GOSSIP",
+    "SHOP",
+)
 
 ZHIYIN = (sys.executable, "-m", "cli.main")
 

@@ -25,6 +25,7 @@ def test_without_a_good_key_nothing_starts(key: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         read_settings([], {"SHOP_API_KEY": key})
     assert "SHOP_API_KEY" in capsys.readouterr().err
+    assert read_settings(["--reset"], {"SHOP_API_KEY": key}).reset
 
 
 @pytest.mark.parametrize(

@@ -322,3 +322,18 @@ async def test_an_instance_that_hangs_opens_its_breaker(serve: Serve) -> None:
             await client.get("shop", "/", deadline=0.05)
         with pytest.raises(Unavailable):
             await client.get("shop", "/", deadline=0.05)
+
+
+async def test_bytes_come_as_they_are_up_to_a_limit(serve: Serve) -> None:
+    async def octets(request: web.Request) -> web.Response:
+        return web.Response(body=b"\x00\xff" * 100, status=200 if request.path == "/there" else 404)
+
+    server = await serve(octets)
+    client = ServiceClient(Instances(server.port))
+    assert await client.get_bytes("learning", "/there", most=200, tenant="acme") == b"\x00\xff" * 100
+    assert server.requests[0].headers["X-Tenant"] == "acme"
+    with pytest.raises(UpstreamError, match="too large"):
+        await client.get_bytes("learning", "/there", most=199, tenant="acme")
+    with pytest.raises(UpstreamError, match="not JSON"):
+        await client.get_bytes("learning", "/gone", most=200, tenant="acme")
+    await client.close()

@@ -17,6 +17,7 @@ from typing import Any, cast
 from sqlalchemy import text
 
 from services.dialogue.assistant.assistant import load_assistant
+from services.dialogue.assistant.assistants import Assistants
 from services.dialogue.conversation import repository
 from services.dialogue.conversation.notifier import Wakes
 from services.dialogue.conversation.opening import Openings
@@ -124,7 +125,7 @@ class Replicas:
 async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIterator[Replicas]:
     """Starts both."""
     settings = Settings(home=folder, redis_url=redis_url, answer_seconds=5, lease_seconds=1)
-    assistant = load_assistant(write_assistant(folder / "assistant", flows=FLOWS))
+    assistants = Assistants(load_assistant(write_assistant(folder / "assistant", flows=FLOWS)))
     async with AsyncExitStack() as stack:
         turns, desks = list[Turns](), list[Desk]()
         for statement in WATCH[database.engine.dialect.name]:
@@ -139,15 +140,15 @@ async def replicas(folder: Path, database: Database, redis_url: str) -> AsyncIte
             taker = TurnTaker(
                 settings=settings,
                 database=database,
-                assistant=assistant,
+                assistants=assistants,
                 client=cast(ServiceClient, None),
                 on_action=lambda: None,
             )
-            each = Turns(settings=settings, database=database, assistant=assistant, taker=taker, wakes=wakes)
+            each = Turns(settings=settings, database=database, taker=taker, wakes=wakes)
             stack.push_async_callback(each.close)
             turns.append(each)
             desks.append(Desk(database, wakes))
-        yield Replicas(database, Openings(database, assistant, taker), turns, desks)
+        yield Replicas(database, Openings(database, assistants, taker), turns, desks)
 
 
 def result_of(action_id: str, conversation: str, status: Any = "succeeded") -> ActionResult:

@@ -46,7 +46,11 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, postgres: Pos
 async def listed(database: Database, tenant: str = "default", **wanted: Any) -> list[tuple[str, str, str | None]]:
     async with database.reading(tenant) as session:
         rows = await repository.open_handoffs(session, **{"after": 0, "limit": LIMIT} | wanted)
-        return [(handoff.conversation_id, handoff.status, handoff.agent) for handoff, language in rows if language]
+        return [
+            (handoff.conversation_id, handoff.status, handoff.agent)
+            for handoff, *about in rows
+            if about == ["zh", "shop"]
+        ]
 
 
 async def of(database: Database, conversation: str) -> HandoffRow:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,12 +88,14 @@ def test_the_state_that_a_turn_left_is_the_one_the_next_begins_with() -> None:
 
 def test_a_turn_that_is_decided_again_asks_for_the_same_action() -> None:
     call = ActionCall(index=2, name="book", arguments={"table": "five"}, origin=ORIGIN)
-    first, again = request_of(conversation(), call, "C1001"), request_of(conversation(version=9), call, "C1001")
+    asked = partial(request_of, release="r7", language="en")
+    first, again = asked(conversation(), call, "C1001"), asked(conversation(version=9), call, "C1001")
     assert first.id == again.id == "c1.2"
     assert (first.tenant, first.customer, first.conversation_id) == ("other", "C1001", "c1")
+    assert (first.assistant, first.release, first.language) == ("mini", "r7", "en")
     others = {
-        request_of(conversation(id="c2"), call, None).id,
-        request_of(conversation(), call.model_copy(update={"index": 3}), "C1001").id,
+        asked(conversation(id="c2"), call, None).id,
+        asked(conversation(), call.model_copy(update={"index": 3}), "C1001").id,
     }
     assert len(others | {first.id}) == 3
 
@@ -169,14 +172,15 @@ def test_a_reply_is_kept_as_it_is_read_with_its_name_and_its_source(mini: Assist
     ],
 )
 def test_a_trace_names_what_set_the_turn_off(event: TurnEvent, answers: EntryRow | None, trigger: str) -> None:
-    trace = trace_of(conversation(), event, answers, ["book: begins"], {"decide": 0.1})
+    trace = trace_of(conversation(), event, answers, ["book: begins"], {"decide": 0.1}, "r7")
     assert (trace.trigger, trace.understanding) == (trigger, None)
     assert (trace.conversation_id, trace.steps, trace.seconds) == ("c1", ["book: begins"], {"decide": 0.1})
+    assert trace.release == "r7"
 
 
 def test_a_trace_says_what_was_understood_without_the_message_itself() -> None:
     event = Understood(understanding=understanding("my secret wish", "book", "pay"))
-    trace = trace_of(conversation(), event, MESSAGE, [], {})
+    trace = trace_of(conversation(), event, MESSAGE, [], {}, "")
     assert trace.understanding is not None
     assert trace.understanding["intent"] == {"name": "book", "confidence": 0.95}
     assert [each["name"] for each in trace.understanding["ranking"]] == ["book", "pay"]

@@ -18,9 +18,11 @@ def test_the_stack_is_bounded(talk: Talker, mini: Assistant) -> None:
 
 def test_a_flow_that_is_gone_is_forgotten(talk: Talker) -> None:
     talk.state = State(frames=(Frame(flow="gone"), Frame(flow="pay")), pending=Pending(kind="slot", name="way"))
-    assert talk.says("cash", "inform") == ["acknowledged", "resume", "ask_way"]
+    assert talk.says("cash", "inform") == ["flow_changed", "ask_way"]
+    talk.state = State(frames=(Frame(flow="pay"), Frame(flow="gone")), pending=Pending(kind="slot", name="what"))
+    assert talk.says("cash", "inform") == ["flow_changed", "ask_way"]
     talk.state = State(frames=(Frame(flow="gone"),), pending=Pending(kind="slot", name="way"), language="fr")
-    assert talk.says("hello", "greet") == ["hello"]
+    assert talk.says("hello", "greet") == ["flow_changed", "hello"]
 
 
 def test_a_message_of_another_turn_may_be_worded_otherwise(talk: Talker) -> None:

@@ -73,7 +73,7 @@ def test_nothing_to_ask_about(talk: Talker) -> None:
 
 
 def test_an_intent_that_the_files_do_not_know(talk: Talker) -> None:
-    assert talk.says("new", "brand_new") == ["acknowledged"]
+    assert talk.says("new", "brand_new") == ["not_understood"]
 
 
 def test_out_of_scope_is_said_honestly(talk: Talker) -> None:

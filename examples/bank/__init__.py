@@ -1,0 +1,1 @@
+"""A small retail bank's core system with an HTTP API, as a company has one; it knows nothing of Zhiyin."""

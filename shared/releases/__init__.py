@@ -1,0 +1,1 @@
+"""Releases as services follow them: fetched, verified, kept on disk, loaded beside what is live, swapped in."""
