@@ -258,7 +258,11 @@ class DemoShop:
         async def decide_and_go_on() -> ActionResult:
             decision: Verdict = "approve" if approved else "reject"
             await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
-            return await self._ledger.perform(request)
+            if approved:
+                return await self._ledger.perform(request)
+            rejected = (await self._ledger.accept(request)).result
+            assert rejected is not None, "what was rejected has a result"
+            return rejected
 
         return self._runner.run(decide_and_go_on())
 
