@@ -258,11 +258,10 @@ class DemoShop:
         async def decide_and_go_on() -> ActionResult:
             decision: Verdict = "approve" if approved else "reject"
             await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
-            if approved:
-                return await self._ledger.perform(request)
-            rejected = (await self._ledger.accept(request)).result
-            assert rejected is not None, "what was rejected has a result"
-            return rejected
+            decided = (await self._ledger.accept(request)).result
+            if decided is not None and decided.final:
+                return decided
+            return await self._ledger.perform(request)
 
         return self._runner.run(decide_and_go_on())
 
