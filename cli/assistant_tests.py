@@ -6,7 +6,7 @@ An assistant without connectors has the demo's shop, which is reset for each con
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,6 @@ from cli.home import Home
 from cli.training import production_model
 from services.business.actions import approvals
 from services.business.actions.ledger import Ledger
-from services.business.actions.results import NothingToDo
 from services.business.rules.rule_book import RuleBook
 from services.business.settings import Settings
 from services.business.shop.lookups import look_up
@@ -115,6 +114,7 @@ def hold_tests(
         choice,
         answers=answers,
         urls=urls,
+        kept=home.secrets,
     )
     failed = [result for result in results if not result.passed]
     if as_json:
@@ -136,12 +136,13 @@ def hold_conversations(
     *,
     answers: Answers = "recorded",
     urls: dict[str, str] | None = None,
+    kept: Path | None = None,
 ) -> list[ConversationResult]:
     """The assistant's conversations that are wanted, each with a business side of its own."""
     assistant = load_assistant(folder)
     cases = [case for case in load_conversations(folder, assistant) if choice.has(case)]
     results: list[ConversationResult] = []
-    with business_sides(folder, answers, urls or {}) as open_for:
+    with business_sides(folder, answers, urls or {}, kept) as open_for:
         for case in cases:
             try:
                 results.append(run_conversation(assistant, case, understand, open_for(case.conversation)))
@@ -154,13 +155,15 @@ def hold_conversations(
 
 
 @contextmanager
-def business_sides(folder: Path, answers: Answers, urls: dict[str, str]) -> Iterator[Callable[[Script], Shop]]:
+def business_sides(
+    folder: Path, answers: Answers, urls: dict[str, str], kept: Path | None
+) -> Iterator[Callable[[Script], Shop]]:
     """What opens the business side of a conversation."""
     if not has_connectors(folder):
         with DemoShops(folder) as shops:
             yield lambda script: shops.open(script.customer)
         return
-    with ConnectedShops(folder, answers, urls) as systems:
+    with ConnectedShops(folder, answers, urls, kept) as systems:
         yield systems.open
         if answers == "record":
             for path in systems.write():
@@ -251,17 +254,16 @@ class DemoShop:
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """Decides on an action as a person at the desk does."""
-        decision: Verdict = "approve" if approved else "reject"
 
-        async def decide_and_perform() -> ActionResult | None:
+        async def decide_and_go_on() -> ActionResult:
+            decision: Verdict = "approve" if approved else "reject"
             await approvals.decide(self._database, TENANT, request.id, decision, by="test", note=None)
-            with suppress(NothingToDo):
-                await self._ledger.perform(request)
-            return (await self._ledger.accept(request)).result
+            decided = (await self._ledger.accept(request)).result
+            if decided is not None and decided.final:
+                return decided
+            return await self._ledger.perform(request)
 
-        result = self._runner.run(decide_and_perform())
-        assert result is not None, "what was decided has a result"
-        return result
+        return self._runner.run(decide_and_go_on())
 
     def close(self) -> None:
         """Gives the database back."""

@@ -5,16 +5,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import aiohttp
-
-from cli.connectors import Secret, Systems, secret_of
+from cli.connectors import Systems, connectors_of
 from cli.recordings import Exchange, read_recordings, write_recordings
 from cli.wire import Wire
 from services.dialogue.testing import Script
 from shared.assistants.yaml_source import Mistakes
 from shared.contracts.actions import ActionRequest, ActionResult
 from shared.contracts.lookups import LookupAnswer
-from shared.nlu.training_data import load_manifest
 
 __all__ = ["Answers", "ConnectedShop", "ConnectedShops"]
 
@@ -27,13 +24,14 @@ NOT_APPROVED = "approval_rejected"
 class ConnectedShops:
     """A line to the systems, in which each conversation finds the recorded answers as nobody had asked yet."""
 
-    def __init__(self, folder: Path, answers: Answers, urls: dict[str, str]) -> None:
+    def __init__(self, folder: Path, answers: Answers, urls: dict[str, str], kept: Path | None = None) -> None:
         mistakes = Mistakes()
         self._recordings = read_recordings(folder, mistakes)
         mistakes.raise_if_any()
         self._folder = folder
         self._answers = answers
         self._urls = urls
+        self._kept = kept
         self._heard: dict[str, list[Exchange]] = defaultdict(list)
 
     def __enter__(self) -> Self:
@@ -46,24 +44,17 @@ class ConnectedShops:
         self._runner.close()
 
     async def _open(self) -> None:
+        files = connectors_of(self._folder).connectors
         self._wire = await Wire().__aenter__()
-        self._session = aiohttp.ClientSession()
-        real = self._answers != "recorded"
-        secret: Secret = secret_of(load_manifest(self._folder).name, {}) if real else lambda _: "recorded"
-        systems = Systems(self._folder, self._session, {}, secret)
-        self._wire.upstream = {
-            name: url for name, each in systems.connectors.items() if (url := self._urls.get(name) or each.url)
-        }
-        self._wire.tokens = {
-            name: each.auth.token_path
-            for name, each in systems.connectors.items()
-            if each.auth is not None and each.auth.type == "client_credentials"
-        }
-        urls = {name: self._wire.url(name) for name in systems.connectors}
-        self._systems = Systems(self._folder, self._session, urls, secret)
+        self._wire.reach(files, self._urls)
+        # What is recorded asks for no secret, and is there for anybody.
+        names = [each.auth.secret for each in files.values() if each.auth is not None]
+        secrets = dict.fromkeys(names, "recorded") if self._answers == "recorded" else {}
+        urls = {name: self._wire.url(name) for name in files}
+        self._systems = await Systems(self._folder, urls, secrets=secrets, kept=self._kept).__aenter__()
 
     async def _close(self) -> None:
-        await self._session.close()
+        await self._systems.__aexit__()
         await self._wire.__aexit__()
 
     def open(self, script: Script) -> "ConnectedShop":
@@ -91,9 +82,7 @@ class ConnectedShop:
     def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
         """Answers a look-up of the conversation's customer."""
         try:
-            return self._runner.run(
-                self._systems.look_up(name, arguments, customer=self._customer, conversation="test")
-            )
+            return self._runner.run(self._systems.look_up(name, arguments, customer=self._customer))
         finally:
             self._wire.complain()
 

@@ -3,27 +3,26 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.connectors import Notes, Systems, secret_of
+from cli.connectors import TENANT, Notes, Systems, connectors_of
 from cli.console import err, harmless, out, write_json
 from cli.errors import CommandError, NotReachable, UsageError
 from cli.recordings import Exchange
 from cli.wire import Wire
-from shared.assistants.connectors import Action, Answer, Argument, Connector, Lookup
+from shared.assistants.connectors import Action, Answer, Argument, Connector, ConnectorFiles, Lookup
 from shared.assistants.yaml_source import did_you_mean
 from shared.contracts.actions import ActionRequest
-from shared.errors import Problem, Unavailable
-from shared.nlu.training_data import load_manifest
+from shared.errors import InvalidInput, Unavailable
 
 __all__ = ["Attempt", "pairs", "try_out"]
 
@@ -60,50 +59,52 @@ def pairs(given: list[str], option: str) -> dict[str, str]:
     return found
 
 
-async def try_out(folder: Path, attempt: Attempt, *, as_json: bool) -> None:
+async def try_out(folder: Path, attempt: Attempt, *, kept: Path | None = None, as_json: bool) -> None:
     """Calls the system and shows each request with its answer, the declared fields, and what was wrong with them.
+
+    Args:
+        kept: the folder of the secrets that this machine keeps.
 
     Raises:
         UsageError: there is no such look-up or action, or an argument cannot be one.
         NotReachable: the system gave no answer that can be used.
         CommandError: the action failed, or was not wanted after all.
     """
-    async with aiohttp.ClientSession() as session, Wire() as wire:
-        secret = secret_of(load_manifest(folder).name, attempt.secrets or {})
-        direct = Systems(folder, session, {}, secret)
-        connector, part = named(direct, attempt.name)
-        name = attempt.name.rpartition(".")[2]
-        if attempt.url is not None and not attempt.url.startswith(("http://", "https://")):
-            raise UsageError("--url wants an address such as http://127.0.0.1:8090.")
-        wire.upstream = {each.connector: each.url for each in direct.connectors.values() if each.url}
-        if attempt.url is not None:
-            wire.upstream = {**wire.upstream, connector.connector: attempt.url}
+    if attempt.url is not None and not attempt.url.startswith(("http://", "https://")):
+        raise UsageError("--url wants an address such as http://127.0.0.1:8090.")
+    files = connectors_of(folder)
+    connector, part = named(files, attempt.name)
+    name = attempt.name.rpartition(".")[2]
+    notes = Notes()
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(Wire())
+        wire.reach(files.connectors, {connector.connector: attempt.url} if attempt.url else {})
         if connector.connector not in wire.upstream:
             raise UsageError(f"connectors/{connector.connector}.yml names no url; give --url.")
-        wire.tokens = {
-            each.connector: each.auth.token_path
-            for each in direct.connectors.values()
-            if each.auth is not None and each.auth.type == "client_credentials"
-        }
-        systems = Systems(folder, session, {each: wire.url(each) for each in direct.connectors}, secret)
-        arguments = typed(part.arguments, attempt.arguments or {})
+        urls = {each: wire.url(each) for each in files.connectors}
+        systems = await stack.enter_async_context(Systems(folder, urls, secrets=attempt.secrets or {}, kept=kept))
         key = f"try-{uuid4().hex}"
         if isinstance(part, Action):
             agreed(attempt, part, wire.upstream[connector.connector], key)
-        notes = Notes()
         started = time.perf_counter()
         try:
-            outcome = await call(systems, name, part, arguments, attempt, key, notes)
+            outcome = await call(
+                systems, name, part, typed(part.arguments, attempt.arguments or {}), attempt, key, notes
+            )
         except Unavailable as error:
             outcome = {"outcome": "unavailable", "reason": sentence(wire, error)}
-        except Problem as error:
-            raise UsageError(str(error)) from error
-        outcome |= {
-            "problems": list(dict.fromkeys(notes.problems)),
-            "decisions": notes.decisions,
-            "milliseconds": round((time.perf_counter() - started) * 1000, 1),
-            "exchanges": [document(each) for each in wire.exchanges],
-        }
+        except InvalidInput as error:
+            raise UsageError(f"{str(error).removeprefix('arguments.')}.") from error
+        took = time.perf_counter() - started
+    missing = [
+        f"{path} is missing" for path, _, value in fields(part.answer, outcome.get("data") or {}) if value is None
+    ]
+    outcome |= {
+        "problems": [*dict.fromkeys(notes.problems), *(missing if outcome.get("data") else [])],
+        "decisions": notes.decisions,
+        "milliseconds": round(took * 1000, 1),
+        "exchanges": [document(each) for each in wire.exchanges],
+    }
     if as_json:
         write_json(outcome)
     else:
@@ -114,9 +115,9 @@ async def try_out(folder: Path, attempt: Attempt, *, as_json: bool) -> None:
         raise CommandError(f"{attempt.name} failed: {outcome['code']}.")
 
 
-def named(systems: Systems, name: str) -> tuple[Connector, Lookup | Action]:
+def named(files: ConnectorFiles, name: str) -> tuple[Connector, Lookup | Action]:
     """A look-up or an action by `connector.name`, or by its name alone."""
-    offered: dict[str, tuple[Connector, Lookup | Action]] = {**systems.lookups, **systems.actions}
+    offered: dict[str, tuple[Connector, Lookup | Action]] = {**files.lookups(), **files.actions()}
     known = {f"{connector.connector}.{each}": (connector, part) for each, (connector, part) in offered.items()}
     if name not in known and name not in offered:
         there = f"; there are {', '.join(sorted(known))}." if known else "; there are no connectors."
@@ -161,13 +162,11 @@ async def call(
 ) -> dict[str, Any]:
     """The outcome as a document."""
     if isinstance(part, Lookup):
-        answer = await systems.look_up(
-            name, arguments, notes=notes, customer=attempt.customer, conversation="try", language=attempt.language
-        )
+        answer = await systems.look_up(name, arguments, customer=attempt.customer, language=attempt.language)
         return {"outcome": "found" if answer.found else "missing", "data": answer.data}
     request = ActionRequest(
         id=key,
-        tenant="default",
+        tenant=TENANT,
         name=name,
         customer=attempt.customer,
         conversation_id="try",

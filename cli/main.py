@@ -318,7 +318,7 @@ def connector_try(
     from cli.connector_try import Attempt, pairs, try_out
     from cli.settings import assistant_folder
 
-    opened()
+    _, home = opened()
     attempt = Attempt(
         name=name,
         customer=customer,
@@ -328,7 +328,7 @@ def connector_try(
         url=url,
         yes=yes,
     )
-    asyncio.run(try_out(assistant_folder(assistant), attempt, as_json=as_json))
+    asyncio.run(try_out(assistant_folder(assistant), attempt, kept=home.secrets, as_json=as_json))
 
 
 @imports.command("openapi")

@@ -23,6 +23,7 @@ from services.dialogue.assistant.responses import RepliesFile
 from services.dialogue.assistant.schema import KINDS, BusinessFile, Flow, SharedSlots
 from services.dialogue.testing import ScriptsFile
 from shared.assistants.connectors import Connector
+from shared.assistants.rules import RuleDescription
 from shared.nlu.assistant_files import MAX_UTTERANCE, AssistantManifest
 from shared.nlu.training_data import SENTIMENTS
 
@@ -38,6 +39,7 @@ SCHEMAS = {
     "heldout": "heldout/*.yml",
     "connector": "connectors/*.yml",
     "recorded": "connectors/recorded/*.yml",
+    "rules": "rules/*.yml",
     "tests": "tests/*.yml",
 }
 """Which files each schema is of."""
@@ -263,6 +265,7 @@ def schemas() -> dict[str, JsonSchemaValue]:
         "heldout": heldout_schema(),
         "connector": of(Connector),
         "recorded": of(RecordedFile),
+        "rules": of(RuleDescription),
         "tests": of(ScriptsFile),
     }
     return {name: {"$schema": DIALECT, "title": SCHEMAS[name], **schema} for name, schema in made.items()}

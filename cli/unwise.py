@@ -37,8 +37,6 @@ def unwise(folder: Path, files: ConnectorFiles, assistant: Assistant | None) -> 
 
 def of_part(connector: Connector, name: str, part: Lookup | Action) -> Iterator[str]:
     """What is unwise in one look-up or action."""
-    if part.customer == "optional" and part.request is not None and "customer" in part.request.parameters:
-        yield f"'{name}' has {{customer}} in its path, and `customer: optional`; a guest has no number"
     if not isinstance(part, Action) or part.saga is not None or connector.plugin is not None:
         return
     if part.delivery == "once":

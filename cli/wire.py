@@ -13,6 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from cli.recordings import Exchange, Recording
+from shared.assistants.connectors import Connector
 from shared.errors import ZhiyinError
 
 __all__ = ["NotRecorded", "Wire"]
@@ -53,6 +54,15 @@ class Wire:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
         await self._runner.cleanup()
+
+    def reach(self, connectors: Mapping[str, Connector], urls: Mapping[str, str]) -> None:
+        """Passes requests on to the addresses that connectors name, or to others."""
+        self.upstream = {name: url for name, each in connectors.items() if (url := urls.get(name) or each.url)}
+        self.tokens = {
+            name: each.auth.token_path
+            for name, each in connectors.items()
+            if each.auth is not None and each.auth.type == "client_credentials"
+        }
 
     def url(self, connector: str) -> str:
         """Where a connector's system seems to be."""

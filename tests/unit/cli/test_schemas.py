@@ -88,6 +88,7 @@ LOOKUP = {"request": {"path": "/a"}, "answer": {"a": "text"}}
         ),
         ("recorded", {"recorded": [{"request": "GET /a"}]}),
         ("recorded", {"recorded": [{"request": "GET /a", "answer": {}, "answers": [{}]}]}),
+        ("rules", {"fact": {}}),
         ("tests", [{"conversation": "a", "turns": []}]),
         ("tests", [{"conversation": "a", "turns": [{"user": "b", "expects": ["c"]}]}]),
     ],

@@ -22,7 +22,6 @@ def library(tmp_path: Path) -> Path:
         ),
         ("delivery: idempotent", "delivery: once", "core.yml:34: 'renew' is delivered once"),
         ("lookups:\n", "lookups:\n  other: {request: {path: /x}, answer: {a: text}}\n", "core.yml:13: nothing uses"),
-        ("    title: {zh: 续借", "    customer: optional\n    title: {zh: 续借", "a guest has no number"),
     ],
 )
 def test_what_is_unwise_is_a_warning_with_its_line(library: Path, old: str, new_text: str, said: str) -> None:
