@@ -120,7 +120,8 @@ class Ledger:
         with bound_contextvars(request_id=request.request_id, action=request.id, conversation=request.conversation_id):
             if request.name == built_in.WITHDRAW_ACTION:
                 return await self._withdraw(request)
-            if self._foreign is not None and self._foreign.handles(request):
+            # Also where the connector is gone since: a call that was made must not be forgotten.
+            if self._foreign is not None and (begun.effects or self._foreign.handles(request)):
                 return await self._foreign.perform(begun)
             try:
                 async with asyncio.timeout(self._settings.action_seconds):

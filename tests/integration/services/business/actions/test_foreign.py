@@ -83,6 +83,19 @@ async def test_what_a_call_may_have_changed_does_not_speak_against_repeating_it(
     assert len(contents) == 1
 
 
+async def test_a_call_in_doubt_is_not_forgotten_when_its_connector_is_gone(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = company.request("idempotent")
+    await company.foreign.meets("cut_after")
+    await company.ledger.accept(request)
+    assert await company.attempt(request) is None
+    monkeypatch.setattr(company.effects, "handles", lambda _request: False)
+
+    assert (await company.performed(request)).status == "succeeded"
+    assert await company.foreign.effects(request.id) == 1
+
+
 async def test_the_same_key_always_comes_with_the_same_content(company: Company, running: Foreign) -> None:
     request = company.request("idempotent")
     await company.foreign.meets("cut_after", "cut_after", "ok", keys=False)
