@@ -41,7 +41,8 @@ class Openings:
     def title(self, tenant: str, assistant: str, conversation: str) -> dict[str, str]:
         """What a conversation's assistant is called, by language; nothing while no release of it has come here."""
         with suppress(Unavailable):
-            return {**self._assistants.of(tenant, assistant, conversation).assistant.title}
+            titles = self._assistants.of(tenant, assistant, conversation).assistant.title
+            return {str(language): title for language, title in titles.items()}
         return {}
 
     async def open(

@@ -56,7 +56,7 @@ ACTION_SECONDS = 30.0
 CLIENT = {
     "client_id": "dialogue",
     "client_secret": "a secret of the test",
-    "scopes": ["intent:predict", "business:lookup", "business:actions", "login:gateway", "learning:releases"],
+    "scopes": ["intent:predict", "business:lookup", "business:actions", "login:gateway"],
 }
 PASSWORD = "a password of the test"
 AGENT, BEN, SUPERVISOR, OPERATOR, ADMIN, CUSTOMER = (
@@ -128,8 +128,8 @@ class Neighbourhood:
 
 
 @asynccontextmanager
-async def neighbourhood(tmp_path: Path, *, learning: str = "", **settings: Any) -> AsyncIterator[Neighbourhood]:
-    """All of them, running; `settings` are dialogue's, `learning` is where releases are asked for."""
+async def neighbourhood(tmp_path: Path, **settings: Any) -> AsyncIterator[Neighbourhood]:
+    """All of them, running; `settings` are dialogue's."""
     write_model(tmp_path)
     bootstrap = tmp_path / "bootstrap.json"
     bootstrap.write_text(json.dumps({"accounts": ACCOUNTS, "clients": [CLIENT]}), encoding="utf-8")
@@ -137,7 +137,7 @@ async def neighbourhood(tmp_path: Path, *, learning: str = "", **settings: Any) 
         running = await stack.enter_async_context(Redis(tmp_path / "redis"))
         common: dict[str, Any] = {"home": tmp_path, "drain_seconds": 0}
         stacks: dict[str, AsyncExitStack] = {}
-        known: dict[str, str] = {"learning": learning} if learning else {}
+        known: dict[str, str] = {}
         apps: dict[str, Callable[[], FastAPI]] = {
             "login": lambda: create_login(
                 LoginSettings(**common, redis_url=running.url_of("login"), bootstrap_file=bootstrap, demo=True)

@@ -80,7 +80,7 @@ async def test_the_service_serves_what_it_follows(shelf: Shelf, tmp_path: Path) 
 
 def test_a_process_loads_what_an_action_names_and_what_is_live_once(shelf: Shelf, tmp_path: Path) -> None:
     serving = Serving()
-    shelved = ShelvedAssistants(serving, shelf)
+    shelved: Any = ShelvedAssistants(serving, shelf)
     shelved.find("acme", "bank", "old")
     assert not serving.releases, "nothing was published yet"
     old, new = released(shelf, tmp_path, "old"), released(shelf, tmp_path, "new")
@@ -100,7 +100,7 @@ def test_a_process_loads_what_an_action_names_and_what_is_live_once(shelf: Shelf
 
 def test_a_shelf_that_is_damaged_keeps_what_serves(shelf: Shelf, tmp_path: Path) -> None:
     serving = Serving()
-    shelved = ShelvedAssistants(serving, shelf)
+    shelved: Any = ShelvedAssistants(serving, shelf)
     old, new = released(shelf, tmp_path, "old"), released(shelf, tmp_path, "new")
     shelf.remember(Remembered(aliases=(named(old),)))
     shelved.find("acme", "bank", None)

@@ -165,6 +165,9 @@ class Aliases:
     async def aliases(self, name: str) -> Mapping[str, Registered]:
         return self.named
 
+    async def find(self, name: str, version: str) -> Registered | None:
+        return next((each for each in self.named.values() if each.version == version), None)
+
     async def location(self, registered: Registered) -> str:
         return str(self.folders[registered.version])
 

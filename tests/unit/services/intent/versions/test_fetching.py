@@ -30,6 +30,9 @@ class Located:
     async def aliases(self, name: str) -> Mapping[str, Registered]:
         return {}
 
+    async def find(self, name: str, version: str) -> Registered | None:
+        return None
+
     async def location(self, registered: Registered) -> str:
         return self._location
 
