@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -135,9 +136,9 @@ class Pipeline:
                 if row is not None:
                     task = asyncio.create_task(self._work(row), name=f"release-{row.id}")
                     working[row.id] = task
-                    task.add_done_callback(lambda _, working=working, id=row.id: self._done(working, id))
+                    task.add_done_callback(partial(self._done, working, row.id))
 
-    def _done(self, working: dict[str, asyncio.Task[None]], release_id: str) -> None:
+    def _done(self, working: dict[str, asyncio.Task[None]], release_id: str, _task: asyncio.Task[None]) -> None:
         working.pop(release_id, None)
         self.kick()
 

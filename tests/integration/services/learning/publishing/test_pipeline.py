@@ -45,7 +45,7 @@ async def test_learning_that_is_started_again_goes_on_in_every_state(
         training = await client.until(release, "training")
 
         async def at_work() -> bool:
-            return (await client.release(release))["reason"] == "training, 50 %"
+            return bool((await client.release(release))["reason"] == "training, 50 %")
 
         await eventually(at_work)
         assert training["model_version"] == ""
