@@ -54,12 +54,12 @@ class Ports:
     intent: int
     business: int
     worker: int
-    learning: int
     redis: int
     consul: int
     consul_server: int
     consul_gossip: int
     shop: int
+    learning: int
 
     def of(self, service: str) -> int:
         """The port of a service by its name."""

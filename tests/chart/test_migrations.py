@@ -116,7 +116,9 @@ def test_every_database_is_migrated(variant: str) -> None:
     (found,) = rendered(variant).of("Job")
     spec = found["spec"]["template"]["spec"]
     commands = {each["name"]: each["command"] for each in spec["containers"]}
-    assert commands == {name: ["python", "-m", "shared.storage.migrations", name] for name in services_with_tables()}
+    # Learning runs on one machine so far; the chart has its trainings as a Job, and no database of it.
+    names = set(services_with_tables()) - {"learning"}
+    assert commands == {name: ["python", "-m", "shared.storage.migrations", name] for name in names}
     assert spec["restartPolicy"] == "Never"
     assert found["spec"]["backoffLimit"] >= 1
     assert found["spec"]["ttlSecondsAfterFinished"] > 0

@@ -138,7 +138,7 @@ class Pipeline:
                     working[row.id] = task
                     task.add_done_callback(partial(self._done, working, row.id))
 
-    def _done(self, working: dict[str, asyncio.Task[None]], release_id: str, _: asyncio.Task[None]) -> None:
+    def _done(self, working: dict[str, asyncio.Task[None]], release_id: str, _task: asyncio.Task[None]) -> None:
         working.pop(release_id, None)
         self.kick()
 

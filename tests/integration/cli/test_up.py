@@ -188,7 +188,7 @@ async def test_from_start_to_stop(environment: Environment) -> None:
         everyone = family(processes(environment))
         assert await up.end(signal.SIGINT) == 0
         assert kinds_in_order(up.output, "stopped", everything) == [
-            *("dialogue", "worker", "business", "intent", "login"),
+            *("dialogue", "worker", "business", "intent", "learning", "login"),
             *("consul", "redis"),
         ]
     assert all(gone(each) for each in everyone)

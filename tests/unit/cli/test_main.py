@@ -155,7 +155,7 @@ def test_migrate(zhiyin: Run, tmp_path: Path) -> None:
     assert (tmp_path / "home" / "data" / "business.sqlite").exists()
     code, _, err = zhiyin("migrate", "nobody")
     assert code == 2
-    assert err.startswith("There is no service 'nobody' with a database; there are business, dialogue, login")
+    assert err.startswith("There is no service 'nobody' with a database; there are business, dialogue, learning, login")
 
 
 def test_tools(zhiyin: Run, monkeypatch: pytest.MonkeyPatch) -> None:

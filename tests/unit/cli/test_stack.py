@@ -79,6 +79,7 @@ def test_a_service_gets_the_address_of_everything(tmp_path: Path) -> None:
         "login": "127.0.0.1:9001",
         "intent": "127.0.0.1:9002",
         "business": "127.0.0.1:9003",
+        "learning": "127.0.0.1:9009",
     }
     assert program.address == "127.0.0.1:9000"
     assert make(tmp_path, consul=False).service_program("login").environment["ZHIYIN_REGISTRY"] == "static"
@@ -160,7 +161,7 @@ async def test_nobody_answers_on_a_free_port() -> None:
 
 def test_each_service_has_a_port(tmp_path: Path) -> None:
     ports = make(tmp_path).ports
-    assert [ports.of(name) for name in SERVICES] == [9001, 9002, 9003, 9004, 9000]
+    assert [ports.of(name) for name in SERVICES] == [9001, 9009, 9002, 9003, 9004, 9000]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -78,7 +78,7 @@ async def test_a_token_is_for_a_service_that_is_named(login: Calls, audience: ob
     [
         (None, {"dialogue", "login"}),
         (LILEI, {"dialogue", "login"}),
-        (ADMIN, {"business", "dialogue", "intent", "login"}),
+        (ADMIN, {"business", "dialogue", "intent", "learning", "login"}),
     ],
 )
 async def test_a_persons_token_is_good_where_their_roles_have_work(
