@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from shared.assistants.bundle import digest_of, pack
-from shared.contracts.releases import Alias, AliasName, Following, Release, ReleaseReport
+from shared.contracts.releases import AliasName, Following, Release, ReleaseAlias, ReleaseReport
 
 __all__ = ["ReleasesServer", "releases_server"]
 
@@ -24,7 +24,7 @@ class ReleasesServer:
 
     port: int = 0
     bundles: dict[str, bytes] = field(default_factory=dict)
-    aliases: dict[tuple[str, str, str], Alias] = field(default_factory=dict)
+    aliases: dict[tuple[str, str, str], ReleaseAlias] = field(default_factory=dict)
     proving: dict[str, Release] = field(default_factory=dict)
     reports: list[tuple[str, ReleaseReport]] = field(default_factory=list)
     requests: list[web.Request] = field(default_factory=list)
@@ -65,7 +65,7 @@ class ReleasesServer:
     def move(self, release: Release, alias: AliasName = "production", *, share: float = 1.0) -> None:
         """Names the release by the alias."""
         self.proving.pop(release.id, None)
-        self.aliases[release.tenant, release.assistant, alias] = Alias(alias=alias, release=release, share=share)
+        self.aliases[release.tenant, release.assistant, alias] = ReleaseAlias(alias=alias, release=release, share=share)
         self._notify()
 
     def publish(self, tenant: str, assistant: str, folder: Path | bytes) -> Release:

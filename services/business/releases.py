@@ -17,7 +17,7 @@ from services.business.connectors.effects import Effects
 from services.business.connectors.lookups import Served
 from services.business.rules.rules import Rules
 from services.business.settings import Settings
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.releases.reports import reason_of
 from shared.releases.shelf import Shelf
 
@@ -95,7 +95,7 @@ class FollowedAssistants:
         """
         await asyncio.to_thread(self._assistants.add, release.tenant, release.assistant, release.id, folder)
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         """From now on these serve whoever names no release; a canary serves only who names it."""
         for alias in aliases:
             if alias.alias == LIVE:
@@ -112,7 +112,7 @@ class KeptAssistants:
     async def load(self, release: Release, folder: Path) -> None:
         """Business has loaded it, or no alias names it."""
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         """What serves is remembered on the shelf."""
 
     def forget(self, release: Release) -> None:

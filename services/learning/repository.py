@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.learning.models import OPEN, AliasMove, AliasRow, BundleRow, Installation, ReleaseRow, ReportRow
-from shared.contracts.releases import Alias, Release, ReleaseReport
+from shared.contracts.releases import Release, ReleaseAlias, ReleaseReport
 
 __all__ = [
     "add_bundle",
@@ -275,17 +275,17 @@ def _note_move(
     )
 
 
-async def aliases_of(session: AsyncSession, assistant: str) -> list[Alias]:
+async def aliases_of(session: AsyncSession, assistant: str) -> list[ReleaseAlias]:
     """What the aliases of an assistant name."""
     return await _aliases(session, AliasRow.assistant == assistant)
 
 
-async def every_alias(session: AsyncSession) -> list[Alias]:
+async def every_alias(session: AsyncSession) -> list[ReleaseAlias]:
     """What every alias of the session's tenants names."""
     return await _aliases(session)
 
 
-async def _aliases(session: AsyncSession, *where: ColumnElement[bool]) -> list[Alias]:
+async def _aliases(session: AsyncSession, *where: ColumnElement[bool]) -> list[ReleaseAlias]:
     query = (
         select(AliasRow, ReleaseRow)
         .join(ReleaseRow, ReleaseRow.id == AliasRow.release_id)
@@ -293,7 +293,7 @@ async def _aliases(session: AsyncSession, *where: ColumnElement[bool]) -> list[A
         .order_by(AliasRow.tenant, AliasRow.assistant, AliasRow.alias)
     )
     return [
-        Alias(alias=row.alias, release=release_of(release), share=row.share)
+        ReleaseAlias(alias=row.alias, release=release_of(release), share=row.share)
         for row, release in (await session.execute(query)).all()
     ]
 

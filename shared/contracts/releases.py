@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints
 from shared.contracts.base import Contract, RequestBody, unknown_as
 
 __all__ = [
-    "Alias",
     "AliasName",
     "AssistantList",
     "AssistantName",
@@ -23,6 +22,7 @@ __all__ = [
     "MoveAlias",
     "NewRelease",
     "Release",
+    "ReleaseAlias",
     "ReleaseList",
     "ReleaseReport",
     "ReleaseState",
@@ -58,7 +58,7 @@ class Release(Contract):
     created_by: str = ""
 
 
-class Alias(Contract):
+class ReleaseAlias(Contract):
     """Which release an alias of an assistant names; `share` of the conversations, where it is not production."""
 
     alias: Annotated[AliasName, unknown_as("shadow")]
@@ -70,7 +70,7 @@ class Following(Contract):
     """All that services follow: what aliases name, and releases to be proven; `cursor` changes with any of it."""
 
     cursor: str
-    aliases: Sequence[Alias]
+    aliases: Sequence[ReleaseAlias]
     proving: Sequence[Release] = ()
 
 
@@ -99,7 +99,7 @@ class ReleaseList(Contract):
     """
 
     releases: Sequence[Release]
-    aliases: Sequence[Alias]
+    aliases: Sequence[ReleaseAlias]
     previous: Release | None = None
     next_before: int | None = None
 
@@ -108,7 +108,7 @@ class AssistantList(Contract):
     """What the aliases of every assistant of a tenant name."""
 
     assistants: Sequence[AssistantName]
-    aliases: Sequence[Alias]
+    aliases: Sequence[ReleaseAlias]
 
 
 class StoredBundle(Contract):

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from shared.assistants.bundle import MAX_BUNDLE_BYTES
 from shared.calls.client import ServiceClient
-from shared.contracts.releases import Alias, Following, Release
+from shared.contracts.releases import Following, Release, ReleaseAlias
 from shared.errors import Problem, Unavailable, ZhiyinError
 from shared.releases.reports import AWAY, LEARNING, Reports, reason_of
 from shared.releases.shelf import Remembered, Shelf, WrongDigest
@@ -71,7 +71,7 @@ class Serves(Protocol):
             Exception: it cannot be served; the message says why.
         """
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         """From now on these are what serves, all of them loaded; an alias that is missing is of no use any more."""
 
     def forget(self, release: Release) -> None:
@@ -113,9 +113,9 @@ class Follower:
     linger_seconds: float = 0.0
     beat: Callable[[], None] = lambda: None
     _told: Following | None = None
-    _good: dict[Key, Alias] = field(default_factory=dict)
+    _good: dict[Key, ReleaseAlias] = field(default_factory=dict)
     """What served last by its alias, in this process or before it."""
-    _serving: list[Alias] = field(default_factory=list)
+    _serving: list[ReleaseAlias] = field(default_factory=list)
     _loaded: dict[str, Release] = field(default_factory=dict)
     _unneeded_since: dict[str, float] = field(default_factory=dict)
     _tried: dict[str, _Tried] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Follower:
             log.warning("releases_not_recalled", error=str(error))
             known = Remembered()
         self._good = {_key(alias): alias for alias in known.aliases}
-        named: Sequence[Alias] = known.aliases
+        named: Sequence[ReleaseAlias] = known.aliases
         if not named and (told := await self._ask(wait=0)) is not None:
             named = told.aliases
         # Without a cursor: what is to be proven is asked for later.
@@ -230,7 +230,7 @@ class Follower:
             del self._tried[identity]
         await self._let_go(told, needed)
 
-    async def _swap(self, named: Mapping[Key, Alias]) -> None:
+    async def _swap(self, named: Mapping[Key, ReleaseAlias]) -> None:
         good = dict(self._good)
         for key, alias in named.items():
             if alias.release.id in self._loaded:
@@ -368,10 +368,10 @@ def has_learning(settings: ServiceSettings) -> bool:
     return bool(settings.client_id) and (settings.registry != "static" or LEARNING in settings.static_services)
 
 
-def _mark(alias: Alias) -> tuple[Key, str, float]:
+def _mark(alias: ReleaseAlias) -> tuple[Key, str, float]:
     """All of an alias that serving depends on."""
     return _key(alias), alias.release.id, alias.share
 
 
-def _key(alias: Alias) -> Key:
+def _key(alias: ReleaseAlias) -> Key:
     return alias.release.tenant, alias.release.assistant, alias.alias

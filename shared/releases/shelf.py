@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from shared.assistants.bundle import BundleError, digest_of, pack, unpack
 from shared.contracts.base import Contract
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.errors import ZhiyinError
 
 __all__ = ["Remembered", "Shelf", "WrongDigest"]
@@ -35,7 +35,7 @@ class WrongDigest(ZhiyinError):
 class Remembered(Contract):
     """What was served last, and which other releases are still there for what began with them."""
 
-    aliases: tuple[Alias, ...] = ()
+    aliases: tuple[ReleaseAlias, ...] = ()
     kept: tuple[Release, ...] = ()
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
 from services.business.api.dependencies import LOOKUP_SCOPE, Business, InBusiness, LookupCaller, Reader, View
@@ -48,7 +49,7 @@ class LookupList(View):
 async def list_lookups(
     business: InBusiness,
     principal: Reader,
-    assistant: Annotated[str | None, Query(pattern=ASSISTANT, description="Whose look-ups")] = None,
+    assistant: Annotated[str | SkipJsonSchema[None], Query(pattern=ASSISTANT, description="Whose look-ups")] = None,
 ) -> LookupList:
     """The look-ups that there are."""
     served = _served(business, principal.tenant, assistant, None)

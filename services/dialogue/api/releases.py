@@ -7,10 +7,10 @@ verifies it, and keeps who published and who moved an alias.
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from services.dialogue.api.onward import asked, passed_on
 from shared.contracts.releases import (
-    Alias,
     AliasName,
     AssistantList,
     AssistantName,
@@ -18,6 +18,7 @@ from shared.contracts.releases import (
     MoveAlias,
     NewRelease,
     Release,
+    ReleaseAlias,
     ReleaseList,
     StoredBundle,
 )
@@ -41,7 +42,9 @@ router = APIRouter(prefix="/v1", tags=["releases"], dependencies=[Depends(requir
 
 Assistant = Annotated[AssistantName, Path(description="The assistant's name, as its `assistant.yml` says")]
 ReleaseId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="The release's id")]
-Before = Annotated[int | None, Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")]
+Before = Annotated[
+    int | SkipJsonSchema[None], Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")
+]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
@@ -85,11 +88,11 @@ async def read_release(assistant: Assistant, release_id: ReleaseId, request: Req
 
 
 @router.put("/assistants/{assistant}/aliases/{alias}", responses=responses(404, 409, *AWAY))
-async def move_alias(assistant: Assistant, alias: AliasName, body: MoveAlias, request: Request) -> Alias:
+async def move_alias(assistant: Assistant, alias: AliasName, body: MoveAlias, request: Request) -> ReleaseAlias:
     """Points an alias at a release that is ready; production is a rollback where the release is an older one."""
     path = f"/v1/assistants/{assistant}/aliases/{alias}"
     # Told a second time, `expected` may be wrong by what the first time did.
-    return await asked(request, "learning", "PUT", path, Alias, body=body, again=body.expected is None)
+    return await asked(request, "learning", "PUT", path, ReleaseAlias, body=body, again=body.expected is None)
 
 
 @router.delete("/assistants/{assistant}/aliases/{alias}", status_code=204, responses=responses(409, *AWAY))

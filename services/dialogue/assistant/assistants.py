@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from services.dialogue.assistant.assistant import Assistant, load_assistant
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
 
 __all__ = ["Assistants", "Conventions", "Live"]
@@ -132,7 +132,7 @@ class Assistants:
             self._written_for(release.tenant, assistant), release.id, release.model, release.model_version
         )
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         """From now on turns begin with these."""
         named = {(each.release.tenant, each.release.assistant, each.alias): each for each in aliases}
         current: dict[tuple[str, str], _Current] = {}

@@ -18,7 +18,7 @@ from services.intent.versions.fetching import VERSION, obtain
 from services.intent.versions.golden_check import prove
 from services.intent.versions.live import LiveModel
 from services.intent.versions.model_registry import ModelRegistry, RegistryUnavailable
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.errors import Unavailable
 from shared.nlu.manifest import Manifest, ModelRejected, ModelSource, read_source
 
@@ -65,7 +65,7 @@ class ReleasedModels:
         self._held[release.id] = _Held(release.model, release.model_version, source)
         self._models.measure(release.model)
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         """From now on these releases say what is in production."""
         for alias in aliases:
             held = self._held.get(alias.release.id)

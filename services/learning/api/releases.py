@@ -3,19 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from services.learning import repository
 from services.learning.api.dependencies import Assistant, InLearning, Operator, Reader, ReleaseId, Reporter
 from services.learning.publishing import aliases
 from services.learning.publishing.releases import publish
 from shared.contracts.releases import (
-    Alias,
     AliasName,
     AssistantList,
     Following,
     MoveAlias,
     NewRelease,
     Release,
+    ReleaseAlias,
     ReleaseList,
     ReleaseReport,
 )
@@ -29,7 +30,9 @@ MAX_NUMBER = 2**31 - 1
 
 router = APIRouter(prefix="/v1")
 
-Before = Annotated[int | None, Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")]
+Before = Annotated[
+    int | SkipJsonSchema[None], Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")
+]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str, Query(max_length=100, description="The `cursor` of the last answer")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for something new")]
@@ -86,7 +89,7 @@ async def read_release(assistant: Assistant, release_id: ReleaseId, learning: In
 @router.put("/assistants/{assistant}/aliases/{alias}", responses=responses(404, 409), tags=["aliases"])
 async def move_alias(
     assistant: Assistant, alias: AliasName, body: MoveAlias, learning: InLearning, principal: Operator
-) -> Alias:
+) -> ReleaseAlias:
     """Points an alias at a release that is ready; production is a rollback where the release is an older one."""
     moved = await aliases.move(learning.database, principal.tenant, assistant, alias, body, principal.subject)
     learning.changes.kick()

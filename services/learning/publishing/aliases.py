@@ -2,14 +2,16 @@
 
 from services.learning import repository
 from services.learning.models import AliasRow, ReleaseRow
-from shared.contracts.releases import Alias, AliasName, MoveAlias
+from shared.contracts.releases import AliasName, MoveAlias, ReleaseAlias
 from shared.errors import Conflict, NotFound
 from shared.storage.database import Database, now
 
 __all__ = ["move", "remove"]
 
 
-async def move(database: Database, tenant: str, assistant: str, alias: AliasName, wanted: MoveAlias, by: str) -> Alias:
+async def move(
+    database: Database, tenant: str, assistant: str, alias: AliasName, wanted: MoveAlias, by: str
+) -> ReleaseAlias:
     """Points an alias of an assistant at a release; what it names already stays, and nothing is noted.
 
     Raises:
@@ -29,7 +31,7 @@ async def move(database: Database, tenant: str, assistant: str, alias: AliasName
         _require_expected(known, wanted.expected, alias)
         if known is None or (known.release_id, known.share) != (release.id, share):
             await repository.move_alias(session, release, alias, share, by, now(), known)
-    return Alias(alias=alias, release=repository.release_of(release), share=share)
+    return ReleaseAlias(alias=alias, release=repository.release_of(release), share=share)
 
 
 async def remove(database: Database, tenant: str, assistant: str, alias: str, by: str) -> None:

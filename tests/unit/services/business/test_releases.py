@@ -8,7 +8,7 @@ import pytest
 
 from services.business.releases import FollowedAssistants, ShelvedAssistants
 from shared.assistants.bundle import digest_of, pack
-from shared.contracts.releases import Alias, AliasName, Release
+from shared.contracts.releases import AliasName, Release, ReleaseAlias
 from shared.errors import ConfigurationError
 from shared.releases.shelf import Remembered, Shelf
 
@@ -54,8 +54,8 @@ def released(shelf: Shelf, written: Path, text: str, tenant: str = "acme", assis
     )  # fmt: skip
 
 
-def named(release: Release, alias: AliasName = "production") -> Alias:
-    return Alias(alias=alias, release=release)
+def named(release: Release, alias: AliasName = "production") -> ReleaseAlias:
+    return ReleaseAlias(alias=alias, release=release)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ UNKNOWN_MEMBERS: dict[tuple[str, str], Any] = {
     # Neither done nor undone: the customer is told that it is not certain yet.
     ("Submitted", "status"): "pending",
     # Seen, and followed by nobody here: what no reader knows is neither live nor refused.
-    ("Alias", "alias"): "shadow",
+    ("ReleaseAlias", "alias"): "shadow",
     ("Release", "state"): "proving",
     # Our own answers, which nobody here reads.
     ("Me", "kind"): REFUSED,

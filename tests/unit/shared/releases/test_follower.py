@@ -16,7 +16,7 @@ from shared.assistants.bundle import pack
 from shared.calls.circuit_breaker import BreakerPolicy
 from shared.calls.client import ServiceClient
 from shared.calls.discovery import FixedDiscovery
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.errors import Unavailable
 from shared.releases import follower as followers
 from shared.releases.follower import Follower, has_learning
@@ -38,7 +38,7 @@ class Service:
     """Serves the word in `assistant.yml` of what production names; refuses a folder that says `bad`."""
 
     loaded: dict[str, Loaded] = field(default_factory=dict)
-    aliases: dict[tuple[str, str, str], Alias] = field(default_factory=dict)
+    aliases: dict[tuple[str, str, str], ReleaseAlias] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
     away: bool = False
 
@@ -52,7 +52,7 @@ class Service:
             raise RuntimeError("a fault of the program")
         self.loaded[release.id] = Loaded(text)
 
-    def serve(self, aliases: Sequence[Alias]) -> None:
+    def serve(self, aliases: Sequence[ReleaseAlias]) -> None:
         assert all(alias.release.id in self.loaded for alias in aliases), "something is half live"
         self.aliases = {(alias.release.tenant, alias.release.assistant, alias.alias): alias for alias in aliases}
 

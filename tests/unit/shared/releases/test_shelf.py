@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.assistants.bundle import BundleError, digest_of, pack
-from shared.contracts.releases import Alias, Release
+from shared.contracts.releases import Release, ReleaseAlias
 from shared.releases.shelf import Remembered, Shelf, WrongDigest
 
 OLD = 1_000_000_000
@@ -91,7 +91,7 @@ def test_what_was_served_is_remembered(shelf: Shelf) -> None:
     release = Release(
         id="r1", tenant="acme", assistant="bank", number=1, bundle="0" * 64, state="ready", created_at=datetime.now(UTC)
     )
-    remembered = Remembered(aliases=(Alias(alias="production", release=release),), kept=(release,))
+    remembered = Remembered(aliases=(ReleaseAlias(alias="production", release=release),), kept=(release,))
     shelf.remember(remembered)
     assert shelf.recall() == remembered
     assert shelf.written() > 0

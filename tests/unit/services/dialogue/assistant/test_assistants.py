@@ -8,7 +8,7 @@ import pytest
 
 from services.dialogue.assistant.assistants import Assistants, Live
 from services.dialogue.settings import Company
-from shared.contracts.releases import Alias, AliasName, Release
+from shared.contracts.releases import AliasName, Release, ReleaseAlias
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
 from tests.unit.services.dialogue.assistants import MANIFEST, load, write_assistant
 
@@ -34,7 +34,9 @@ class Publisher:
 
     def serve(self, *named: Release | tuple[Release, AliasName, float]) -> None:
         entries = [each if isinstance(each, tuple) else (each, "production", 1.0) for each in named]
-        self.assistants.serve([Alias(alias=alias, release=release, share=share) for release, alias, share in entries])
+        self.assistants.serve(
+            [ReleaseAlias(alias=alias, release=release, share=share) for release, alias, share in entries]
+        )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from services.intent.rollout.loaded_models import LoadedModels
 from services.intent.rollout.releases import ReleasedModels
 from services.intent.settings import Settings
 from services.intent.versions.model_registry import FileRegistry
-from shared.contracts.releases import Alias, AliasName, Release
+from shared.contracts.releases import AliasName, Release, ReleaseAlias
 from shared.errors import NotFound
 from shared.nlu.manifest import ModelRejected
 from tests.versions import Versions, damage
@@ -45,7 +45,7 @@ class Server:
         return release
 
     def serve(self, *releases: Release, alias: AliasName = "production") -> None:
-        self.released.serve([Alias(alias=alias, release=release) for release in releases])
+        self.released.serve([ReleaseAlias(alias=alias, release=release) for release in releases])
 
     async def answers(
         self, version: str, *, model: str = "shop", tenant: str = "default", service: bool = True
