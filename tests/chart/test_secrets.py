@@ -53,7 +53,7 @@ def test_login_accepts_the_first_accounts(variant: str) -> None:
     for name in ("dialogue", "intent", "business", "worker"):
         assert clients[name].client_secret == data[f"client-secret-{name}"]
     assert set(clients["dialogue"].scopes) == {
-        "intent:predict", "business:lookup", "business:actions", "login:gateway",
+        "intent:predict", "business:lookup", "business:actions", "login:gateway", "learning:read", "learning:report",
     }  # fmt: skip
 
 

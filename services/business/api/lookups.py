@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
@@ -49,7 +49,9 @@ class LookupList(View):
 async def list_lookups(
     business: InBusiness,
     principal: Reader,
-    assistant: Annotated[str | SkipJsonSchema[None], Query(pattern=ASSISTANT, description="Whose look-ups")] = None,
+    assistant: Annotated[
+        Annotated[str, Field(pattern=ASSISTANT)] | SkipJsonSchema[None], Query(description="Whose look-ups")
+    ] = None,
 ) -> LookupList:
     """The look-ups that there are."""
     served = _served(business, principal.tenant, assistant, None)

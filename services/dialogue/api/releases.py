@@ -7,6 +7,7 @@ verifies it, and keeps who published and who moved an alias.
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from services.dialogue.api.onward import asked, passed_on
@@ -42,9 +43,8 @@ router = APIRouter(prefix="/v1", tags=["releases"], dependencies=[Depends(requir
 
 Assistant = Annotated[AssistantName, Path(description="The assistant's name, as its `assistant.yml` says")]
 ReleaseId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="The release's id")]
-Before = Annotated[
-    int | SkipJsonSchema[None], Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")
-]
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+Before = Annotated[Number | SkipJsonSchema[None], Query(description="Only releases before this number")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from services.learning import repository
@@ -30,9 +31,8 @@ MAX_NUMBER = 2**31 - 1
 
 router = APIRouter(prefix="/v1")
 
-Before = Annotated[
-    int | SkipJsonSchema[None], Query(ge=1, le=MAX_NUMBER, description="Only releases before this number")
-]
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+Before = Annotated[Number | SkipJsonSchema[None], Query(description="Only releases before this number")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str, Query(max_length=100, description="The `cursor` of the last answer")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for something new")]

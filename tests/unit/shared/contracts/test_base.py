@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 import cli
 import services
 import shared
+from services.business import settings as business_settings
 from services.business.rules import facts
 from services.business.shop.actions import ACTIONS
 from services.dialogue import settings
@@ -33,7 +34,9 @@ from tests.unit.shared.contracts.releases import Answer, asked, example_of, lite
 
 WRITTEN_BY_HAND = (Part, SeedPart)
 """Files of people, to whom a field that is not known is a slip of the pen."""
-BY_HAND = {each.__name__ for each in (facts, settings, assistant_files, training_data, training_settings)}
+BY_HAND = {
+    each.__name__ for each in (business_settings, facts, settings, assistant_files, training_data, training_settings)
+}
 """Where such files are described without a base that is known elsewhere."""
 EFFECTS = {action.arguments for action in ACTIONS.values()}
 """An effect is made as it was asked for, or not at all."""
