@@ -26,6 +26,9 @@ STORES = {
 
 DEMO = {"ZHIYIN_ENVIRONMENT": "development", "ZHIYIN_DEMO": "true", "ZHIYIN_DEMO_PUBLIC": "true"}
 
+STARTED = tuple(name for name in REGISTERED if name != "learning")
+"""What compose starts; learning runs on one machine so far."""
+
 
 def prepare(folder: Path, *, demo: bool) -> None:
     """Writes the secrets into a folder and says where they are."""
@@ -41,10 +44,8 @@ def prepare(folder: Path, *, demo: bool) -> None:
         **dict(line.split("=", 1) for line in lines if "=" in line),
         "LOGIN_SECRET": made.login_secret,
         "CONSUL_MANAGEMENT_TOKEN": made.consul.management,
-        **{f"CONSUL_TOKEN_{name.upper()}": made.consul.services[name] for name in REGISTERED},
-        **{
-            f"{name.upper()}_CLIENT_SECRET": made.client_secret(name) for name in REGISTERED if made.client_secret(name)
-        },
+        **{f"CONSUL_TOKEN_{name.upper()}": made.consul.services[name] for name in STARTED},
+        **{f"{name.upper()}_CLIENT_SECRET": made.client_secret(name) for name in STARTED if made.client_secret(name)},
         **(DEMO if demo else {}),
     }
     write_atomically(settings, "".join(f"{name}={value}\n" for name, value in variables.items()))

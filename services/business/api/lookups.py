@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
@@ -23,7 +23,6 @@ from shared.storage.database import ALL_TENANTS, now
 __all__ = ["DIRECT", "router"]
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
-ASSISTANT = r"^[a-z][a-z0-9_-]{0,63}$"
 DEADLINE = DEADLINE_HEADER.lower().encode()
 DEADLINE_SECONDS = 10.0
 """For callers that say none."""
