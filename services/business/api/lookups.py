@@ -48,9 +48,7 @@ class LookupList(View):
 async def list_lookups(
     business: InBusiness,
     principal: Reader,
-    assistant: Annotated[
-        Annotated[str, Field(pattern=ASSISTANT)] | SkipJsonSchema[None], Query(description="Whose look-ups")
-    ] = None,
+    assistant: Annotated[AssistantName | SkipJsonSchema[None], Query(description="Whose look-ups")] = None,
 ) -> LookupList:
     """The look-ups that there are."""
     served = _served(business, principal.tenant, assistant, None)

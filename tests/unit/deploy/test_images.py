@@ -291,7 +291,7 @@ def test_an_image_has_all_that_its_service_imports(image: str, lists: Path) -> N
         ("intent-gpu", "openvino"),
         ("login", "celery"),
         ("login", "numpy"),
-        ("dialogue", "zen-engine"),
+        ("login", "zen-engine"),
         ("business", "numpy"),
         ("worker", "typer"),
     ],
