@@ -15,6 +15,7 @@ from services.business.connectors.lookups import answer_lookup as ask_system
 from services.business.shop.lookups import LOOKUPS, look_up
 from shared.calls.client import DEADLINE_HEADER
 from shared.contracts.lookups import LookupAnswer, LookupRequest
+from shared.contracts.releases import AssistantName
 from shared.errors import NotFound, responses
 from shared.http.fast_path import DirectRequest, DirectRoute
 from shared.http.middleware import deadline_from, deadline_of
