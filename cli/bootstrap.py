@@ -38,7 +38,7 @@ CLIENTS: tuple[dict[str, Any], ...] = (
     },
     {"client_id": "intent", "scopes": ["learning:read", "learning:report"]},
     {"client_id": "business", "scopes": ["learning:read", "learning:report"]},
-    {"client_id": "worker", "scopes": []},
+    {"client_id": "worker", "scopes": ["learning:read"]},
     {"client_id": "learning", "scopes": ["intent:predict"]},
 )
 

@@ -130,6 +130,11 @@ class ShelvedAssistants:
         self._live: dict[tuple[str, str], Release] = {}
         self._loaded: dict[str, Release] = {}
 
+    @property
+    def own(self) -> str:
+        """The name of the installation's own assistant."""
+        return self._assistants.own
+
     def find(self, tenant: str, assistant: str | None, release: str | None) -> Served | None:
         """The release that an action names, or else the live one, loaded where it was not; None when there is neither.
 

@@ -59,6 +59,11 @@ class Prepared:
 class FindsAssistants(Protocol):
     """Knows the releases that there are: `Assistants`, or what brings them to where they are needed first."""
 
+    @property
+    def own(self) -> str:
+        """The name of the installation's own assistant."""
+        ...
+
     def find(self, tenant: str, assistant: str | None, release: str | None) -> Served | None:
         """The release that is asked for, or else the live one; `None` when there is neither."""
         ...
@@ -87,19 +92,21 @@ class Effects:
         self._assistants = assistants
 
     def handles(self, request: ActionRequest) -> bool:
-        """Whether the request's assistant has this action by a connector."""
-        return self._find(request) is not None
+        """Whether the request's assistant has this action by a connector; of one that is not here yet, nobody knows."""
+        return self._find(request) is not None or self._is_awaited(request)
 
     async def prepare(self, request: ActionRequest, moment: datetime) -> Refused | Prepared:
         """Whether an action may be made at a moment, and what for; makes nothing.
 
         Raises:
-            NothingHappened: what has to be looked up before could not be.
+            NothingHappened: what has to be looked up before could not be, or the assistant has not come here yet.
             SystemRefused: a look-up before it was refused in a way that nobody declared.
             ZhiyinError: the rules say nothing that can be used.
         """
         found = self._find(request)
         if found is None:
+            if self._is_awaited(request):
+                raise NothingHappened(f"no release of the assistant '{request.assistant}' has come here yet")
             return Refused(UNKNOWN_ACTION)
         served, _, _, action = found
         arguments, wrong = read_arguments(action.arguments, request.arguments)
@@ -192,6 +199,13 @@ class Effects:
         """What a saga answers when its steps are made; `saved` is their data by the names that they save it under."""
         action = self._found(request).action
         return Done(_known(action, {**prepared.scope, **saved}))
+
+    def _is_awaited(self, request: ActionRequest) -> bool:
+        """Whether the assistant is one that was published, and that this process has yet to hear of."""
+        return (
+            request.assistant not in (None, self._assistants.own)
+            and self._assistants.find(request.tenant, request.assistant, request.release) is None
+        )
 
     def _find(self, request: ActionRequest) -> _Found | None:
         served = self._assistants.find(request.tenant, request.assistant, request.release)

@@ -65,7 +65,7 @@ between them, so the generated ones are kept in the values.
 {{- end -}}
 {{- end -}}
 {{- $clients := list -}}
-{{- range $client, $scopes := dict "dialogue" (list "intent:predict" "business:lookup" "business:actions" "learning:read" "learning:report" "login:gateway") "intent" (list "learning:read" "learning:report") "business" (list "learning:read" "learning:report") "worker" list "learning" (list "intent:predict") -}}
+{{- range $client, $scopes := dict "dialogue" (list "intent:predict" "business:lookup" "business:actions" "learning:read" "learning:report" "login:gateway") "intent" (list "learning:read" "learning:report") "business" (list "learning:read" "learning:report") "worker" (list "learning:read") "learning" (list "intent:predict") -}}
 {{- $clients = append $clients (dict "client_id" $client "client_secret" (get $.data (print "client-secret-" $client) | b64dec) "scopes" $scopes) -}}
 {{- end -}}
 {{- $sorted := list -}}

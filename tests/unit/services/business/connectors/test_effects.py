@@ -299,3 +299,13 @@ async def test_a_call_that_is_cancelled_leaves_the_system_open(make: Make, syste
         async with asyncio.timeout(0.05):
             await effects.perform(request(), ready, key="k")
     assert isinstance(await effects.perform(request(), ready, key="k"), Done)
+
+
+async def test_an_action_of_an_assistant_that_has_not_come_yet_is_waited_for(make: Make) -> None:
+    effects = make(ONCE)
+    published = request(assistant="published", release="r-1")
+    assert effects.handles(published)
+    with pytest.raises(NothingHappened, match="has come here yet"):
+        await effects.prepare(published, MOMENT)
+    assert not effects.handles(request("unknown"))
+    assert await effects.prepare(request("unknown"), MOMENT) == Refused("unknown_action")
