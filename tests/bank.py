@@ -29,10 +29,11 @@ from shared.contracts.lookups import LookupAnswer
 from tests.servers import free_port
 from tests.stack import PROJECT
 
-__all__ = ["BANK", "KEY", "BankByHand", "RunningBank", "running_bank"]
+__all__ = ["BANK", "KEY", "LEI", "BankByHand", "RunningBank", "problem", "running_bank"]
 
 BANK = PROJECT / "assistants" / "bank"
 KEY = "key-of-the-tests"
+LEI = "/v1/customers/C1001"
 START_SECONDS = 10.0
 
 Scope = dict[str, Any]
@@ -53,6 +54,16 @@ class RunningBank:
         for left in self._file.parent.glob("bank.sqlite*"):
             left.unlink()
         shutil.copyfile(self._seeded, self._file)
+
+    def post(self, path: str, body: Any = None, key: str = "k") -> httpx.Response:
+        """An effect under a key."""
+        return self.http.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of an answer that is a problem."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
 
 
 @contextmanager
