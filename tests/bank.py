@@ -248,8 +248,8 @@ class BankByHand(Shop):
         for name in request.parameters:
             assert scope[name] is not None, f"{request.path} has no {name}"
             path = path.replace(f"{{{name}}}", quote(str(scope[name]), safe=""))
-        asked = {name: source.value(scope) for name, source in request.query.items()}
-        asked = {name: value for name, value in asked.items() if value is not None} | dict(query or {})
+        values = {name: source.value(scope) for name, source in request.query.items()}
+        asked: dict[str, Any] = {name: value for name, value in values.items() if value is not None} | dict(query or {})
         body = filled(request.body, scope)
         return self._http.request(request.method, path, params=asked, json=body, headers=headers)
 

@@ -188,6 +188,7 @@ def test_the_rules(rule: str, facts: dict[str, Any], outcome: str, reason: str) 
 
 
 @pytest.mark.long
+@pytest.mark.budget(600, "a first model is made, and it holds a hundred conversations")
 def test_the_conversations_go_as_they_should(assistant: Assistant, bank: RunningBank, tmp_path: Path) -> None:
     """With a first model, which takes a minute to make."""
     model = Model.load(runs.train(BANK, tmp_path, lambda _: None, soon=True).path)
@@ -197,5 +198,4 @@ def test_the_conversations_go_as_they_should(assistant: Assistant, bank: Running
         return BankByHand(bank, customer)
 
     results = run(assistant, load_conversations(BANK, assistant), lambda text: model.understand([text])[0], fresh)
-    failed = [(each.where, each.failures) for each in results if not each.passed]
-    assert len(failed) <= len(results) // 10, failed
+    assert not [(each.where, each.failures) for each in results if not each.passed]
