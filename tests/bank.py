@@ -105,9 +105,12 @@ class BankByHand(Shop):
         self._customer = customer
         self._lookups: Mapping[str, tuple[Connector, Lookup]] = files.lookups()
         self._actions: Mapping[str, tuple[Connector, Action]] = files.actions()
+        self._waiting: dict[str, ActionRequest] = {}
 
     def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
-        """What the bank says."""
+        """What the bank says; what was submitted, business says itself."""
+        if name == "submitted_actions":
+            return LookupAnswer(name=name, found=self._customer is not None, data=self._submitted())
         _, lookup = self._lookups[name]
         unknown = self._customer is None and lookup.customer == "required"
         data = None if unknown else self._asked(lookup, self._scope(lookup.arguments, arguments))
@@ -115,10 +118,33 @@ class BankByHand(Shop):
 
     def perform(self, request: ActionRequest) -> ActionResult:
         """Does it, or lets it wait for approval."""
-        return self._result(request, approved=False)
+        if request.name == "withdraw_action":
+            known = self._waiting.pop(request.arguments["action"], None) is not None
+            return self._outcome(
+                request, "succeeded" if known else "rejected", error_code=None if known else "not_open"
+            )
+        result = self._result(request, approved=False)
+        if result.status == "awaiting_approval":
+            self._waiting[request.id] = request
+        return result
+
+    def _submitted(self) -> dict[str, Any]:
+        waiting = [
+            {"id": each.id, "name": each.name, "status": "awaiting_approval", "open": True,
+             "submitted_at": each.requested_at.isoformat(), "arguments": each.arguments, "data": {}}
+            for each in self._waiting.values()
+        ]  # fmt: skip
+        return {
+            "actions": waiting,
+            "count": len(waiting),
+            "open": waiting,
+            "open_count": len(waiting),
+            "first": waiting[0] if waiting else None,
+        }
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """What a person decides."""
+        self._waiting.pop(request.id, None)
         if not approved:
             return self._outcome(request, "rejected", error_code="not_approved")
         return self._result(request, approved=True)
