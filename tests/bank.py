@@ -17,22 +17,24 @@ from urllib.parse import quote
 
 import httpx
 import uvicorn
-import zen
 
 from examples.bank.app import create_app
+from services.business.rules.rules import Rules
 from services.dialogue.testing import Shop
 from shared.assistants.connectors import Action, Answer, Connector, Decide, Lookup, Request, read_connectors
 from shared.assistants.expressions import Expression
 from shared.assistants.yaml_source import Mistakes
 from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.built_in import SUBMITTED_ACTIONS, WITHDRAW_ACTION, SubmittedAction, SubmittedActions
 from shared.contracts.lookups import LookupAnswer
 from tests.servers import free_port
 from tests.stack import PROJECT
 
-__all__ = ["BANK", "KEY", "BankByHand", "RunningBank", "running_bank"]
+__all__ = ["BANK", "KEY", "LEI", "BankByHand", "RunningBank", "problem", "running_bank"]
 
 BANK = PROJECT / "assistants" / "bank"
 KEY = "key-of-the-tests"
+LEI = "/v1/customers/C1001"
 START_SECONDS = 10.0
 
 Scope = dict[str, Any]
@@ -53,6 +55,16 @@ class RunningBank:
         for left in self._file.parent.glob("bank.sqlite*"):
             left.unlink()
         shutil.copyfile(self._seeded, self._file)
+
+    def post(self, path: str, body: Any = None, key: str = "k") -> httpx.Response:
+        """An effect under a key."""
+        return self.http.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of an answer that is a problem."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
 
 
 @contextmanager
@@ -90,13 +102,16 @@ class BankByHand(Shop):
         files = read_connectors(assistant, str, mistakes)
         mistakes.raise_if_any()
         self._http = bank.http
-        self._rules = assistant / "rules"
+        self._rules = Rules(assistant / "rules")
         self._customer = customer
         self._lookups: Mapping[str, tuple[Connector, Lookup]] = files.lookups()
         self._actions: Mapping[str, tuple[Connector, Action]] = files.actions()
+        self._waiting: dict[str, ActionRequest] = {}
 
     def lookup(self, name: str, arguments: dict[str, Any]) -> LookupAnswer:
-        """What the bank says."""
+        """What the bank says; what was submitted, business says itself."""
+        if name == SUBMITTED_ACTIONS:
+            return LookupAnswer(name=name, found=self._customer is not None, data=self._submitted())
         _, lookup = self._lookups[name]
         unknown = self._customer is None and lookup.customer == "required"
         data = None if unknown else self._asked(lookup, self._scope(lookup.arguments, arguments))
@@ -104,10 +119,39 @@ class BankByHand(Shop):
 
     def perform(self, request: ActionRequest) -> ActionResult:
         """Does it, or lets it wait for approval."""
-        return self._result(request, approved=False)
+        if request.name == WITHDRAW_ACTION:
+            known = self._waiting.pop(request.arguments["action"], None) is not None
+            return self._outcome(
+                request, "succeeded" if known else "rejected", error_code=None if known else "not_open"
+            )
+        result = self._result(request, approved=False)
+        if result.status == "awaiting_approval":
+            self._waiting[request.id] = request
+        return result
+
+    def _submitted(self) -> dict[str, Any]:
+        waiting = [
+            SubmittedAction(
+                id=each.id,
+                name=each.name,
+                status="awaiting_approval",
+                submitted_at=each.requested_at.isoformat(),
+                arguments=each.arguments,
+                open=True,
+            )
+            for each in reversed(self._waiting.values())
+        ]
+        return SubmittedActions(
+            actions=waiting,
+            count=len(waiting),
+            open=waiting,
+            open_count=len(waiting),
+            first=waiting[0] if waiting else None,
+        ).model_dump()
 
     def review(self, request: ActionRequest, *, approved: bool) -> ActionResult:
         """What a person decides."""
+        self._waiting.pop(request.id, None)
         if not approved:
             return self._outcome(request, "rejected", error_code="not_approved")
         return self._result(request, approved=True)
@@ -209,9 +253,7 @@ class BankByHand(Shop):
 
     def _decided(self, decide: Mapping[str, Decide], scope: Scope) -> Scope:
         return {
-            name: zen.ZenEngine()
-            .create_decision((self._rules / f"{each.rule}.json").read_text(encoding="utf-8"))
-            .evaluate({fact: source.value(scope) for fact, source in each.facts.items()})["result"]
+            name: self._rules.decide(each.rule, {fact: source.value(scope) for fact, source in each.facts.items()})
             for name, each in decide.items()
         }
 

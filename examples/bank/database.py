@@ -64,7 +64,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def create(self, fill: Callable[[sqlite3.Connection], None]) -> bool:
+    def create(self, fill: Callable[[sqlite3.Connection], object]) -> bool:
         """Makes and fills the tables in one transaction, unless they are there; whether they were made."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as connection:

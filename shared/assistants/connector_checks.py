@@ -26,6 +26,7 @@ from shared.assistants.connectors import (
 )
 from shared.assistants.expressions import KEYWORDS, Expression
 from shared.assistants.yaml_source import Document, Mistakes, Place, did_you_mean
+from shared.contracts.built_in import SUBMITTED_ACTIONS, WITHDRAW_ACTION
 
 __all__ = ["RESERVED", "check_connectors", "secret_in"]
 
@@ -69,6 +70,12 @@ def check_connectors(files: ConnectorFiles, folder: Path, mistakes: Mistakes) ->
         check.secrets_in_clear((), check.document.value)
         check.address(connector.url)
         check.own_headers(connector.headers, ("headers",))
+        for kind, own, built_in in (
+            ("lookups", connector.lookups, SUBMITTED_ACTIONS),
+            ("actions", connector.actions, WITHDRAW_ACTION),
+        ):
+            if built_in in own:
+                check.wrong((kind, built_in), f"every assistant has '{built_in}' already; call it otherwise")
         if not files.whole:
             continue  # what is referred to may be in the file that could not be read
         for lookup_name, lookup in connector.lookups.items():

@@ -9,25 +9,24 @@ from services.business.actions import repository
 from services.business.actions.approvals import end_wait
 from services.business.actions.repository import Entry
 from services.business.actions.results import OUTCOME_UNKNOWN, close
-from shared.contracts.actions import ActionRequest, ActionResult, Identifier
-from shared.contracts.base import Contract
+from shared.contracts.actions import ActionRequest, ActionResult
+from shared.contracts.built_in import (
+    SUBMITTED_ACTIONS,
+    WITHDRAW_ACTION,
+    SubmittedAction,
+    SubmittedActions,
+    WithdrawArguments,
+    Withdrawn,
+)
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.storage.statements import Unit
 
-__all__ = ["SUBMITTED_ACTIONS", "WITHDRAW_ACTION", "submitted_actions", "withdraw"]
+__all__ = ["submitted_actions", "withdraw"]
 
-SUBMITTED_ACTIONS = "submitted_actions"
-WITHDRAW_ACTION = "withdraw_action"
 WITHDRAWN = "withdrawn"
 NEWEST = 10
 TOO_LATE = {"approve": "already_approved", "reject": "already_rejected", "expired": "already_rejected"}
 """Why an action cannot be withdrawn any more, by how its wait ended."""
-
-
-class WithdrawArguments(Contract):
-    """Which action is withdrawn."""
-
-    action: Identifier
 
 
 def withdraw(unit: Unit, entry: Entry, request: ActionRequest, moment: datetime) -> ActionResult:
@@ -39,7 +38,7 @@ def withdraw(unit: Unit, entry: Entry, request: ActionRequest, moment: datetime)
     other = None if wanted == entry.action_id else repository.entry_of(unit, wanted)
     if other is None or entry.customer is None or other.customer != entry.customer:
         return _closed(unit, entry, moment, "rejected", {"action": wanted}, "request_not_found")
-    about: dict[str, Any] = {"action": wanted, "name": other.name}
+    about = Withdrawn(action=wanted, name=other.name).model_dump()
     wait = repository.wait_of(unit, wanted)
     if wait is None or wait.decision is not None or other.status != "awaiting_approval":
         decision = None if wait is None else wait.decision
@@ -63,23 +62,28 @@ def submitted_actions(unit: Unit, request: LookupRequest) -> LookupAnswer:
         return LookupAnswer(name=SUBMITTED_ACTIONS, found=False)
     found = repository.submitted(unit, request.customer, request.assistant, without=WITHDRAW_ACTION, most=NEWEST)
     actions = [_action(*row) for row in found]
-    still_open = [each for each in actions if each["open"]]
-    data: dict[str, Any] = {"actions": actions, "count": len(actions), "open": still_open}
-    data |= {"open_count": len(still_open), "first": still_open[0] if still_open else None}
-    return LookupAnswer(name=SUBMITTED_ACTIONS, found=True, data=data)
+    still_open = [each for each in actions if each.open]
+    answer = SubmittedActions(
+        actions=actions,
+        count=len(actions),
+        open=still_open,
+        open_count=len(still_open),
+        first=still_open[0] if still_open else None,
+    )
+    return LookupAnswer(name=SUBMITTED_ACTIONS, found=True, data=answer.model_dump())
 
 
 def _action(
     action_id: str, name: str, status: str, created_at: datetime, request: Any, result: dict[str, Any] | None
-) -> dict[str, Any]:
+) -> SubmittedAction:
     code = (result or {}).get("error_code")
-    return {
-        "id": action_id,
-        "name": name,
-        "status": status,
-        "code": code,
-        "submitted_at": created_at.isoformat(),
-        "arguments": (request or {}).get("arguments") or {},
-        "data": (result or {}).get("data") or {},
-        "open": status in ("started", "awaiting_approval") or code == OUTCOME_UNKNOWN,
-    }
+    return SubmittedAction(
+        id=action_id,
+        name=name,
+        status=status,
+        code=code,
+        submitted_at=created_at.isoformat(),
+        arguments=(request or {}).get("arguments") or {},
+        data=(result or {}).get("data") or {},
+        open=status in ("started", "awaiting_approval") or code == OUTCOME_UNKNOWN,
+    )

@@ -44,6 +44,7 @@ from services.business.settings import Settings
 from services.business.shop import actions
 from shared import faults
 from shared.contracts.actions import ActionReceipt, ActionReference, ActionRequest, ActionResult
+from shared.contracts.built_in import WITHDRAW_ACTION
 from shared.errors import Conflict
 from shared.storage.database import Database, now
 from shared.storage.statements import Unit
@@ -118,7 +119,7 @@ class Ledger:
             return begun
         request = begun.request
         with bound_contextvars(request_id=request.request_id, action=request.id, conversation=request.conversation_id):
-            if request.name == built_in.WITHDRAW_ACTION:
+            if request.name == WITHDRAW_ACTION:
                 return await self._withdraw(request)
             # Also where the connector is gone since: a call that was made must not be forgotten.
             if self._foreign is not None and (begun.effects or self._foreign.handles(request)):

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from services.business.actions.built_in import SUBMITTED_ACTIONS, submitted_actions
+from services.business.actions.built_in import submitted_actions
 from services.business.api.dependencies import LOOKUP_SCOPE, Business, InBusiness, LookupCaller, Reader, View
 from services.business.connectors.arguments import json_schema
 from services.business.connectors.lookups import Served
 from services.business.connectors.lookups import answer_lookup as ask_system
 from services.business.shop.lookups import LOOKUPS, look_up
 from shared.calls.client import DEADLINE_HEADER
+from shared.contracts.built_in import SUBMITTED_ACTIONS
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.contracts.releases import AssistantName
 from shared.errors import NotFound, responses

@@ -12,8 +12,16 @@ from services.dialogue.assistant.faq import FaqDocument, read_faq
 from services.dialogue.assistant.responses import RepliesFile, ReplyText
 from services.dialogue.assistant.schema import BusinessFile, CallStep, Flow, Offer, SharedSlots, Slot, walk
 from shared.assistants.connector_checks import check_connectors
-from shared.assistants.connectors import Action, Lookup, fields_given, read_connectors
+from shared.assistants.connectors import Action, ConnectorFiles, Lookup, fields_given, read_connectors
 from shared.assistants.yaml_source import Document, Mistakes, read_documents
+from shared.contracts.built_in import (
+    SUBMITTED_ACTIONS,
+    WITHDRAW_ACTION,
+    SubmittedActions,
+    WithdrawArguments,
+    Withdrawn,
+    fields_declared,
+)
 
 __all__ = ["AssistantFiles"]
 
@@ -83,13 +91,15 @@ class AssistantFiles:
         return False
 
     def read_connectors(self) -> None:
-        """What the company's systems offer, where there are connectors."""
+        """What the company's systems and business itself offer, where there are connectors."""
         found = read_connectors(self.folder, self.name_of, self.mistakes)
         check_connectors(found, self.folder, self.mistakes)
         if found.connectors:
             self.business = BusinessFile(
-                lookups={name: offered(lookup) for name, (_, lookup) in found.lookups().items()},
-                actions={name: offered(action) for name, (_, action) in found.actions().items()},
+                lookups={name: offered(lookup) for name, (_, lookup) in found.lookups().items()}
+                | {SUBMITTED_ACTIONS: submitted_actions(found)},
+                actions={name: offered(action) for name, (_, action) in found.actions().items()}
+                | {WITHDRAW_ACTION: WITHDRAWAL},
             )
 
     def read_flow(self, document: Document) -> None:
@@ -145,4 +155,21 @@ def offered(part: Lookup | Action) -> Offer:
         needs=[name for name, argument in part.arguments.items() if not argument.optional],
         takes=[name for name, argument in part.arguments.items() if argument.optional],
         gives=list(fields_given(part.answer)),
+    )
+
+
+WITHDRAWAL = Offer(needs=list(fields_declared(WithdrawArguments)), gives=list(fields_declared(Withdrawn)))
+"""Taking back an action that waits for a person."""
+
+
+def submitted_actions(files: ConnectorFiles) -> Offer:
+    """The customer's actions as flows see them; what each was given and gave is that of any of the assistant's."""
+    actions = [action for _, action in files.actions().values()]
+    below = {
+        "arguments": {name for action in actions for name in action.arguments},
+        "data": {name for action in actions for name in fields_given(action.answer)},
+    }
+    gives = list(fields_declared(SubmittedActions))
+    return Offer(
+        gives=gives + [f"{field}.{name}" for field in gives for name in sorted(below.get(field.rpartition(".")[2], ()))]
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zen
 
+from services.business.rules.rules import Rules
 from services.dialogue.assistant.assistant import Assistant, load_assistant
 from services.dialogue.testing import load_conversations, run
 from services.learning.runs import runs
@@ -39,6 +39,11 @@ def connectors() -> ConnectorFiles:
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBank]:
     with running_bank(tmp_path_factory.mktemp("bank")) as bank:
         yield bank
+
+
+@pytest.fixture(scope="module")
+def rules() -> Rules:
+    return Rules(BANK / "rules")
 
 
 @pytest.fixture
@@ -177,14 +182,13 @@ def test_amounts_are_read_as_people_write_them(bank: RunningBank, amount: str, r
         ("dispute", {"disputed": True}, "refused", "already_disputed"),
     ],
 )
-def test_the_rules(rule: str, facts: dict[str, Any], outcome: str, reason: str) -> None:
+def test_the_rules(rules: Rules, rule: str, facts: dict[str, Any], outcome: str, reason: str) -> None:
     usual: dict[str, Any] = (
         {"current": 10_000, "most": 100_000}
         if rule == "limits"
         else {"amount": 480, "currency": "CNY", "days": 4, "disputed": False}
     )
-    table = zen.ZenEngine().create_decision((BANK / "rules" / f"{rule}.json").read_text(encoding="utf-8"))
-    assert table.evaluate(usual | facts)["result"] == {"outcome": outcome, "reason_code": reason}
+    assert rules.decide(rule, usual | facts) == {"outcome": outcome, "reason_code": reason}
 
 
 @pytest.mark.long

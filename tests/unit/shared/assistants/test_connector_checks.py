@@ -76,6 +76,8 @@ def test_what_fits_together_is_right(tmp_path: Path) -> None:
     ("of", "instead", "said"),
     [
         # names
+        ("  moves:\n    request", "  submitted_actions:\n    request", "core.yml:20: every assistant has"),
+        ("  dispute:\n    arg", "  withdraw_action:\n    arg", "every assistant has 'withdraw_action' already"),
         ("lang ?? language", "lang ?? langauge", "core.yml:9: 'langauge' is not known here; did you mean 'language'?"),
         ("lang ?? language", "response.lang", "core.yml:9: 'response' is not known here"),
         ("lang ?? language", "status", "core.yml:9: 'status' is not known here"),

@@ -7,6 +7,7 @@ import pytest
 from services.business.actions.approvals import decide
 from services.business.actions.built_in import submitted_actions
 from shared.contracts.actions import ActionRequest
+from shared.contracts.built_in import SubmittedActions, Withdrawn, fields_declared
 from shared.contracts.lookups import LookupRequest
 from shared.errors import Conflict
 from tests.foreign.company import Company
@@ -58,6 +59,25 @@ async def test_nobody_withdraws_what_is_not_theirs(company: Company, customer: A
 
     assert result.error_code == code
     assert (await company.record(request)).status == "awaiting_approval"
+
+
+def fields_of(value: Any, prefix: str = "") -> set[str]:
+    """The dotted names of an answer; what was given to an action and what it gave are not looked into."""
+    if isinstance(value, list):
+        return {name for each in value for name in fields_of(each, prefix)}
+    if not isinstance(value, dict) or prefix.endswith(("arguments.", "data.")):
+        return set()
+    own = {f"{prefix}{name}" for name in value}
+    return own | {field for name, below in value.items() for field in fields_of(below, f"{prefix}{name}.")}
+
+
+async def test_an_answer_has_the_fields_that_flows_are_offered(company: Company) -> None:
+    request = await waiting(company)
+    assert fields_of(await seen(company)) == set(fields_declared(SubmittedActions))
+    withdrawal = await company.performed(company.request("withdraw_action", action=request.id))
+    assert fields_of(withdrawal.data) == set(fields_declared(Withdrawn))
+    too_late = await company.performed(company.request("withdraw_action", action=request.id))
+    assert fields_of(too_late.data) == set(fields_declared(Withdrawn))
 
 
 async def test_how_far_an_action_has_come_needs_no_table_of_the_company(company: Company) -> None:

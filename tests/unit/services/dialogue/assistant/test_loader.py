@@ -82,7 +82,25 @@ def test_what_there_is_to_look_up_comes_from_the_connectors(tmp_path: Path) -> N
     files.read(("zh", "en"))
     seats = files.business.lookups["seats"]
     assert (seats.needs, seats.takes, seats.gives) == (["day"], ["area"], ["free", "tables", "tables.name"])
-    assert not files.business.actions
+    assert list(files.business.lookups) == ["seats", "submitted_actions"]
+
+
+def test_the_customers_own_actions_are_offered_besides_those_of_the_connectors(tmp_path: Path) -> None:
+    folder = write_assistant(tmp_path)
+    (folder / "connectors").mkdir()
+    (folder / "connectors" / "core.yml").write_text(
+        "connector: core\nactions:\n  book:\n    arguments: {day: {}}\n"
+        "    request: {method: POST, path: /seats}\n    answer: {seat: {type: text, from: response.id}}\n",
+        encoding="utf-8",
+    )
+    files = AssistantFiles(folder)
+    files.read(("zh", "en"))
+    own, withdrawal = files.business.lookups["submitted_actions"], files.business.actions["withdraw_action"]
+    assert (own.needs, own.takes) == ([], [])
+    assert own.gives is not None
+    assert {"count", "open", "first.id", "first.arguments.day", "actions.data.seat"} <= set(own.gives)
+    assert "first.arguments.seat" not in own.gives
+    assert (withdrawal.needs, withdrawal.takes, withdrawal.gives) == (["action"], [], ["action", "name"])
 
 
 def test_what_does_not_fit_together_in_connectors_is_a_mistake_of_the_assistant(tmp_path: Path) -> None:
