@@ -113,7 +113,6 @@ async def test_an_action_is_called_once_with_its_key(make: Make, system: Company
         ({"arguments": {"card": "9999"}}, "no_card"),
         ({"arguments": {"card": "5678"}}, "already_frozen"),
         ({"tenant": "other"}, "unknown_action"),
-        ({"assistant": "shop"}, "unknown_action"),
     ],
 )
 async def test_what_may_not_be_is_refused_before_anything_is_called(
@@ -302,7 +301,7 @@ async def test_a_call_that_is_cancelled_leaves_the_system_open(make: Make, syste
 
 
 async def test_an_action_of_an_assistant_that_has_not_come_yet_is_waited_for(make: Make) -> None:
-    effects = make(ONCE)
+    effects = Effects(make(ONCE))
     published = request(assistant="published", release="r-1")
     assert effects.handles(published)
     with pytest.raises(NothingHappened, match="has come here yet"):
