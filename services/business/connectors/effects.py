@@ -229,7 +229,7 @@ class Effects:
             action=question.action,
         )
         try:
-            return await look_up(served, name, asked, _until())
+            return await look_up(served, name, asked, _until(), before=True)
         except OutcomeUnknown as error:
             # It was a question, so nothing has happened.
             raise NothingHappened(str(error)) from error
