@@ -48,11 +48,14 @@ class Shop:
         self.redis = redis
         self.settings = Settings(
             home=folder,
-            database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
             port=self.port,
             retry_seconds=0.05,
             concurrency=2,
-            **{"redis_url": redis.url_of("worker"), **settings},
+            **{
+                "redis_url": redis.url_of("worker"),
+                "database_url": f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
+                **settings,
+            },
         )
         self.database = Database(self.settings.business_database)
         self.worker: Process | None = None

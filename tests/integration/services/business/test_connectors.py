@@ -1,5 +1,6 @@
 """A company with a core system of its own: business, a worker and that system are programs, with Redis between them."""
 
+import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -9,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
+from pydantic import SecretStr
 
 from cli.process import Process, Program, wait_until
 from cli.stack import http_answers
@@ -18,6 +21,8 @@ from tests.bank import BANK, KEY
 from tests.calls import Calls, calling
 from tests.externals import Redis
 from tests.integration.services.business.shop import Shop
+from tests.postgres import postgres
+from tests.releases_server import ReleasesServer, releases_server
 from tests.servers import free_port, serve
 from tests.tokens import TokenFactory
 
@@ -56,24 +61,27 @@ class Core:
 class Company:
     """What its assistant and its staff ask of business."""
 
-    def __init__(self, calls: Calls, tokens: TokenFactory, core: Core, shop: Shop) -> None:
+    def __init__(self, calls: Calls, tokens: TokenFactory, core: Core, shop: Shop, learning: ReleasesServer) -> None:
         self.core = core
         self.shop = shop
+        self.learning = learning
         self._calls = calls
         self._dialogue = tokens.issue("dialogue", roles=(), scopes={"business:lookup", "business:actions"})
         self._agent = tokens.issue("agent-7", roles={"agent"})
 
-    async def look_up(self, name: str, **arguments: Any) -> Any:
-        body = {"customer": CUSTOMER, "arguments": arguments, "language": "en", "assistant": "bank"}
+    async def look_up(self, name: str, *, release: str | None = None, **arguments: Any) -> Any:
+        body = {
+            "customer": CUSTOMER, "arguments": arguments, "language": "en", "assistant": "bank", "release": release,
+        }  # fmt: skip
         answer = await self._calls.post(f"/v1/lookups/{name}", json=body, token=self._dialogue)
         return answer.body
 
-    async def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+    async def ask(self, name: str, *, release: str | None = None, **arguments: Any) -> dict[str, Any]:
         """Asks for an action; what has to be sent to ask for it again."""
         request = {
             "id": uuid.uuid4().hex, "tenant": "default", "name": name, "customer": CUSTOMER, "language": "en",
             "conversation_id": "conversation-1", "arguments": arguments, "requested_at": now().isoformat(),
-            "assistant": "bank",
+            "assistant": "bank", "release": release,
         }  # fmt: skip
         await self.ask_again(request)
         return request
@@ -106,18 +114,39 @@ class Company:
 
 
 @asynccontextmanager
+async def login(tokens: TokenFactory) -> AsyncIterator[str]:
+    """Gives each service its token."""
+
+    async def token(request: web.Request) -> web.Response:
+        client = (await request.json())["client_id"]
+        issued = tokens.issue(f"service-{client}", roles=(), scopes={"learning:read", "learning:report"})
+        return web.json_response({"access_token": issued, "expires_in": 3600})
+
+    app = web.Application()
+    app.router.add_post("/v1/token", token)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@asynccontextmanager
 async def company_in(folder: Path, **settings: Any) -> AsyncIterator[Company]:
     secret = folder / "secrets" / "default" / "bank" / "core-key"
     secret.parent.mkdir(parents=True)
     secret.write_text(KEY, encoding="utf-8")
     core = Core(folder)
     tokens = TokenFactory()
-    async with Redis(folder / "redis") as redis:
+    async with Redis(folder / "redis") as redis, releases_server() as learning, login(tokens) as login_address:
         shop = Shop(
             folder,
             redis,
             assistant=BANK,
             connectors={"bank.core": {"url": core.url, "networks": ["127.0.0.0/8"]}},
+            static_services={"login": login_address, "learning": learning.address},
+            client_id="worker",
+            client_secret=SecretStr("secret"),
             relay_seconds=0.2,
             longest_pause_seconds=0.3,
             **settings,
@@ -126,19 +155,25 @@ async def company_in(folder: Path, **settings: Any) -> AsyncIterator[Company]:
             await core.start()
             await shop.open()
             await shop.start_worker()
-            business = shop.settings.model_copy(update={"redis_url": redis.url_of("business"), "port": 0})
+            own = {"redis_url": redis.url_of("business"), "port": 0, "client_id": "business"}
+            business = shop.settings.model_copy(update=own)
             async with serve(create_app(business, jwks=tokens.fetch)) as server, calling(server.base_url) as calls:
-                yield Company(calls, tokens, core, shop)
+                yield Company(calls, tokens, core, shop, learning)
         finally:
             await shop.close()
             await core.kill()
 
 
-@pytest.fixture(scope="module")
-async def company(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+async def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
     """A company for all tests, each of which has cards or payments of its own."""
-    async with company_in(tmp_path_factory.mktemp("company")) as company:
-        yield company
+    folder = tmp_path_factory.mktemp("company")
+    if request.param == "sqlite":
+        async with company_in(folder) as company:
+            yield company
+    else:
+        async with postgres() as server, company_in(folder, database_url=await server.new_database()) as company:
+            yield company
 
 
 async def test_a_look_up_is_what_the_system_says(company: Company) -> None:
@@ -210,3 +245,21 @@ async def test_what_is_asked_for_while_the_system_is_down_is_done_when_it_is_bac
 
     assert (await company.result(request))["status"] == "succeeded"
     assert (await company.core.get("/cards/6621"))["status"] == "frozen"
+
+
+async def test_what_is_published_is_looked_up_and_done_by_its_own_connectors(company: Company, tmp_path: Path) -> None:
+    folder = shutil.copytree(BANK, tmp_path / "bank")
+    file = folder / "connectors" / "core.yml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("  unfreeze_card:", "  thaw_card:").replace("  branches:", "  offices:"), "utf-8")
+    release = company.learning.publish("default", "bank", folder).id
+
+    async def loaded() -> bool:
+        return bool((await company.look_up("offices", release=release, city="北京")).get("found"))
+
+    assert await wait_until(loaded, SECONDS)
+    # The worker may not have it yet.
+    result = await company.result(await company.ask("thaw_card", release=release, card="8804"))
+    assert (result["status"], result["error_code"]) == ("rejected", "card_not_frozen")
+    before = await company.result(await company.ask("unfreeze_card", release="", card="8804"))
+    assert (before["status"], before["error_code"]) == ("rejected", "card_not_frozen")

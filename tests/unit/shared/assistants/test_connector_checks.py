@@ -153,7 +153,7 @@ gives: {fee: number, yes: boolean, code: text, more: object}
         ("at.year", "from: terms.fee", "from: 'terms.results[0].fee'", None),
         ("at.year", "from: terms.fee", "from: terms.fees", "core.yml:15: 'terms' has no field 'fees'; did you mean"),
         ("at.year", "code: allowed.code", "code: allowed.cod", "core.yml:29: 'allowed' has no field 'cod'"),
-        ("at.year", "{state: response.state,", "{stat: now,", "the rule limits needs the fact 'state'; did you mean 'st"),
+        ("at.year", "{state: response.state,", "{stat: now,", "limits needs the fact 'state'; did you mean 'stat'?"),
         ("amount", "", "", "core.yml:11: the rule limits needs the fact 'amount'"),
         ("amount", "", "", "core.yml:28: the rule limits needs the fact 'amount'"),
     ],
