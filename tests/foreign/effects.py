@@ -41,7 +41,7 @@ class Checked:
     saga: list[SagaStep] | None = None
     settle: timedelta = SETTLE
     title: dict[str, str] | None = field(default_factory=lambda: {"zh": "动作", "en": "An action"})
-    known: dict[str, Any] = field(default_factory=dict)
+    known: dict[str, Any] = field(default_factory=lambda: {"owner": 1})
 
 
 class HttpEffects:

@@ -128,7 +128,8 @@ def end_wait(
         reopen(unit, entry, moment)
         return
     code = {"reject": REJECTED, "expired": EXPIRED}.get(decision, decision)
-    data = wait.arguments | ({} if note is None else {"note": note})
+    # What was said of it while it waited stays.
+    data = ((entry.result or {}).get("data") or wait.arguments) | ({} if note is None else {"note": note})
     close(entry, moment, status="rejected", data=data, error_code=code)
     # No worker will publish this result, so the outbox need not leave it time to.
     entry.resend_at = moment

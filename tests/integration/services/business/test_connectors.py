@@ -200,7 +200,7 @@ async def test_an_action_is_done_once_however_often_it_is_asked_for(company: Com
 async def test_what_a_person_approves_is_done_then_and_not_before(company: Company) -> None:
     request = await company.ask("change_limit", card="8804", kind="transfer", amount=60_000)
     waiting = await company.result(request)
-    assert waiting["status"] == "awaiting_approval"
+    assert (waiting["status"], waiting["data"]["amount"]) == ("awaiting_approval", 60_000)
     assert (await company.core.get("/cards/8804"))["transfer_limit"] != 60_000
     (shown,) = [each for each in await company.approvals() if each["id"] == request["id"]]
     assert shown["approval"]["title"] == {"zh": "调整限额", "en": "Change a limit"}
