@@ -135,7 +135,7 @@ class Systems:
             declared = self._served.actions[request.name][2].decide
             notes.decisions |= {each: prepared.scope[each] for each in declared}
             if prepared.approval is not None and not approved:
-                return result(request, "awaiting_approval")
+                return result(request, "awaiting_approval", data=prepared.arguments | prepared.known)
             if prepared.saga is not None:
                 return await self._saga(request, prepared, notes)
             done = await self._effects.perform(request, prepared, key=request.id)

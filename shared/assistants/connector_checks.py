@@ -25,7 +25,8 @@ from shared.assistants.connectors import (
     fields_given,
 )
 from shared.assistants.expressions import KEYWORDS, Expression
-from shared.assistants.yaml_source import Document, Mistakes, Place, did_you_mean
+from shared.assistants.rules import RuleDescription
+from shared.assistants.yaml_source import Document, Mistakes, Place, did_you_mean, read_documents
 from shared.contracts.built_in import SUBMITTED_ACTIONS, WITHDRAW_ACTION
 
 __all__ = ["RESERVED", "check_connectors", "secret_in"]
@@ -216,8 +217,22 @@ class _Check:
                 )
             for fact, expression in decision.facts.items():
                 self.expression(expression, (*place, name, "facts", fact), names)
-            names = names.and_also(name)
+            description = self.description(decision.rule)
+            if description is None:
+                names = names.and_also(name)
+                continue
+            for fact, wanted in description.facts.items():
+                if not wanted.optional and fact.partition(".")[0] not in decision.facts:
+                    near = did_you_mean(fact, decision.facts.keys() - description.facts.keys())
+                    self.wrong((*place, name, "facts"), f"the rule {decision.rule} needs the fact '{fact}'{near}")
+            names = names.and_also(**{name: _given(description)})
         return names
+
+    def description(self, rule: str) -> RuleDescription | None:
+        """What is said of a rule; what is wrong with that is for whoever checks the rules."""
+        path, ignored = self.rules / f"{rule}.yml", Mistakes()
+        documents = read_documents(path, path.name, ignored) if path.is_file() else []
+        return documents[0].parse(RuleDescription, ignored) if len(documents) == 1 else None
 
     def new_name(self, name: str, place: Place, arguments: Mapping[str, Argument]) -> None:
         if name in RESERVED or name in arguments:
@@ -327,7 +342,18 @@ def _static(place: Place) -> bool:
 def _has(fields: frozenset[str], name: str) -> bool:
     """Whether a field is among those known, or is a part of one whose parts are not, as a text in languages."""
     whole = name.rpartition(".")[0]
+    if any(name.startswith(each.removesuffix("*")) for each in fields if each.endswith(".*")):
+        return True
     return name in fields or (whole in fields and not any(each.startswith(f"{whole}.") for each in fields))
+
+
+def _given(description: RuleDescription) -> Iterator[str]:
+    """The fields of a rule's result; a list or an object may have any parts, and so has what all rows give."""
+    for name, value in description.gives.items():
+        yield name
+        if value.type in ("list", "object"):
+            yield f"{name}.*"
+    yield from ("results", "results.*")
 
 
 def _expressions(template: Any, place: Place) -> Iterator[tuple[Place, Expression]]:

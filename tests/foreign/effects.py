@@ -40,7 +40,8 @@ class Checked:
     approval: Approval | None = None
     saga: list[SagaStep] | None = None
     settle: timedelta = SETTLE
-    title: dict[str, str] = field(default_factory=lambda: {"zh": "动作", "en": "An action"})
+    title: dict[str, str] | None = field(default_factory=lambda: {"zh": "动作", "en": "An action"})
+    known: dict[str, Any] = field(default_factory=lambda: {"owner": 1})
 
 
 class HttpEffects:
@@ -97,6 +98,9 @@ class HttpEffects:
                 return None if answer.status == 404 else Done(await answer.json())
         except aiohttp.ClientError as error:
             raise NothingHappened("away") from error
+
+    def finished(self, _request: ActionRequest, _prepared: Prepared, saved: dict[str, Any]) -> Done:
+        return Done(saved)
 
 
 @asynccontextmanager

@@ -45,8 +45,7 @@ def await_approval(
     assert approval is not None
     wait = Wait(
         action_id=entry.action_id,
-        # Not every way of calling systems has titles.
-        title=getattr(prepared, "title", None),
+        title=prepared.title,
         arguments=prepared.arguments,
         facts={
             name: value
@@ -61,7 +60,8 @@ def await_approval(
     TIMERS.set(unit, EXPIRY, f"{EXPIRY}:{entry.action_id}", wait.expires_at, {"action": entry.action_id})
     if approval.remind is not None:
         _remind_at(unit, wait, moment)
-    result = close(entry, moment, status="awaiting_approval", data=prepared.arguments, error_code=None)
+    data = prepared.arguments | prepared.known
+    result = close(entry, moment, status="awaiting_approval", data=data, error_code=None)
     repository.save_entry(unit, entry)
     return result
 
@@ -128,7 +128,8 @@ def end_wait(
         reopen(unit, entry, moment)
         return
     code = {"reject": REJECTED, "expired": EXPIRED}.get(decision, decision)
-    data = wait.arguments | ({} if note is None else {"note": note})
+    # What was said of it while it waited stays.
+    data = ((entry.result or {}).get("data") or wait.arguments) | ({} if note is None else {"note": note})
     close(entry, moment, status="rejected", data=data, error_code=code)
     # No worker will publish this result, so the outbox need not leave it time to.
     entry.resend_at = moment

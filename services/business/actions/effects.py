@@ -1,6 +1,6 @@
 """How the ledger reaches foreign systems: what it asks of whatever calls them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -40,6 +40,14 @@ class Prepared(Protocol):
     def arguments(self) -> dict[str, Any]:
         """The arguments as the action takes them."""
 
+    @property
+    def title(self) -> dict[str, str] | None:
+        """What the action is called, by language."""
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The fields of its answer that are known before the effect."""
+
 
 class Effects(Protocol):
     """Calls foreign systems; `perform` and `happened` are also given what another process has prepared (`Stored`)."""
@@ -69,6 +77,13 @@ class Effects(Protocol):
             NothingHappened, OutcomeUnknown, SystemRefused: it cannot be said now.
         """
 
+    def finished(self, request: ActionRequest, prepared: Prepared, saved: dict[str, Any]) -> Done:
+        """What a saga answers whose steps have been made; `saved` is their data by the names it is saved under.
+
+        Raises:
+            SystemRefused: there is no such action any more.
+        """
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -80,6 +95,8 @@ class Stored:
     arguments: dict[str, Any]
     saga: list[SagaStep] | None = None
     approval: Approval | None = None
+    title: dict[str, str] | None = None
+    known: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> "Stored":

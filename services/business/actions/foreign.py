@@ -206,7 +206,15 @@ class ForeignActions:
             begun.attempts = 1
             await self._commit(begun, end, refreshes=True)
         ended = end_of(steps, begun.effects)
-        return await self._close(begun, ended.status, ended.data, ended.error_code, unless_known=True)
+        data = self._answer(begun.request, stored, ended.data) if ended.status == "succeeded" else ended.data
+        return await self._close(begun, ended.status, data, ended.error_code, unless_known=True)
+
+    def _answer(self, request: ActionRequest, stored: Stored, saved: dict[str, Any]) -> dict[str, Any]:
+        """What a saga answers with what its steps saved, which is all there is where its connector is gone since."""
+        try:
+            return self._effects.finished(request, stored, saved).data
+        except SystemRefused:
+            return saved
 
     async def _made(
         self,

@@ -40,10 +40,13 @@ class Prepared:
     """An action that may be made now: nothing refuses it.
 
     `approval` is there where a person has to agree first. `scope` holds every name that the action's expressions may
-    use before the call, as JSON; a saga's steps add to it what they save.
+    use before the call, as JSON; a saga's steps add to it what they save. `known` are the fields of the action's answer
+    that can be said before the call.
     """
 
+    title: dict[str, str] | None
     arguments: dict[str, Any]
+    known: dict[str, Any]
     scope: dict[str, Any]
     approval: Approval | None
     delivery: Literal["idempotent", "queryable", "once"]
@@ -137,7 +140,9 @@ class Effects:
         if approval is not None and approval.when is not None and not approval.when.holds(scope):
             approval = None
         return Prepared(
+            title=action.title,
             arguments=arguments,
+            known={name: value for name, value in _known(action, scope).items() if value is not None},
             scope=scope,
             approval=approval,
             delivery=action.delivery,
@@ -238,7 +243,7 @@ class Effects:
             action=question.action,
         )
         try:
-            return await look_up(served, name, asked, _until())
+            return await look_up(served, name, asked, _until(), before=True)
         except OutcomeUnknown as error:
             # It was a question, so nothing has happened.
             raise NothingHappened(str(error)) from error

@@ -1,6 +1,6 @@
 """A look-up through a connector: the call, or several for a long answer, and what is read out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -20,7 +20,8 @@ from services.business.connectors.outcomes import (
     UnusableAnswer,
 )
 from services.business.connectors.requests import call_of
-from shared.assistants.connectors import Action, Connector, Decide, Lookup
+from services.business.rules.rule_set import Undecided
+from shared.assistants.connectors import Action, AnswerField, Connector, Decide, Lookup
 from shared.assistants.plugins import Call, Reply
 from shared.contracts.lookups import LookupAnswer, LookupRequest
 from shared.errors import InvalidInput, NotFound, UpstreamError, ZhiyinError
@@ -38,7 +39,7 @@ class Rules(Protocol):
     """Decisions by name: the tables and graphs of an assistant's `rules/`."""
 
     def decide(self, name: str, facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """What the rules say to these facts; raises `ZhiyinError` when they say nothing that can be used."""
+        """What the rules say to these facts; raises `Undecided` when they say nothing that can be used."""
         ...
 
 
@@ -78,17 +79,23 @@ class Question:
         }
 
 
-async def look_up(served: Served, name: str, question: Question, until: float) -> dict[str, Any] | None:
+async def look_up(
+    served: Served, name: str, question: Question, until: float, *, before: bool = False
+) -> dict[str, Any] | None:
     """The answer's fields; `None` when what was asked for does not exist, or nobody known asks.
+
+    Where the rules decide nothing, what they say is `null`: the answer's expressions tell what that means.
 
     Args:
         until: the deadline on the event loop's clock.
+        before: whether an effect depends on it. A field that is just what the rules say may not be undecided then.
 
     Raises:
         KeyError: there is no such look-up.
         NothingHappened: the system could not be asked.
         OutcomeUnknown: it did not answer; `UnusableAnswer` where its answer is not what the connector declares.
         SystemRefused: it refused in a way that nobody declared.
+        Undecided: the rules decide nothing, and what depends on it cannot do without.
     """
     guard, connector, lookup = served.lookups[name]
     if lookup.customer == "required" and question.customer is None:
@@ -128,10 +135,15 @@ async def look_up(served: Served, name: str, question: Question, until: float) -
         found["items"] = items
     if lookup.missing_if is not None and lookup.missing_if.holds(found):
         return None
-    found |= decided(served.rules, lookup.decide, found)
+    found |= decided(served.rules, lookup.decide, found, tolerant=True)
+    undecided = {each for each in lookup.decide if found[each] is None}
+    if before and any(_is_said_by(field, undecided) for field in lookup.answer.values()):
+        raise Undecided(f"the rules that '{name}' asks decide nothing")
     try:
         return read_answer(lookup.answer, found)
     except ValueError as error:
+        if undecided:
+            raise Undecided(f"the rules that '{name}' asks decide nothing") from error
         raise UnusableAnswer(f"the answer of '{guard.connector}' to '{name}': {error}") from error
 
 
@@ -178,13 +190,36 @@ async def ask(guard: Guard, name: str, call: Call, until: float) -> Reply:
     return await guard.call(name, call, until)
 
 
-def decided(rules: Rules, declared: Mapping[str, Decide], scope: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What the rules say, by the names that the connector gives it; each may use those before it."""
+def decided(
+    rules: Rules, declared: Mapping[str, Decide], scope: Mapping[str, JsonValue], *, tolerant: bool = False
+) -> dict[str, JsonValue]:
+    """What the rules say, by the names that the connector gives it; each may use those before it.
+
+    Args:
+        tolerant: whether what is not decided is `null`, as it is where nothing is done about it.
+
+    Raises:
+        Undecided: the rules say nothing usable for these facts.
+    """
     said: dict[str, JsonValue] = {}
     for name, decide in declared.items():
         within = {**scope, **said}
-        said[name] = rules.decide(decide.rule, {fact: each.value(within) for fact, each in decide.facts.items()})
+        facts = {fact: each.value(within) for fact, each in decide.facts.items()}
+        try:
+            said[name] = rules.decide(decide.rule, facts)
+        except Undecided:
+            if not tolerant:
+                raise
+            said[name] = None
     return said
+
+
+def _is_said_by(field: AnswerField, decisions: Collection[str]) -> bool:
+    """Whether a field, or a part of it, is nothing but what one of these says, as `terms.outcome` is."""
+    source = field.source
+    if source is not None and source.source in source.names and source.source.partition(".")[0] in decisions:
+        return True
+    return any(_is_said_by(part, decisions) for part in field.fields.values())
 
 
 def _answered(guard: Guard, name: str, reply: Reply) -> dict[str, JsonValue]:

@@ -5,7 +5,6 @@ whatever Celery is busy with.
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import SecretStr
+from pydantic_core import to_json
 from redis.exceptions import RedisError
 
 from services.business.actions.outbox import LedgerOutbox
@@ -205,7 +205,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
 def _as_variable(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, dict | bool) else str(value)
+    return to_json(value).decode() if isinstance(value, dict | bool) else str(value)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

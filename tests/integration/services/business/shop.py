@@ -1,7 +1,6 @@
 """A demo shop with a real queue in front of it and a real worker behind, to be killed and started again."""
 
 import asyncio
-import json
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from pydantic import SecretStr
+from pydantic_core import to_json
 from redis.asyncio import Redis as RedisClient
 from sqlalchemy import func, select
 
@@ -22,7 +22,7 @@ from cli.stack import http_answers
 from services.business import repository
 from services.business.actions.ledger import Ledger
 from services.business.models import ActionRecord
-from services.business.rules.rule_book import RuleBook
+from services.business.rules.rule_book import shop_rules
 from services.business.settings import Settings
 from services.business.shop.models import Refund
 from services.business.shop.seed import seed
@@ -48,15 +48,19 @@ class Shop:
         self.redis = redis
         self.settings = Settings(
             home=folder,
-            database_url=f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
             port=self.port,
             retry_seconds=0.05,
             concurrency=2,
-            **{"redis_url": redis.url_of("worker"), **settings},
+            **{
+                "redis_url": redis.url_of("worker"),
+                "database_url": f"sqlite+aiosqlite:///{folder / 'business.sqlite'}",
+                **settings,
+            },
         )
         self.database = Database(self.settings.business_database)
         self.worker: Process | None = None
-        self.ledger = Ledger(self.database, RuleBook(self.settings.rules_dir), self.settings)
+        rules = shop_rules(self.settings.rules_dir, connectors=self.settings.has_connectors)
+        self.ledger = Ledger(self.database, rules, self.settings)
         self.actions_key = queue_prefix(self.settings.installation) + ACTIONS
         self._actions = References(redis.url, self.settings.installation, ACTIONS)
         self._results = References(redis.url, self.settings.installation, RESULTS)
@@ -91,7 +95,7 @@ class Shop:
             for name, value in settings.items()
         }
         variables = {
-            f"ZHIYIN_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            f"ZHIYIN_{name.upper()}": to_json(value).decode() if isinstance(value, dict) else str(value)
             for name, value in plain.items()
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZHIYIN_")}

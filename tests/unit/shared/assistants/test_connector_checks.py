@@ -141,6 +141,40 @@ def test_what_does_not_fit_is_named_with_its_line(tmp_path: Path, of: str, inste
     assert any(said in mistake for mistake in mistakes), mistakes
 
 
+LIMITS = """
+facts: {state: text, at.day: {type: text, optional: true}, DECLARED: text}
+gives: {fee: number, yes: boolean, code: text, more: object}
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "of", "instead", "said"),
+    [
+        ("at.year", "", "", None),
+        ("at.year", "from: terms.fee", "from: terms.more.fees.first", None),
+        ("at.year", "from: terms.fee", "from: 'terms.results[0].fee'", None),
+        ("at.year", "from: terms.fee", "from: terms.fees", "core.yml:15: 'terms' has no field 'fees'; did you mean"),
+        ("at.year", "code: allowed.code", "code: allowed.cod", "core.yml:29: 'allowed' has no field 'cod'"),
+        ("at.year", "{state: response.state,", "{stat: now,", "limits needs the fact 'state'; did you mean 'stat'?"),
+        ("amount", "", "", "core.yml:11: the rule limits needs the fact 'amount'"),
+        ("amount", "", "", "core.yml:28: the rule limits needs the fact 'amount'"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_rule_holds_where_it_decides(
+    tmp_path: Path, declared: str, of: str, instead: str, said: str | None
+) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "limits.yml").write_text(LIMITS.replace("DECLARED", declared), encoding="utf-8")
+    mistakes = check(tmp_path, CORE.replace(of, instead) if of else CORE)
+    assert any(said in mistake for mistake in mistakes) if said else mistakes == [], mistakes
+
+
+def test_a_description_that_is_none_is_left_to_whoever_checks_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "limits.yml").write_text("facts: [", encoding="utf-8")
+    assert check(tmp_path, CORE) == []
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8090", "http://localhost:8090", "http://[::1]:8090"])
 def test_this_machine_may_stand_in_a_file_for_whoever_develops(tmp_path: Path, url: str) -> None:
     assert check(tmp_path, CORE.replace("https://core.example.com", url)) == []

@@ -86,7 +86,7 @@ async def test_of_a_decision_and_a_withdrawal_at_once_one_counts(database: Datab
 async def waiting(company: Company, name: str = "once_approved") -> ActionRequest:
     request = company.request(name, amount=5)
     result = await company.performed(request)
-    assert (result.status, result.data, result.version) == ("awaiting_approval", {"amount": 5}, 1)
+    assert (result.status, result.data, result.version) == ("awaiting_approval", {"amount": 5, "owner": 1}, 1)
     assert await company.foreign.effects(request.id) == 0
     return request
 
@@ -114,7 +114,7 @@ async def test_what_was_turned_down_never_happens(on_both: Company) -> None:
     assert (result.status, result.error_code, result.data) == (
         "rejected",
         "approval_rejected",
-        {"amount": 5, "note": "no"},
+        {"amount": 5, "owner": 1, "note": "no"},
     )
     assert await on_both.attempt(request) is None
     assert await on_both.foreign.effects(request.id) == 0

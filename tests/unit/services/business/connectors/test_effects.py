@@ -28,6 +28,7 @@ lookups:
     answer: {state: text, limit: integer}
 actions:
   freeze:
+    title: {zh: 冻结, en: Freeze}
     arguments: {card: {pattern: "[0-9]{4}"}, note: {optional: true}}
     before: {lookup: card, arguments: [card], missing: no_card}
     refuse:
@@ -136,6 +137,8 @@ async def test_a_person_is_needed_where_the_file_says_so(make: Make, system: Com
     ready = await prepared(Effects(make(ONCE)))
     assert ready.approval is not None
     assert ready.approval.within == timedelta(days=3)
+    assert ready.known == {"limit": 1001}
+    assert ready.title == {"zh": "冻结", "en": "Freeze"}
 
 
 @pytest.mark.parametrize(

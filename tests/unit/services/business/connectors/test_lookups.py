@@ -5,13 +5,15 @@ import gzip
 import json
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from services.business.connectors.lookups import answer_lookup
+from services.business.connectors.assistants import Assistants
+from services.business.connectors.lookups import Question, answer_lookup, look_up
 from services.business.connectors.outcomes import (
     ConnectionLost,
     NothingHappened,
@@ -20,8 +22,9 @@ from services.business.connectors.outcomes import (
     SystemRefused,
     UnusableAnswer,
 )
+from services.business.rules.rule_set import Undecided
 from shared.contracts.lookups import LookupRequest
-from shared.errors import InvalidInput, NotFound, UpstreamError, ZhiyinError
+from shared.errors import InvalidInput, NotFound, UpstreamError
 from tests.systems import CompanySystem, cut, never
 from tests.unit.services.business.connectors.conftest import MOMENT, Make
 
@@ -273,25 +276,72 @@ async def test_the_rules_decide_with_facts_of_the_answer(
     assert (await ask(make(decided), card="1234") or {})["tone"] == "low"
 
 
-async def test_rules_that_say_nothing_are_no_answer(make: Make, system: CompanySystem, tmp_path: Path) -> None:
-    class Silent:
-        def __init__(self, _folder: Path) -> None:
-            pass
+class Silent:
+    """Rules that decide nothing."""
 
-        def decide(self, _name: str, _facts: object) -> dict[str, Any]:
-            raise ZhiyinError("no row for C1")
+    def __init__(self, _folder: Path) -> None:
+        pass
 
+    def decide(self, _name: str, _facts: object) -> dict[str, Any]:
+        raise Undecided("no row for C1")
+
+
+@pytest.fixture
+def undecided(make: Make, system: CompanySystem, tmp_path: Path) -> Callable[[str], Assistants]:
+    """A card about which the rules decide nothing, with this field in its answer."""
     (tmp_path / "bank" / "rules").mkdir(parents=True)
     (tmp_path / "bank" / "rules" / "limits.json").write_text("{}", encoding="utf-8")
-    decided = CARD.replace("    answer:\n", "    decide: {limits: {rule: limits, facts: {}}}\n    answer:\n")
-    served = make(decided, rules=Silent).find("default", None, None)
-    assert served is not None
     system.answers("GET", "/cards/1234", {"state": "open"})
+
+    def assistants(field: str) -> Assistants:
+        decide = "    decide: {limits: {rule: limits, facts: {}}}\n"
+        return make(CARD.replace("    answer:\n", f"{decide}    answer:\n      tone: {field}\n"), rules=Silent)
+
+    return assistants
+
+
+@pytest.mark.parametrize(
+    ("field", "tone"),
+    [
+        ("{type: text, from: limits.tone}", None),
+        ("{type: text, from: \"limits.tone ?? 'calm'\"}", "calm"),
+    ],
+)
+async def test_where_the_rules_decide_nothing_the_answer_says_what_that_means(
+    undecided: Callable[[str], Assistants], ask: Ask, field: str, tone: str | None
+) -> None:
+    assert (await ask(undecided(field), card="1234") or {})["tone"] == tone
+
+
+async def test_an_answer_that_needs_a_decision_is_none_without_it(undecided: Callable[[str], Assistants]) -> None:
+    served = undecided("{type: text, from: limits.tone, required: true}").find("default", None, None)
+    assert served is not None
     until = asyncio.get_running_loop().time() + 5
     request = LookupRequest(customer="C1", arguments={"card": "1234"})
     with pytest.raises(UpstreamError, match="the rules that 'card' asks say nothing") as told:
         await answer_lookup(served, "card", request, moment=MOMENT, until=until)
     assert "C1" not in told.value.detail
+
+
+@pytest.mark.parametrize(
+    ("field", "goes_on"),
+    [
+        ("{type: text, from: limits.tone}", False),
+        ("{type: object, from: response, fields: {tone: {type: text, from: limits.tone}}}", False),
+        ("{type: text, from: limits.tone, required: true}", False),
+        ("{type: text, from: \"limits.tone ?? 'calm'\"}", True),
+        ("{type: text, from: response.state}", True),
+    ],
+)
+async def test_no_effect_rests_on_a_decision_that_was_not_made(
+    undecided: Callable[[str], Assistants], field: str, goes_on: bool
+) -> None:
+    served = undecided(field).find("default", None, None)
+    assert served is not None
+    question = Question(customer="C1", moment=MOMENT, arguments={"card": "1234"})
+    until = asyncio.get_running_loop().time() + 5
+    with nullcontext() if goes_on else pytest.raises(Undecided):
+        await look_up(served, "card", question, until, before=True)
 
 
 async def test_what_a_conversation_is_told(make: Make, system: CompanySystem) -> None:

@@ -14,6 +14,7 @@ def test_another_process_gets_the_same_settings(settings: Settings, monkeypatch:
         client_secret=SecretStr("secret"),
         faults={"a.place": 1.5},
         static_services={"login": "127.0.0.1:1"},
+        connectors={"bank.core": {"url": "http://core.internal", "networks": ["10.0.0.0/8"]}},
         concurrency=3,
         seed_demo=False,
         instance=None,
