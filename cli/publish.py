@@ -22,6 +22,7 @@ __all__ = ["publish", "releases", "rollback"]
 
 LOOK_SECONDS = 0.3
 PATIENCE_SECONDS = 60.0
+ROLLBACK_TRIES = 3
 """For so long a Zhiyin that does not answer is asked again how far a release is."""
 AWAY = (502, 503, 504)
 COLUMNS = ("release", "state", "is", "model", "created", "reason")
@@ -211,21 +212,41 @@ async def _rollback(staff: Staff, assistant: str, wanted: str | None, as_json: b
     async with staff.at_work() as gateway:
         found = await everything(gateway, assistant)
         require_some(found, assistant)
-        current = production(found)
-        target = found.previous
-        if wanted is not None:
-            target = next((each for each in found.releases if wanted in (str(each.number), each.id)), None)
-            if target is None:
-                raise CommandError(f"{assistant} has no release {harmless(wanted)}; {see(assistant)}")
-        if target is None:
-            raise CommandError(f"{assistant} has no release to go back to; {see(assistant)}")
-        body = {"release": target.id, "expected": current.id if current is not None else ""}
-        moved = await gateway.staff("PUT", f"/v1/assistants/{assistant}/aliases/production", body)
+        left = production(found)
+        for tries_left in reversed(range(ROLLBACK_TRIES)):
+            current, target = production(found), target_of(found, assistant, wanted)
+            body = {"release": target.id, "expected": current.id if current is not None else ""}
+            try:
+                moved = await gateway.staff("PUT", f"/v1/assistants/{assistant}/aliases/production", body)
+                break
+            except Refused as refused:
+                found = await everything(gateway, assistant)
+                now_live = production(found)
+                # The whole model of the same files has come to its first one: that is what is gone back from.
+                same = left is not None and now_live is not None and now_live.bundle == left.bundle
+                if refused.status != 409 or not same or not tries_left:
+                    raise
     if as_json:
         write_json(moved)
         return
     was = f" It was release {current.number}." if current is not None and current.id != target.id else ""
     err.print(f"[green]✓[/] Release {target.number} of {assistant} is live.{was}", soft_wrap=True)
+
+
+def target_of(found: ReleaseList, assistant: str, wanted: str | None) -> Release:
+    """The release to go back to: the one before, or the one that is named by its number or id.
+
+    Raises:
+        CommandError: there is none.
+    """
+    if wanted is None:
+        if found.previous is None:
+            raise CommandError(f"{assistant} has no release to go back to; {see(assistant)}")
+        return found.previous
+    target = next((each for each in found.releases if wanted in (str(each.number), each.id)), None)
+    if target is None:
+        raise CommandError(f"{assistant} has no release {harmless(wanted)}; {see(assistant)}")
+    return target
 
 
 async def listed(gateway: Gateway, assistant: str, query: str = "limit=1") -> ReleaseList:

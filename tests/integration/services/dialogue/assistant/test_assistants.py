@@ -110,11 +110,12 @@ def ways(around: Companies, conversation: str, handoff: int) -> list[tuple[str, 
 
 
 def lists(around: Companies) -> list[str]:
-    """Every endpoint of dialogue that lists what is a tenant's; who is logged in where is login's affair."""
+    """Every endpoint of dialogue that lists what is a tenant's; log-ins are login's affair, releases learning's."""
     described = around.dialogue.app.openapi()["paths"]
     return [
         path for path, methods in described.items()
         if "get" in methods and "{" not in path and path.startswith("/v1/") and "/auth/" not in path
+        and path != "/v1/assistants"
     ]  # fmt: skip
 
 
