@@ -58,8 +58,8 @@ class Ports:
     consul: int
     consul_server: int
     consul_gossip: int
-    shop: int
     learning: int
+    shop: int
 
     def of(self, service: str) -> int:
         """The port of a service by its name."""

@@ -71,6 +71,17 @@ class Settings(ServiceSettings):
     warm_stop_seconds: Seconds = 10.0
     """How long a stopping worker waits for the actions in hand; what is cut off is done again later."""
 
+    keep_trying_seconds: Seconds = 6 * 3600.0
+    """For so long an action is tried while its company's system is away and nothing has happened; the pauses grow."""
+    longest_pause_seconds: Seconds = 600.0
+    """The longest pause between two of these attempts, unless the system asks for a longer one, up to an hour."""
+    unknown_seconds: Seconds = 300.0
+    """After so long an action of which nobody knows whether it happened is told to its customer and to an operator."""
+    ask_again_seconds: Seconds = 300.0
+    """After so long it is asked about again, or repeated where that does no harm; the pauses grow to an hour."""
+    ask_again_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """For so long; then it is left to the operator."""
+
     @property
     def has_connectors(self) -> bool:
         """Whether the installation's own assistant reaches its company's systems by connectors."""
@@ -95,14 +106,3 @@ class Settings(ServiceSettings):
     def demo(self) -> bool:
         """Whether the demo data belongs here."""
         return self.seed_demo and self.environment == "development"
-
-    keep_trying_seconds: Seconds = 6 * 3600.0
-    """For so long an action is tried while its company's system is away and nothing has happened; the pauses grow."""
-    longest_pause_seconds: Seconds = 600.0
-    """The longest pause between two of these attempts, unless the system asks for a longer one, up to an hour."""
-    unknown_seconds: Seconds = 300.0
-    """After so long an action of which nobody knows whether it happened is told to its customer and to an operator."""
-    reconcile_seconds: Seconds = 300.0
-    """After so long it is asked about again, or repeated where that does no harm; the pauses grow to an hour."""
-    reconcile_hours: Annotated[int, Field(ge=1, le=720)] = 24
-    """For so long; then it is left to the operator."""

@@ -84,7 +84,7 @@ async def test_a_customer_chats_in_chinese_and_in_english(page: Page) -> None:
     await the_last_words_can_be_read(page)
 
     await page.locator("#language").click()
-    await expect(page.locator("h1")).to_have_text("Zhiyin customer service")
+    await expect(page.locator("h1")).to_have_text("Zhiyin shop assistant")
     await page.locator("#fresh").click()
     await expect(page.locator(".message")).to_have_count(1)
     assert "SF1234567890" in await say(page, "where is my order 20261103001?")
@@ -443,7 +443,7 @@ async def test_who_comes_back_reads_the_conversation_after_three_round_trips(
 ) -> None:
     kept = "JSON.parse(localStorage.getItem('zhiyin.session'))"
     await the_page_loads(page, stack, rounds)
-    conversation = await page.evaluate(f"{kept}.conversation")
+    conversation = await page.evaluate(f"{kept}.talks[''].id")
     await rounds.release(f"GET /v1/conversations/{conversation}/stream")
     await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
 
@@ -456,7 +456,7 @@ async def test_who_comes_back_reads_the_conversation_after_three_round_trips(
     await the_page_loads(page, stack, rounds)
     await rounds.release("POST /v1/visits")
     await expect(page.locator(".message.assistant:not(.typing)")).to_have_count(1)
-    assert await page.evaluate(f"{kept}.conversation") == conversation
+    assert await page.evaluate(f"{kept}.talks[''].id") == conversation
 
 
 async def test_a_visit_whose_answer_is_lost_is_sent_again_as_the_same(page: Page) -> None:

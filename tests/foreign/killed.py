@@ -23,7 +23,7 @@ from tests.foreign.effects import opened
 
 __all__ = ["QUICK", "main"]
 
-QUICK = {"retry_seconds": 1e-9, "longest_pause_seconds": 1e-9, "reconcile_seconds": 1e-9, "hard_limit_seconds": 1}
+QUICK = {"retry_seconds": 1e-9, "longest_pause_seconds": 1e-9, "ask_again_seconds": 1e-9, "hard_limit_seconds": 1}
 """Settings with which another attempt may be made at once; the last one is waited for until its time is over."""
 SETTLE = timedelta(milliseconds=60)
 

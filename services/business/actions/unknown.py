@@ -29,8 +29,8 @@ def look_again(unit: Unit, effect: Effect, moment: datetime, settings: Settings)
     """Has a call that is unknown looked at again, unless it has been for too long."""
     assert effect.unknown_at is not None
     elapsed = moment - effect.unknown_at
-    if elapsed < timedelta(hours=settings.reconcile_hours):
-        pause = min(max(timedelta(seconds=settings.reconcile_seconds), elapsed), MOST_PAUSE)
+    if elapsed < timedelta(hours=settings.ask_again_hours):
+        pause = min(max(timedelta(seconds=settings.ask_again_seconds), elapsed), MOST_PAUSE)
         _set(unit, effect, moment + pause)
 
 

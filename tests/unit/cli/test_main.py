@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cli import tools
+from cli import console, tools
 from cli.main import main
 from cli.ports import free_ports
 from cli.settings import PROJECT
@@ -194,7 +194,11 @@ def test_an_assistant_with_a_mistake_in_it(zhiyin: Run, tmp_path: Path) -> None:
     assert "assistant.yml" in err
 
 
-def test_rules_are_shown_and_tried_with_exit_codes_for_scripts(zhiyin: Run, tmp_path: Path) -> None:
+def test_rules_are_shown_and_tried_with_exit_codes_for_scripts(
+    zhiyin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was made before the variable was set.
+    monkeypatch.setattr(console.out, "width", 400)
     code, out, _ = zhiyin("rules", "show", "shop", "refund")
     assert code == 0
     assert "'automatic'" in out

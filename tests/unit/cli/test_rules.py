@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.console import out
 from cli.errors import CommandError, UsageError
 from cli.rules import json_text, learn, show, try_out
 from cli.settings import PROJECT
@@ -32,7 +33,8 @@ def teach(
     learn(shop, name, decisions, outcome="outcome", only=list(only), depth=3, leaf=3, replace=replace)
 
 
-def test_a_table_is_shown(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_shown(shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out, "width", 400)
     show(shop, "refund")
     shown = capsys.readouterr().out
     assert "Refund: the first row that matches counts" in shown

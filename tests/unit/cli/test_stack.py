@@ -204,7 +204,7 @@ def test_the_shop_and_who_reaches_it_have_one_key_which_no_command_shows(tmp_pat
 def test_business_and_its_worker_are_told_where_the_shop_is(tmp_path: Path, demo: Path) -> None:
     mine = {"bank.core": {"url": "http://bank"}}
     stack = make(tmp_path, assistant=demo, environment={"ZHIYIN_CONNECTORS": json.dumps(mine)})
-    shop = {"url": "http://127.0.0.1:9009", "networks": ["127.0.0.0/8"]}
+    shop = {"url": "http://127.0.0.1:9010", "networks": ["127.0.0.0/8"]}
     for service in ("business", "worker"):
         told = stack.service_program(service).environment["ZHIYIN_CONNECTORS"]
         assert json.loads(told) == {"shop.shop": shop} | mine
@@ -230,4 +230,4 @@ def test_the_shop_has_the_demos_orders_in_development_only(
     program = make(tmp_path, assistant=demo, environment=environment).shop_program()
     assert program.environment["SHOP_EMPTY"] == empty
     command = " ".join(program.command)
-    assert command == f"{sys.executable} -m examples.shop --host 127.0.0.1 --port 9009 --data {tmp_path}/data/shop"
+    assert command == f"{sys.executable} -m examples.shop --host 127.0.0.1 --port 9010 --data {tmp_path}/data/shop"

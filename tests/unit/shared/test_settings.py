@@ -1,5 +1,6 @@
 """Settings: read once, frozen, and careful with secrets."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,10 @@ def test_what_is_wrong_with_a_setting_is_a_sentence(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValidationError) as raised:
         ServiceSettings()
     assert explain(raised.value).startswith("ZHIYIN_CLIENT_SECRET still has its development value")
+
+
+@pytest.mark.parametrize("service", ["business", "dialogue", "intent", "learning", "login"])
+def test_no_service_means_something_else_by_a_name_that_is_everybodys(service: str) -> None:
+    settings = import_module(f"services.{service}.settings").Settings
+    # Login's port has another default and the same meaning.
+    assert settings.__annotations__.keys() & ServiceSettings.model_fields.keys() <= {"port"}
