@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,27 +36,27 @@ class ConnectedShops:
         self._heard: dict[str, list[Exchange]] = defaultdict(list)
 
     def __enter__(self) -> Self:
-        self._runner = asyncio.Runner()
-        self._runner.run(self._open())
+        with ExitStack() as stack:
+            self._runner = stack.enter_context(asyncio.Runner())
+            opened = AsyncExitStack()
+            stack.callback(lambda: self._runner.run(opened.aclose()))
+            self._runner.run(self._open(opened))
+            self._close = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runner.run(self._close())
-        self._runner.close()
+        self._close.close()
 
-    async def _open(self) -> None:
+    async def _open(self, stack: AsyncExitStack) -> None:
         files = connectors_of(self._folder).connectors
-        self._wire = await Wire().__aenter__()
+        self._wire = await stack.enter_async_context(Wire())
         self._wire.reach(files, self._urls)
         # What is recorded asks for no secret, and is there for anybody.
         names = [each.auth.secret for each in files.values() if each.auth is not None]
         secrets = dict.fromkeys(names, "recorded") if self._answers == "recorded" else {}
         urls = {name: self._wire.url(name) for name in files}
-        self._systems = await Systems(self._folder, urls, secrets=secrets, kept=self._kept).__aenter__()
-
-    async def _close(self) -> None:
-        await self._systems.__aexit__()
-        await self._wire.__aexit__()
+        systems = Systems(self._folder, urls, secrets=secrets, kept=self._kept)
+        self._systems = await stack.enter_async_context(systems)
 
     def open(self, script: Script) -> "ConnectedShop":
         """The business side of one conversation."""

@@ -76,7 +76,14 @@ class Systems:
 
     async def __aenter__(self) -> Self:
         self._scratch = TemporaryDirectory(prefix="zhiyin-systems-")
-        root = Path(self._scratch.name)
+        try:
+            self._open(Path(self._scratch.name))
+        except BaseException:
+            self._scratch.cleanup()
+            raise
+        return self
+
+    def _open(self, root: Path) -> None:
         name = load_manifest(self._folder).name
         settings = Settings(
             home=root,
@@ -90,7 +97,6 @@ class Systems:
         self._keep_secrets(root / "secrets" / TENANT / name, name)
         self._assistants = Assistants(settings, Rules)
         self._effects = Effects(self._assistants)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._assistants.close()
