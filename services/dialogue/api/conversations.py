@@ -187,8 +187,16 @@ async def readable(database: Database, desk: Desk, principal: Principal, convers
 
 def view_of(row: ConversationRow | Conversation, openings: Openings) -> ConversationView:
     """A conversation with what its assistant is called."""
-    columns = {name: getattr(row, name) for name in ConversationView.model_fields if name != "title"}
-    return ConversationView(**columns, title=openings.title(row.tenant, row.assistant, row.id))
+    return ConversationView(
+        id=row.id,
+        assistant=row.assistant,
+        title=openings.title(row.tenant, row.assistant, row.id),
+        language=row.language,
+        status=row.status,
+        last_seq=row.last_seq,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
 
 
 @router.post("", status_code=201, responses=responses(429))
