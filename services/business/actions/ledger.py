@@ -45,7 +45,7 @@ from services.business.shop import actions
 from shared import faults
 from shared.contracts.actions import ActionReceipt, ActionReference, ActionRequest, ActionResult
 from shared.contracts.built_in import WITHDRAW_ACTION
-from shared.errors import Conflict, ZhiyinError
+from shared.errors import Conflict
 from shared.storage.database import Database, now
 from shared.storage.statements import Unit
 
@@ -56,10 +56,6 @@ log = structlog.get_logger(__name__)
 BEFORE_COMMIT = "business.perform.before_commit"
 CLOCKS = timedelta(hours=1)
 """By so much the clocks of dialogue and business may differ."""
-
-
-class ReleaseAway(ZhiyinError):
-    """A worker hears of releases a moment later than whoever asks for their actions."""
 
 
 class Ledger:
@@ -129,8 +125,6 @@ class Ledger:
             if self._foreign is not None and (begun.effects or self._foreign.handles(request)):
                 return await self._foreign.perform(begun)
             try:
-                if self._foreign is not None and request.release and request.name not in actions.ACTIONS:
-                    raise ReleaseAway("the release that asks for it is not here, or has no such action")
                 async with asyncio.timeout(self._settings.action_seconds):
                     return await self._close_with_effect(request)
             except NothingToDo:

@@ -95,7 +95,7 @@ class Effects:
         self._assistants = assistants
 
     def handles(self, request: ActionRequest) -> bool:
-        """Whether the request's assistant has this action by a connector; of one that is not here yet, nobody knows."""
+        """Whether the request's assistant has this action by a connector; nobody knows of a release that is away."""
         return self._find(request) is not None or self._is_awaited(request)
 
     async def prepare(self, request: ActionRequest, moment: datetime) -> Refused | Prepared:
@@ -109,7 +109,7 @@ class Effects:
         found = self._find(request)
         if found is None:
             if self._is_awaited(request):
-                raise NothingHappened(f"no release of the assistant '{request.assistant}' has come here yet")
+                raise NothingHappened("the release that asks for it has not come here yet, or has no such action")
             return Refused(UNKNOWN_ACTION)
         served, _, _, action = found
         arguments, wrong = read_arguments(action.arguments, request.arguments)
@@ -206,11 +206,12 @@ class Effects:
         return Done(_known(action, {**prepared.scope, **saved}))
 
     def _is_awaited(self, request: ActionRequest) -> bool:
-        """Whether the assistant is one that was published, and that this process has yet to hear of."""
-        return (
-            request.assistant not in (None, self._assistants.own)
-            and self._assistants.find(request.tenant, request.assistant, request.release) is None
-        )
+        """Whether this process has yet to hear of the release that asks, or of any of its assistant."""
+        served = self._assistants.find(request.tenant, request.assistant, request.release)
+        if served is None:
+            return request.assistant not in (None, self._assistants.own)
+        # One that has no connectors at all has its actions elsewhere.
+        return bool(request.release and served.actions) and served.release != request.release
 
     def _find(self, request: ActionRequest) -> _Found | None:
         served = self._assistants.find(request.tenant, request.assistant, request.release)

@@ -96,19 +96,6 @@ async def test_a_call_in_doubt_is_not_forgotten_when_its_connector_is_gone(
     assert await company.foreign.effects(request.id) == 1
 
 
-async def test_an_action_waits_for_the_release_that_asks_for_it(
-    company: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = company.request("idempotent").model_copy(update={"release": "r2"})
-    await company.ledger.accept(request)
-    with monkeypatch.context() as before:
-        before.setattr(company.effects, "handles", lambda _request: False)
-        assert await company.attempt(request) is None
-        assert (await company.record(request)).status == "started"
-
-    assert (await company.performed(request)).status == "succeeded"
-
-
 async def test_the_same_key_always_comes_with_the_same_content(company: Company, running: Foreign) -> None:
     request = company.request("idempotent")
     await company.foreign.meets("cut_after", "cut_after", "ok", keys=False)

@@ -303,11 +303,17 @@ async def test_a_call_that_is_cancelled_leaves_the_system_open(make: Make, syste
     assert isinstance(await effects.perform(request(), ready, key="k"), Done)
 
 
-async def test_an_action_of_an_assistant_that_has_not_come_yet_is_waited_for(make: Make) -> None:
+@pytest.mark.parametrize(
+    "asking", [{"assistant": "published", "release": "r-1"}, {"name": "new", "assistant": "bank", "release": "r-2"}]
+)
+async def test_a_release_that_has_not_come_yet_is_waited_for(make: Make, asking: dict[str, str]) -> None:
     effects = Effects(make(ONCE))
-    published = request(assistant="published", release="r-1")
-    assert effects.handles(published)
-    with pytest.raises(NothingHappened, match="has come here yet"):
-        await effects.prepare(published, MOMENT)
+    assert effects.handles(request(**asking))
+    with pytest.raises(NothingHappened, match="has not come here yet"):
+        await effects.prepare(request(**asking), MOMENT)
+
+
+async def test_what_a_release_that_is_here_does_not_have_is_unknown(make: Make) -> None:
+    effects = Effects(make(ONCE))
     assert not effects.handles(request("unknown"))
     assert await effects.prepare(request("unknown"), MOMENT) == Refused("unknown_action")
