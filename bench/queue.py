@@ -59,7 +59,7 @@ def _request() -> ActionRequest:
 
 
 def _plain(redis_url: str) -> Celery:
-    """A Celery with its defaults, and one task: the call, and a word in Redis for whoever waits."""
+    """A Celery with its defaults, and one task: the call, then a key in Redis for the waiting client."""
     app = Celery("plain", broker=redis_url, set_as_current=False)
     app.conf.update(task_default_queue="plain", task_ignore_result=True, broker_connection_retry_on_startup=True)
     runner = asyncio.Runner()

@@ -23,7 +23,7 @@ NOT_APPROVED = "approval_rejected"
 
 
 class ConnectedShops:
-    """A line to the systems, in which each conversation finds the recorded answers as nobody had asked yet."""
+    """The systems behind an assistant; each conversation starts with the recorded answers from the beginning."""
 
     def __init__(self, folder: Path, answers: Answers, urls: dict[str, str], kept: Path | None = None) -> None:
         mistakes = Mistakes()

@@ -247,5 +247,5 @@ def bounded(value: Any) -> str:
 
 
 def says(line: str, style: str = "") -> None:
-    """A line of somebody else's words."""
+    """One line of text from the system, without control characters."""
     out.print(Text(harmless(line), style=style), soft_wrap=True)
